@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! From console bytes and telemetry to findings, verdicts and renderings.
+//!
+//! This crate is pure: bytes and numbers go in, findings and text come out. It
+//! starts no process, reads no clock and opens no file, so a live run, a replayed
+//! run and a pasted log take the same path.
+
+pub mod event;
+pub mod finding;
+pub mod telemetry;
