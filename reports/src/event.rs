@@ -176,8 +176,8 @@ pub struct KernelFacts {
     pub key: String,
     /// True if the store had it.
     pub cached: bool,
-    /// Seconds spent on it in this run.
-    pub seconds: f64,
+    /// Milliseconds spent on it in this run.
+    pub ms: u64,
     /// Source identity: package, version and the digest of what was fetched.
     pub source: String,
     /// Subjects of the patches, in order.
