@@ -1,2 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Placeholder.
+//! The machine under swapstorm: architectures, child processes, artefact store, tools.
+
+pub mod arch;
+pub mod process;
+pub mod tools;

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One table describes an architecture. Code elsewhere asks the table; it never
+//! asks which architecture it is dealing with.
+
+use std::fmt;
+
+/// Everything that differs between guest architectures.
+///
+/// Compared by name: there is one static row for each architecture.
+#[derive(Debug)]
+pub struct Arch {
+    /// The name users type, also the kernel's `uname -m`: `x86_64`.
+    pub name: &'static str,
+    /// The value of `ARCH=` for the kernel's make.
+    pub kernel_arch: &'static str,
+    /// Debian's name of the architecture: `amd64`.
+    pub debian: &'static str,
+    /// Prefix of the cross toolchain (`aarch64-linux-gnu-`).
+    pub cross_prefix: &'static str,
+    /// Kernel images that can boot, best first.
+    pub images: &'static [BootImage],
+    /// QEMU's system emulator.
+    pub qemu: &'static str,
+    /// Value of `-machine`, without the accelerator.
+    pub machine: &'static str,
+    /// Further fixed QEMU arguments that belong to the machine.
+    pub machine_args: &'static [&'static str],
+    /// `-device` name of a virtio disk on this machine.
+    pub disk_device: &'static str,
+    /// Value of `-cpu` under TCG.
+    pub cpu_tcg: &'static str,
+    /// Value of `-cpu` under KVM.
+    pub cpu_kvm: &'static str,
+    /// Console device on the kernel command line.
+    pub console: &'static str,
+    /// Kernel command line words that this machine needs to boot, and to boot fast.
+    pub cmdline: &'static str,
+    /// How the guest agent ends the machine so that QEMU exits.
+    pub end: &'static str,
+    /// Instruction set, for decoding calls and reading registers.
+    pub isa: Isa,
+}
+
+/// A kernel image within the build folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BootImage {
+    /// Path below the build folder: `vmlinux`, `arch/x86/boot/bzImage`.
+    pub path: &'static str,
+    /// The make target that builds it.
+    pub target: &'static str,
+}
+
+/// Instruction sets whose calls can be decoded and whose registers can be diverted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isa {
+    /// AMD64.
+    X86_64,
+}
+
+/// x86_64 on QEMU's `microvm`: no firmware tables, no PCI, disks on virtio-mmio.
+pub static X86_64: Arch = Arch {
+    name: "x86_64",
+    kernel_arch: "x86_64",
+    debian: "amd64",
+    cross_prefix: "x86_64-linux-gnu-",
+    images: &[
+        // PVH entry: nothing to unpack. Some kernels die there and boot from the bzImage.
+        BootImage { path: "vmlinux", target: "vmlinux" },
+        BootImage { path: "arch/x86/boot/bzImage", target: "bzImage" },
+    ],
+    qemu: "qemu-system-x86_64",
+    machine: "microvm,acpi=off,pit=on,pic=on,rtc=on",
+    machine_args: &[],
+    disk_device: "virtio-blk-device",
+    cpu_tcg: "max",
+    cpu_kvm: "host",
+    console: "ttyS0",
+    cmdline: "",
+    end: "reboot",
+    isa: Isa::X86_64,
+};
+
+/// Every architecture there is a row for.
+pub static ALL: &[&Arch] = &[&X86_64];
+
+impl Arch {
+    /// Finds a row by the name users type.
+    pub fn by_name(name: &str) -> Option<&'static Arch> {
+        ALL.iter().copied().find(|arch| arch.name == name)
+    }
+
+    /// The row of the machine we run on, if it has one.
+    pub fn native() -> Option<&'static Arch> {
+        Self::by_name(std::env::consts::ARCH)
+    }
+
+    /// True if guests of this architecture run on this machine's own CPU.
+    pub fn is_native(&self) -> bool {
+        self.name == std::env::consts::ARCH
+    }
+
+    /// Toolchain prefix to use on this machine: empty when it is native.
+    pub fn toolchain_prefix(&self) -> &'static str {
+        if self.is_native() { "" } else { self.cross_prefix }
+    }
+}
+
+impl PartialEq for Arch {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Arch {}
+
+impl fmt::Display for Arch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_found() {
+        for arch in ALL {
+            assert_eq!(Arch::by_name(arch.name), Some(*arch));
+            assert_eq!(ALL.iter().filter(|other| other.name == arch.name).count(), 1);
+            assert!(!arch.images.is_empty(), "{arch} has nothing to boot");
+        }
+        assert_eq!(Arch::by_name("vax"), None);
+    }
+}
