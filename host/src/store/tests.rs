@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+use super::*;
+
+const FILES: Bucket = Bucket { name: "files", check: Check::Digests };
+const TREES: Bucket = Bucket { name: "trees", check: Check::Counts };
+
+fn key() -> Key {
+    KeyHasher::new("test", 1).finish()
+}
+
+fn silent() {}
+
+async fn slot(store: &Store, bucket: Bucket) -> Slot {
+    match store.claim(bucket, &key(), silent).await.unwrap() {
+        Claim::Absent(slot) => slot,
+        Claim::Found(entry) => panic!("{entry:?} was not expected"),
+    }
+}
+
+async fn publish(store: &Store, bucket: Bucket) -> Entry {
+    let slot = slot(store, bucket).await;
+    fs_err::create_dir(slot.dir().join("sub")).unwrap();
+    fs_err::write(slot.dir().join("sub/file"), "contents").unwrap();
+    slot.publish().await.unwrap()
+}
+
+fn store() -> (tempfile::TempDir, Store) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path().join("store")).unwrap();
+    (dir, store)
+}
+
+#[tokio::test]
+async fn what_was_published_is_found_and_not_made_again() {
+    let (_dir, store) = store();
+    for bucket in [FILES, TREES] {
+        assert_eq!(store.find(bucket, &key()).unwrap(), None);
+        let made = publish(&store, bucket).await;
+        let Claim::Found(found) = store.claim(bucket, &key(), silent).await.unwrap() else {
+            panic!("{} lost it", bucket.name)
+        };
+        assert_eq!((&found, store.list(bucket).unwrap()), (&made, vec![made.clone()]));
+        assert_eq!(fs_err::read(found.dir().join("sub/file")).unwrap(), b"contents");
+    }
+}
+
+#[tokio::test]
+async fn a_dropped_slot_leaves_nothing() {
+    let (_dir, store) = store();
+    let slot = slot(&store, FILES).await;
+    let temporary = slot.dir().to_owned();
+    fs_err::write(temporary.join("half"), "half").unwrap();
+    drop(slot);
+    assert!(!temporary.exists());
+    assert_eq!(store.find(FILES, &key()).unwrap(), None);
+}
+
+#[tokio::test]
+async fn damage_is_noticed_named_and_made_good() {
+    type Damage = fn(&Path);
+    let same_size: Damage = |dir| {
+        fs_err::remove_file(dir.join("sub/file")).unwrap();
+        fs_err::write(dir.join("sub/file"), "c0ntents").unwrap();
+    };
+    let removed: Damage = |dir| fs_err::remove_file(dir.join("sub/file")).unwrap();
+    let no_manifest: Damage = |dir| fs_err::remove_file(dir.join(MANIFEST)).unwrap();
+    let torn_manifest: Damage = |dir| fs_err::write(dir.join(MANIFEST), "{\"files\":").unwrap();
+    for (bucket, damage) in [
+        (FILES, same_size),
+        (FILES, removed),
+        (FILES, no_manifest),
+        (FILES, torn_manifest),
+        (TREES, removed),
+        (TREES, no_manifest),
+    ] {
+        let (_dir, store) = store();
+        let entry = publish(&store, bucket).await;
+        damage(entry.dir());
+        assert_eq!(store.find(bucket, &key()).unwrap(), None);
+        let slot = slot(&store, bucket).await;
+        assert!(slot.damage().is_some());
+        assert!(!entry.dir().exists(), "the damaged entry is out of the way");
+        drop(slot);
+        publish(&store, bucket).await;
+        assert!(store.find(bucket, &key()).unwrap().is_some());
+    }
+}
+
+#[tokio::test]
+async fn leftovers_of_the_dead_are_swept_and_those_of_the_living_kept() {
+    let (dir, store) = store();
+    let living = slot(&store, FILES).await;
+    let dead = store.path("tmp/files-0123");
+    fs_err::create_dir_all(dead.join("deep")).unwrap();
+    Store::open(dir.path().join("store")).unwrap();
+    assert!(living.dir().exists());
+    assert!(!dead.exists());
+}
+
+#[tokio::test]
+async fn the_second_claimant_waits_and_then_finds() {
+    let (_dir, store) = store();
+    let slot = slot(&store, FILES).await;
+    fs_err::write(slot.dir().join("file"), "once").unwrap();
+    let (told, hears) = tokio::sync::oneshot::channel();
+    let second = {
+        let store = store.clone();
+        tokio::spawn(
+            async move { store.claim(FILES, &key(), || told.send(()).unwrap()).await.unwrap() },
+        )
+    };
+    hears.await.unwrap();
+    let first = slot.publish().await.unwrap();
+    let Claim::Found(found) = second.await.unwrap() else { panic!("made twice") };
+    assert_eq!(found, first);
+}
+
+#[test]
+fn a_full_disk_is_told_apart_and_names_the_folder() {
+    let (_dir, store) = store();
+    let full = store.error(io::Error::from(io::ErrorKind::StorageFull));
+    assert!(matches!(&full, StoreError::Full { root, .. } if root == store.root()));
+    assert!(full.to_string().contains("MiB free"));
+    let other = store.error(io::Error::from(io::ErrorKind::PermissionDenied));
+    assert!(matches!(other, StoreError::Io { .. }));
+}
