@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+/* Swap devices: their headers, and the loop that switches each on and off. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/swap.h>
+#include <unistd.h>
+
+#include "agent.h"
+
+/* union swap_header in the kernel's include/linux/swap.h; 1 KiB is left to boot loaders. */
+#define HEADER_OFFSET	1024
+#define SIGNATURE	"SWAPSPACE2"
+
+static int write_header(int fd, u64 bytes, size_t page_bytes)
+{
+	u32 header[3] = { 1, bytes / page_bytes - 1, 0 };	/* version, last page, bad pages */
+	char *page = calloc(1, page_bytes);
+	ssize_t written;
+
+	if (!page)
+		return -ENOMEM;
+	memcpy(page + HEADER_OFFSET, header, sizeof(header));
+	memcpy(page + page_bytes - strlen(SIGNATURE), SIGNATURE, strlen(SIGNATURE));
+	written = pwrite(fd, page, page_bytes, 0);
+	free(page);
+	if (written < 0)
+		return -errno;
+	return (size_t)written == page_bytes ? 0 : -EIO;
+}
+
+/* 0, or the negative errno that says why this device is of no use. */
+static int prepare_one(struct disk *disk)
+{
+	size_t page_bytes = sysconf(_SC_PAGESIZE);
+	unsigned long long bytes = 0;
+	int error = 0;
+	int fd = open(disk->path, O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	if (ioctl(fd, BLKGETSIZE64, &bytes))
+		error = -errno;
+	else if (bytes / page_bytes < 10)	/* swapon refuses fewer. */
+		error = -ENOSPC;
+	else
+		error = write_header(fd, bytes, page_bytes);
+	if (!error && fsync(fd))
+		error = -errno;
+	close(fd);
+	disk->bytes = bytes;
+	return error;
+}
+
+static unsigned int add_disk(struct disk *disks, unsigned int used, const char *path)
+{
+	int error;
+
+	if (used == MAX_DISKS) {
+		warn_path("swap-device", path, NULL, E2BIG);
+		return used;
+	}
+	snprintf(disks[used].path, sizeof(disks[used].path), "%s", path);
+	error = prepare_one(&disks[used]);
+	if (!error)
+		return used + 1;
+	warn_path("swap-device", path, NULL, -error);
+	return used;
+}
+
+/* Returns how many of @disks (room for MAX_DISKS) can be used. */
+unsigned int disks_prepare(const struct params *params, struct disk *disks)
+{
+	char named[sizeof(params->disks)];
+	unsigned int used = 0;
+	char *rest = NULL;
+	char *path;
+	char letter;
+
+	strcpy(named, params->disks);
+	for (path = strtok_r(named, ",", &rest); path; path = strtok_r(NULL, ",", &rest))
+		used = add_disk(disks, used, path);
+	if (params->disks[0])
+		return used;
+
+	/* glob() would bring a hundred kilobytes of user names with it. */
+	for (letter = 'a'; letter <= 'z'; letter++) {
+		char virtio[] = "/dev/vd?";
+
+		virtio[strlen(virtio) - 1] = letter;
+		if (!access(virtio, F_OK))
+			used = add_disk(disks, used, virtio);
+	}
+	return used;
+}
+
+static bool switch_on(const struct disk *disk, int priority)
+{
+	if (!swapon(disk->path, SWAP_FLAG_PREFER | (priority & SWAP_FLAG_PRIO_MASK))) {
+		count(&counters->swapon);
+		return true;
+	}
+	switch (errno) {
+	case ENOMEM:
+		count(&counters->swapon_enomem);
+		return false;
+	case EBUSY:
+		/* On already: the loop before this one died while it was. */
+		count(&counters->swapon_ebusy);
+		return true;
+	case EINVAL:
+		count(&counters->swapon_einval);
+		return false;
+	default:
+		count(&counters->swapon_other);
+		return false;
+	}
+}
+
+void disk_keep_on(const struct disk *disk, int priority)
+{
+	if (!switch_on(disk, priority))
+		warn_path("swap-device", disk->path, NULL, errno);
+}
+
+/* True once the device is off, which EINVAL says too: it was not on. */
+static bool switch_off(const struct disk *disk)
+{
+	if (!swapoff(disk->path)) {
+		count(&counters->swapoff);
+		return true;
+	}
+	switch (errno) {
+	case ENOMEM:
+		count(&counters->swapoff_enomem);
+		return false;
+	case EINTR:
+		count(&counters->swapoff_eintr);
+		return false;
+	case EBUSY:
+		count(&counters->swapoff_ebusy);
+		return false;
+	case EINVAL:
+		count(&counters->swapoff_einval);
+		return true;
+	default:
+		count(&counters->swapoff_other);
+		return false;
+	}
+}
+
+void swap_loop(const struct params *params, const struct disk *disk, unsigned int index, u32 life)
+{
+	const u64 retry_us = 1000;
+	struct rng rng;
+
+	rng_init(&rng, params->seed, STREAM_SWAP, index, life);
+	for (;;) {
+		int priority = rng_between(&rng, params->priority.low, params->priority.high);
+		u64 on_us = rng_between(&rng, params->on_ms.low * 1000, params->on_ms.high * 1000);
+		u64 off_us = rng_between(&rng, params->off_ms.low * 1000,
+					 params->off_ms.high * 1000);
+
+		while (!switch_on(disk, priority))
+			sleep_us(retry_us);
+		sleep_us(on_us);
+		while (!switch_off(disk))
+			sleep_us(retry_us);
+		sleep_us(off_us);
+	}
+}
