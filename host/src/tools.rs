@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The programs swapstorm calls, what each is for, and the package that brings it.
+//! The programs and libraries swapstorm needs, what each is for, and the package that
+//! brings it. The table is `host/tools.tsv`, which `make setup` reads too.
+
+use std::path::Path;
+use std::sync::LazyLock;
 
 use crate::process::which;
 
-/// A program (or header) that must be on the machine.
+/// A program or library that must be on the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tool {
-    /// Program name, or an absolute path for something that is not on the PATH.
+    /// Program name, or the absolute path of a file that shows that a library is there.
     pub name: &'static str,
     /// What it is for, to follow "needed to".
     pub purpose: &'static str,
@@ -18,39 +22,32 @@ pub struct Tool {
     pub arch: &'static str,
 }
 
-macro_rules! tools {
-    ($($name:literal, $purpose:literal, $debian:literal, $fedora:literal, $arch:literal;)*) => {
-        &[$(Tool { name: $name, purpose: $purpose, debian: $debian, fedora: $fedora, arch: $arch }),*]
-    };
+/// Every row of the table.
+pub static TOOLS: LazyLock<Vec<Tool>> =
+    LazyLock::new(|| include_str!("../tools.tsv").lines().filter_map(row).collect());
+
+fn row(line: &'static str) -> Option<Tool> {
+    let mut columns = line.split('\t');
+    let mut next = || columns.next();
+    let tool =
+        Tool { name: next()?, purpose: next()?, debian: next()?, fedora: next()?, arch: next()? };
+    (!tool.name.starts_with('#')).then_some(tool)
 }
 
-/// Everything that the x86_64 reproduction needs.
-pub static TOOLS: &[Tool] = tools! {
-    "qemu-system-x86_64", "run x86_64 guests", "qemu-system-x86", "qemu-system-x86-core", "qemu-system-x86";
-    "gcc", "compile kernels and guest programs", "gcc", "gcc", "gcc";
-    "make", "build kernels", "make", "make", "make";
-    "flex", "build the kernel's configuration tools", "flex", "flex", "flex";
-    "bison", "build the kernel's configuration tools", "bison", "bison", "bison";
-    "bc", "build kernels", "bc", "bc", "bc";
-    "perl", "build kernels", "perl", "perl", "perl";
-    "patch", "apply patch series", "patch", "patch", "patch";
-    "tar", "unpack sources", "tar", "tar", "tar";
-    "xz", "unpack sources", "xz-utils", "xz", "xz";
-    "cp", "lay out work trees", "coreutils", "coreutils", "coreutils";
-    "apt-get", "fetch Debian's kernel sources", "apt", "apt", "apt";
-    "apt-cache", "find the newest kernel source", "apt", "apt", "apt";
-    "dpkg-deb", "unpack Debian's kernel sources", "dpkg", "dpkg", "dpkg";
-};
-
-/// Headers and libraries, by a file that shows they are there.
-pub static LIBRARIES: &[Tool] = tools! {
-    "/usr/include/gelf.h", "build objtool for x86_64 kernels", "libelf-dev", "elfutils-libelf-devel", "libelf";
-    "libc.a", "link the guest agent statically", "libc6-dev", "glibc-static", "glibc";
-};
+impl Tool {
+    /// True if this machine has it.
+    pub fn is_present(&self) -> bool {
+        if self.name.starts_with('/') {
+            Path::new(self.name).exists()
+        } else {
+            which(self.name).is_some()
+        }
+    }
+}
 
 /// One line that says how to get `program`.
 pub fn install_hint(program: &str) -> String {
-    match TOOLS.iter().chain(LIBRARIES).find(|tool| tool.name == program) {
+    match TOOLS.iter().find(|tool| tool.name == program) {
         Some(tool) => format!(
             "it is needed to {}; install {} (Debian), {} (Fedora) or {} (Arch), or run `make setup`",
             tool.purpose, tool.debian, tool.fedora, tool.arch
@@ -59,19 +56,29 @@ pub fn install_hint(program: &str) -> String {
     }
 }
 
-/// Tools of [`TOOLS`] that are not on the PATH.
-pub fn missing_tools() -> Vec<&'static Tool> {
-    TOOLS.iter().filter(|tool| which(tool.name).is_none()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_line_of_the_table_is_a_comment_or_a_whole_row() {
+        let text = include_str!("../tools.tsv");
+        let rows = text.lines().filter(|line| !line.starts_with('#')).count();
+        assert_eq!(TOOLS.len(), rows);
+        assert!(rows > 10);
+    }
 
     #[test]
     fn a_hint_names_the_package_and_the_purpose() {
         let hint = install_hint("qemu-system-x86_64");
         assert!(hint.contains("qemu-system-x86 (Debian)") && hint.contains("run x86_64 guests"));
         assert_eq!(install_hint("frobnicate"), "install frobnicate or put it on the PATH");
+    }
+
+    #[test]
+    fn presence_knows_programs_and_files() {
+        let tool = |name| Tool { name, ..TOOLS[0] };
+        assert!(tool("sh").is_present() && tool("/proc/self").is_present());
+        assert!(!tool("no-such-program-here").is_present() && !tool("/no/such/file").is_present());
     }
 }

@@ -1,0 +1,52 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Installs what host/tools.tsv lists and this machine lacks. Says what it does; does nothing when
+# all is there. Only Debian and its descendants are changed; elsewhere the package names are printed.
+set -eu
+table=$(dirname "$0")/tools.tsv
+
+# Prints one column (3 Debian, 4 Fedora, 5 Arch) of the rows that are not met here.
+missing() {
+	grep -v '^#' "$table" | while IFS='	' read -r name _ debian fedora arch; do
+		case $name in
+		/*) [ -e "$name" ] && continue ;;
+		*) command -v "$name" >/dev/null 2>&1 && continue ;;
+		esac
+		case $1 in debian) echo "$debian" ;; fedora) echo "$fedora" ;; arch) echo "$arch" ;; esac
+	done | sort -u | tr '\n' ' '
+}
+
+packages=$(missing debian)
+lists_are_there() {
+	apt-cache show linux-source-6.1 >/dev/null 2>&1
+}
+
+if [ -z "$packages" ] && { ! command -v apt-cache >/dev/null 2>&1 || lists_are_there; }; then
+	exit 0
+fi
+
+if ! command -v apt-get >/dev/null 2>&1 || ! [ -e /etc/debian_version ]; then
+	echo "setup: this machine lacks some packages, and it is not a Debian: please install"
+	echo "  Fedora: dnf install $(missing fedora)"
+	echo "  Arch:   pacman -S $(missing arch)"
+	echo "setup: the Debian kernel sources also need apt and dpkg, which both distributions package"
+	exit 3
+fi
+
+as_root=
+if [ "$(id -u)" != 0 ]; then
+	if ! command -v sudo >/dev/null 2>&1; then
+		echo "setup: not root and no sudo; run as root: apt-get update && apt-get install $packages" >&2
+		exit 3
+	fi
+	as_root=sudo
+fi
+
+echo "setup: reading the package lists (apt-get update)"
+$as_root apt-get -q update
+if [ -n "$packages" ]; then
+	echo "setup: installing $packages"
+	# The word splitting is wanted: it is a list of packages.
+	# shellcheck disable=SC2086
+	$as_root env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends $packages
+fi
