@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::finding::Finding;
+use crate::rule::Rule;
+use crate::telemetry::Health;
 
 /// Version of the event format; a reader refuses a newer one.
 pub const FORMAT: u32 = 1;
@@ -47,6 +49,12 @@ pub enum What {
     CellPlanned {
         /// The cell.
         cell: Cell,
+    },
+    /// The text of a rule that cells of this run name in `expect`, so that the log can be judged
+    /// without the file. Needed for rules of the user's own; the program's are known by name.
+    RuleLoaded {
+        /// The rule.
+        rule: Rule,
     },
     /// The kernel of a cell was built or found in the store.
     KernelReady {
@@ -105,6 +113,15 @@ pub enum What {
         boot: u32,
         /// The agent's words, escaped.
         detail: String,
+    },
+    /// How far the telemetry of a virtual machine can be trusted; logged before it is stopped.
+    TelemetryChecked {
+        /// Cell id.
+        cell: String,
+        /// Virtual machine.
+        boot: u32,
+        /// What was believed and what was not.
+        health: Health,
     },
     /// A virtual machine ended.
     VmStopped {

@@ -5,6 +5,10 @@
 //! starts no process, reads no clock and opens no file, so a live run, a replayed
 //! run and a pasted log take the same path.
 
+pub mod escape;
 pub mod event;
 pub mod finding;
+pub mod rule;
+#[cfg(test)]
+mod sample;
 pub mod telemetry;

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+use super::*;
+use crate::sample;
+
+fn rule() -> Rule {
+    Rule::built_in("zswap-writeback-swapoff").expect("it comes with the program")
+}
+
+fn reason(finding: &Finding) -> String {
+    match rule().matches(finding) {
+        Match::Yes => "yes".to_owned(),
+        Match::No(why) => why,
+    }
+}
+
+#[test]
+fn every_built_in_rule_can_be_read() {
+    for (name, text) in BUILT_IN {
+        let rule = Rule::from_yaml(name, text).unwrap();
+        assert_eq!(rule.name.as_str(), *name);
+    }
+    assert_eq!(Rule::built_in("no-such-rule"), None);
+}
+
+#[test]
+fn the_race_is_recognised_in_each_shape_it_takes() {
+    assert_eq!(reason(&sample::race_6_1()), "yes");
+    assert_eq!(reason(&sample::race_6_8()), "yes");
+    let mut suffixed = sample::race_6_1();
+    for frame in suffixed.stacks.iter_mut().flat_map(|s| &mut s.frames) {
+        frame.function += ".isra.0";
+    }
+    assert_eq!(reason(&suffixed), "yes");
+    let mut arm64 = sample::race_6_1();
+    for stack in &mut arm64.stacks {
+        stack.frames.retain(|f| !f.function.contains("invalidate_area"));
+        for frame in &mut stack.frames {
+            frame.function = frame.function.replace("__x64_sys", "__arm64_sys");
+        }
+    }
+    assert_eq!(reason(&arm64), "yes");
+}
+
+#[test]
+fn what_is_not_the_race_is_refused_with_the_reason() {
+    assert_eq!(
+        reason(&sample::bug_elsewhere()),
+        "its type is BUG, not KASAN-USE-AFTER-FREE*, KASAN-SLAB-USE-AFTER-FREE*"
+    );
+
+    let mut freed_elsewhere = sample::race_6_1();
+    freed_elsewhere.stacks[2].frames.retain(|f| !f.function.contains("swapoff"));
+    freed_elsewhere.stacks[2].frames.retain(|f| !f.function.contains("invalidate_area"));
+    assert_eq!(
+        reason(&freed_elsewhere),
+        "its \"Freed by\" stack holds none of zswap_frontswap_invalidate_area, zswap_swapoff, \
+         __do_sys_swapoff, *_sys_swapoff"
+    );
+
+    let mut read_elsewhere = sample::race_6_1();
+    read_elsewhere.stacks[0].frames.retain(|f| f.function != "zswap_writeback_entry");
+    assert_eq!(
+        reason(&read_elsewhere),
+        "its access stack holds none of zswap_writeback_entry, zswap_reclaim_entry, shrink_memcg_cb"
+    );
+
+    let mut quiet = sample::race_6_1();
+    quiet.stacks.truncate(1);
+    assert_eq!(reason(&quiet), "it has no \"Freed by\" stack");
+    quiet.corrupted = Some("it ends early".to_owned());
+    assert_eq!(
+        reason(&quiet),
+        "it has no \"Freed by\" stack (the report is damaged: it ends early)"
+    );
+}
+
+#[test]
+fn a_wrong_rule_file_is_refused_with_its_place() {
+    let good = BUILT_IN[0].1;
+    let refused = |text: &str| Rule::from_yaml("my.yaml", text).unwrap_err().to_string();
+    insta::assert_snapshot!(refused(&good.replace("freed_by:", "freed-by:")), @r#"my.yaml:22:1: unknown field `freed-by`, expected one of `name`, `title`, `description`, `types`, `access`, `freed_by`"#);
+    insta::assert_snapshot!(refused(&good.replace("name: zswap", "name: ../zswap")), @r#"my.yaml:2:7: name: invalid value: string "../zswap-writeback-swapoff", expected a name of 1 to 64 letters, digits, `-`, `_` or `.`"#);
+    insta::assert_snapshot!(refused("name: x\ntitle: y\ntypes: KASAN*\naccess: [a]\n"), @r#"my.yaml:3:8: types: invalid type: string "KASAN*", expected a list of one pattern or more"#);
+    insta::assert_snapshot!(refused("name: x\ntitle: y\ntypes: [KASAN*]\naccess: []\n"), @r#"my.yaml:4:9: access: invalid length 0, expected a list of one pattern or more"#);
+    insta::assert_snapshot!(refused("name: x\ntitle: y\ntypes: ['*']\naccess: [a]\n"), @r#"my.yaml:3:9: types[0]: invalid value: string "*", expected a function or type name, `*` standing for anything"#);
+    insta::assert_snapshot!(refused("name: x\ntitle: y\n"), @r#"my.yaml:1:1: missing field `types`"#);
+    insta::assert_snapshot!(refused("name: [x\n"), @r#"my.yaml:1:7: name: invalid type: sequence, expected a name of 1 to 64 letters, digits, `-`, `_` or `.`"#);
+    insta::assert_snapshot!(refused(&"#".repeat(MAX_RULE_BYTES + 1)), @r#"my.yaml: a rule is at most 65536 bytes, this file has 65537: is it one?"#);
+}
+
+#[test]
+fn a_star_stands_for_anything_and_nothing_else_does() {
+    for (pattern, word, expected) in [
+        ("abc", "abc", true),
+        ("abc", "abcd", false),
+        ("abc", "xabc", false),
+        ("a*", "a", true),
+        ("*_sys_swapoff", "__x64_sys_swapoff", true),
+        ("*_sys_swapoff", "__x64_sys_swapoff_x", false),
+        ("*a*b*", "xxaxaxb", true),
+        ("*a*b", "bbba", false),
+        ("a$b", "ab", false),
+    ] {
+        assert_eq!(glob(pattern.as_bytes(), word.as_bytes()), expected, "{pattern} {word}");
+    }
+    let many = "a*".repeat(30) + "b";
+    assert!(!glob(many.as_bytes(), "a".repeat(4000).as_bytes()));
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The guest agent's lines on the console, as typed data. `workloads/guest/PROTOCOL.md` is
+//! the format.
+//!
+//! The console is shared with a kernel that may be out of its mind and with programs that
+//! may print what they like. A line is believed only if it carries this run's token, is well
+//! formed, and does not contradict the lines before it; everything else is counted in
+//! [`Health`]. The token keeps accidents and other programs apart. It is no secret from the
+//! guest's root, who can read it from the kernel command line.
+
+mod counters;
+mod line;
+mod stream;
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+pub use counters::Counters;
+pub use stream::{MAX_LINE, TelemetryReader};
+
+use crate::escape::printable;
+use crate::event::Exposure;
+
+/// One believed line of the guest agent.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Telemetry {
+    /// The agent runs.
+    Hello(Hello),
+    /// The storm has begun.
+    Ready(Ready),
+    /// Counters so far.
+    Sample(Box<Sample>),
+    /// A page came back with wrong contents: a kernel bug.
+    Corrupt(Corrupt),
+    /// Something in the guest is not as it was asked for.
+    Warn(Warn),
+    /// The storm is over and the guest will end.
+    Done(Done),
+}
+
+/// `hello`: the agent has been started.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Hello {
+    /// Version of the agent's protocol.
+    pub protocol: u64,
+    /// Milliseconds since the kernel started, about.
+    pub up_ms: u64,
+    /// `uname -r`.
+    pub release: String,
+    /// `uname -m`.
+    pub machine: String,
+    /// CPUs online.
+    pub cpus: u64,
+    /// MemTotal in KiB.
+    pub memory_kib: u64,
+    /// Keys that this reader does not know.
+    pub extra: BTreeMap<String, String>,
+}
+
+/// `ready`: everything is set up and the first loops were forked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ready {
+    /// Milliseconds since `hello`.
+    pub ms: u64,
+    /// Swap devices in the storm.
+    pub disks: u64,
+    /// Workers.
+    pub workers: u64,
+    /// What the guest says of its zswap (`zswap`, `compressor`, `zpool`, ...) and any other key.
+    pub extra: BTreeMap<String, String>,
+}
+
+/// `sample`: counters at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sample {
+    /// Milliseconds since `hello`.
+    pub ms: u64,
+    /// Milliseconds since `ready`.
+    pub since_ready_ms: u64,
+    /// Number of the sample, from 1.
+    pub seq: u64,
+    /// The counters.
+    pub counters: Counters,
+    /// Keys that this reader does not know.
+    pub extra: BTreeMap<String, String>,
+}
+
+impl Sample {
+    /// Sets the guest's part of `exposure`. Windows and refusals are the stretcher's and stay.
+    pub fn apply(&self, exposure: &mut Exposure) {
+        let c = &self.counters;
+        exposure.guest_ms = self.since_ready_ms;
+        exposure.swapons = c.swapon;
+        exposure.swapoffs = c.swapoff;
+        exposure.stores = c.zswpout.unwrap_or(0);
+        exposure.writebacks = c.writebacks();
+        exposure.verified = c.verified;
+        exposure.oom_kills = c.oom_kills;
+    }
+}
+
+/// `corrupt`: a page was read back with wrong contents.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Corrupt {
+    /// Milliseconds since `hello`.
+    pub ms: u64,
+    /// All keys but `ms`, in the order in which they were printed: `worker`, `page`, `offset`, ...
+    pub words: Vec<(String, String)>,
+}
+
+impl Corrupt {
+    /// The agent's words in one printable line, for [`crate::event::What::Corruption`].
+    pub fn detail(&self) -> String {
+        words_to_text(&self.words)
+    }
+}
+
+/// `warn`: something in the guest is not as it was asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Warn {
+    /// Milliseconds since `hello`.
+    pub ms: u64,
+    /// What is wrong, one word: `parameter`, `write`, `swap-device`, ...
+    pub what: String,
+    /// The other keys, in the order in which they were printed.
+    pub words: Vec<(String, String)>,
+}
+
+impl Warn {
+    /// The warning in one printable line.
+    pub fn detail(&self) -> String {
+        let what = printable(&self.what);
+        if self.words.is_empty() {
+            what.into_owned()
+        } else {
+            format!("{what} {}", words_to_text(&self.words))
+        }
+    }
+}
+
+/// `done`: the storm was stopped and the guest will end.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Done {
+    /// Milliseconds since `hello`.
+    pub ms: u64,
+    /// Why: `time`, `stop` or `no-disks`.
+    pub reason: String,
+    /// What comes next: `poweroff`, `reboot` or `halt`.
+    pub end: String,
+}
+
+/// How far the telemetry of one virtual machine can be trusted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Health {
+    /// Lines believed.
+    pub believed: u64,
+    /// Lines with another token: forged, or of another program.
+    pub foreign: u64,
+    /// Lines with our token that break the format, or longer than [`MAX_LINE`].
+    pub malformed: u64,
+    /// Well-formed lines that contradict earlier ones: counters that fell or leapt, a second `hello`.
+    pub suspicious: u64,
+    /// Samples that never arrived, by the gaps in their numbers.
+    pub missing: u64,
+    /// Words and keys that this reader does not know (a newer agent).
+    pub unknown: u64,
+}
+
+impl Health {
+    /// Why the counters of this machine cannot carry a verdict; `None` if they can.
+    ///
+    /// Foreign lines are harmless, as they were not believed, and so is a broken line or
+    /// two on a console that lost bytes. Contradictions are not: someone else speaks with
+    /// our token, or the guest's memory is damaged.
+    pub fn doubt(&self) -> Option<String> {
+        if self.suspicious > 0 {
+            Some(format!("{} telemetry lines contradict the ones before them", self.suspicious))
+        } else if self.malformed > 2 + self.believed / 10 {
+            Some(format!(
+                "{} of {} telemetry lines are malformed",
+                self.malformed,
+                self.malformed + self.believed
+            ))
+        } else {
+            None
+        }
+    }
+}
+
+fn words_to_text(words: &[(String, String)]) -> String {
+    let words: Vec<String> =
+        words.iter().map(|(key, value)| format!("{key}={}", printable(value))).collect();
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests;

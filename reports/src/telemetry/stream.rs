@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! From chunks of console bytes to believed lines, in one pass and bounded memory.
+
+use std::collections::BTreeMap;
+
+use memchr::{memchr, memmem, memrchr};
+
+use super::line::{self, Line, MARK};
+use super::{Corrupt, Done, Health, Hello, Ready, Sample, Telemetry, Warn};
+
+/// Longest line that is read, printk prefix and line end included.
+pub const MAX_LINE: usize = 1024;
+/// Most unknown keys kept of a line.
+const MAX_EXTRA: usize = 32;
+/// Most guest milliseconds between two lines: the longest storm there is.
+const MAX_LEAP_MS: u64 = 86_400_000;
+
+/// Reads the telemetry of one virtual machine from its console.
+///
+/// Any division of the same bytes into chunks gives the same lines. A last line without
+/// its line end is never believed, since its numbers may be cut.
+#[derive(Debug)]
+pub struct TelemetryReader {
+    token: Vec<u8>,
+    finder: memmem::Finder<'static>,
+    /// The line that has begun, up to one byte more than [`MAX_LINE`].
+    begun: Vec<u8>,
+    health: Health,
+    hello: bool,
+    ready_ms: Option<u64>,
+    last: Option<Sample>,
+}
+
+impl TelemetryReader {
+    /// A reader that believes lines with this token only.
+    pub fn new(token: &str) -> Self {
+        Self {
+            token: token.as_bytes().to_vec(),
+            finder: memmem::Finder::new(MARK),
+            begun: Vec::new(),
+            health: Health::default(),
+            hello: false,
+            ready_ms: None,
+            last: None,
+        }
+    }
+
+    /// Takes the next bytes of the console and returns the lines that they complete.
+    pub fn push(&mut self, bytes: &[u8]) -> Vec<Telemetry> {
+        let mut believed = Vec::new();
+        let mut rest = bytes;
+        if !self.begun.is_empty() {
+            let Some(end) = memchr(b'\n', rest) else {
+                self.begin(rest);
+                return believed;
+            };
+            self.begin(&rest[..=end]);
+            let line = std::mem::take(&mut self.begun);
+            believed.extend(self.line(&line));
+            self.begun = line;
+            self.begun.clear();
+            rest = &rest[end + 1..];
+        }
+        let complete = memrchr(b'\n', rest).map_or(0, |end| end + 1);
+        let (mut lines, tail) = rest.split_at(complete);
+        while let Some(mark) = self.finder.find(lines) {
+            let start = memrchr(b'\n', &lines[..mark]).map_or(0, |at| at + 1);
+            let end = memchr(b'\n', &lines[mark..]).map_or(lines.len(), |at| mark + at + 1);
+            believed.extend(self.line(&lines[start..end]));
+            lines = &lines[end..];
+        }
+        self.begin(tail);
+        believed
+    }
+
+    /// What was believed so far, and what was not.
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// The newest sample.
+    pub fn last_sample(&self) -> Option<&Sample> {
+        self.last.as_ref()
+    }
+
+    #[cfg(test)]
+    pub(super) fn begun_len(&self) -> usize {
+        self.begun.len()
+    }
+
+    fn begin(&mut self, bytes: &[u8]) {
+        let room = (MAX_LINE + 1).saturating_sub(self.begun.len());
+        self.begun.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+
+    fn line(&mut self, line: &[u8]) -> Option<Telemetry> {
+        // Both ways here must cut alike, or chunking would matter.
+        let line = &line[..line.len().min(MAX_LINE + 1)];
+        let parsed = match line::parse(line, &self.token) {
+            Line::Other => return None,
+            Line::Foreign => {
+                self.health.foreign += 1;
+                return None;
+            }
+            Line::Fields { word, fields } if line.len() <= MAX_LINE => {
+                self.understand(&word, Fields::new(fields))
+            }
+            Line::Fields { .. } | Line::Malformed => Err(Doubt::Malformed),
+        };
+        match parsed {
+            Ok(telemetry) => {
+                self.health.believed += 1;
+                return Some(telemetry);
+            }
+            Err(Doubt::Malformed) => self.health.malformed += 1,
+            Err(Doubt::Suspicious) => self.health.suspicious += 1,
+            Err(Doubt::Unknown) => self.health.unknown += 1,
+        }
+        None
+    }
+
+    fn understand(&mut self, word: &str, mut f: Fields) -> Result<Telemetry, Doubt> {
+        match word {
+            "hello" => {
+                let hello = Hello {
+                    protocol: f.number("protocol")?,
+                    up_ms: f.number("up_ms")?,
+                    release: f.text("release"),
+                    machine: f.text("machine"),
+                    cpus: f.number("cpus")?,
+                    memory_kib: f.number("memory_kib")?,
+                    extra: f.without_ms(),
+                };
+                if std::mem::replace(&mut self.hello, true) {
+                    return Err(Doubt::Suspicious);
+                }
+                Ok(Telemetry::Hello(hello))
+            }
+            "ready" => {
+                let ready = Ready {
+                    ms: f.needed("ms")?,
+                    disks: f.number("disks")?,
+                    workers: f.number("workers")?,
+                    extra: f.without_ms(),
+                };
+                if self.ready_ms.is_some() || ready.ms > MAX_LEAP_MS {
+                    return Err(Doubt::Suspicious);
+                }
+                self.ready_ms = Some(ready.ms);
+                Ok(Telemetry::Ready(ready))
+            }
+            "sample" => self.sample(f).map(|sample| Telemetry::Sample(Box::new(sample))),
+            "corrupt" => Ok(Telemetry::Corrupt(Corrupt { ms: f.needed("ms")?, words: f.0 })),
+            "warn" => {
+                Ok(Telemetry::Warn(Warn { ms: f.needed("ms")?, what: f.text("what"), words: f.0 }))
+            }
+            "done" => Ok(Telemetry::Done(Done {
+                ms: f.needed("ms")?,
+                reason: f.text("reason"),
+                end: f.text("end"),
+            })),
+            _ => Err(Doubt::Unknown),
+        }
+    }
+
+    fn sample(&mut self, mut f: Fields) -> Result<Sample, Doubt> {
+        let mut sample = Sample { ms: f.needed("ms")?, seq: f.needed("seq")?, ..Sample::default() };
+        let truncated = f.number("truncated")? != 0;
+        for (key, value) in f.0 {
+            // An unknown key may hold anything; a known one must hold a number.
+            match value.parse() {
+                Ok(number) if sample.counters.set(&key, number) => {}
+                Err(_) if sample.counters.set(&key, 0) => return Err(Doubt::Malformed),
+                _ => {
+                    self.health.unknown += 1;
+                    if sample.extra.len() < MAX_EXTRA {
+                        sample.extra.insert(key, value);
+                    }
+                }
+            }
+        }
+        let Some(ready_ms) = self.ready_ms else {
+            return Err(Doubt::Suspicious);
+        };
+        let start = Sample { ms: ready_ms, ..Sample::default() };
+        let last = self.last.as_ref().unwrap_or(&start);
+        if truncated {
+            sample.counters.fill_from(&last.counters);
+        }
+        let believable = sample.seq > last.seq
+            && sample.ms >= last.ms
+            && sample.ms - last.ms <= MAX_LEAP_MS
+            // Samples come every 20 ms at most; ten times that many cannot have been lost.
+            && sample.seq - last.seq <= 1 + (sample.ms - last.ms)
+            && sample.counters.can_follow(&last.counters, sample.ms - last.ms);
+        if !believable {
+            return Err(Doubt::Suspicious);
+        }
+        self.health.missing += sample.seq - last.seq - 1;
+        sample.since_ready_ms = sample.ms - ready_ms;
+        self.last = Some(sample.clone());
+        Ok(sample)
+    }
+}
+
+/// Why a line is not believed.
+enum Doubt {
+    Malformed,
+    Suspicious,
+    Unknown,
+}
+
+/// The fields of a line that have not been read yet.
+struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    fn new(fields: Vec<(String, String)>) -> Self {
+        Self(fields)
+    }
+
+    fn take(&mut self, key: &str) -> Option<String> {
+        let at = self.0.iter().position(|(k, _)| k == key)?;
+        Some(self.0.remove(at).1)
+    }
+
+    fn text(&mut self, key: &str) -> String {
+        self.take(key).unwrap_or_default()
+    }
+
+    fn number(&mut self, key: &str) -> Result<u64, Doubt> {
+        self.take(key).map_or(Ok(0), |value| value.parse().map_err(|_| Doubt::Malformed))
+    }
+
+    fn needed(&mut self, key: &str) -> Result<u64, Doubt> {
+        let value = self.take(key).ok_or(Doubt::Malformed)?;
+        value.parse().map_err(|_| Doubt::Malformed)
+    }
+
+    fn without_ms(&mut self) -> BTreeMap<String, String> {
+        self.take("ms");
+        std::mem::take(&mut self.0).into_iter().take(MAX_EXTRA).collect()
+    }
+}
