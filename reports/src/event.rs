@@ -114,6 +114,15 @@ pub enum What {
         /// The agent's words, escaped.
         detail: String,
     },
+    /// The guest agent says that something is not as it was asked for.
+    GuestWarned {
+        /// Cell id.
+        cell: String,
+        /// Virtual machine.
+        boot: u32,
+        /// The agent's words, escaped.
+        detail: String,
+    },
     /// How far the telemetry of a virtual machine can be trusted; logged before it is stopped.
     TelemetryChecked {
         /// Cell id.
