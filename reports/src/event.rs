@@ -6,6 +6,7 @@
 //! machines or replayed from disk is read in the same way.
 
 use std::collections::BTreeMap;
+use std::ops::Add;
 
 use serde::{Deserialize, Serialize};
 
@@ -233,6 +234,24 @@ pub struct Exposure {
     pub verified: u64,
     /// Workers killed for lack of memory and started again.
     pub oom_kills: u64,
+}
+
+impl Add for Exposure {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            guest_ms: self.guest_ms.saturating_add(other.guest_ms),
+            swapons: self.swapons.saturating_add(other.swapons),
+            swapoffs: self.swapoffs.saturating_add(other.swapoffs),
+            stores: self.stores.saturating_add(other.stores),
+            writebacks: self.writebacks.saturating_add(other.writebacks),
+            windows: self.windows.saturating_add(other.windows),
+            refused: self.refused.saturating_add(other.refused),
+            verified: self.verified.saturating_add(other.verified),
+            oom_kills: self.oom_kills.saturating_add(other.oom_kills),
+        }
+    }
 }
 
 /// Why a virtual machine ended.

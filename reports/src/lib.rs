@@ -7,8 +7,13 @@
 
 pub mod escape;
 pub mod event;
+pub mod exit;
 pub mod finding;
+pub mod log;
+pub mod rate;
 pub mod rule;
+pub mod run;
 #[cfg(test)]
 mod sample;
 pub mod telemetry;
+pub mod verdict;

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The exit codes of every command, in one table.
+
+use crate::run::RunReport;
+use crate::verdict::CellVerdict;
+
+/// How the program ends. The number is the process's exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// Nothing found; for `repro`: shown on the buggy kernel, and the fixed one stayed clean.
+    Clean = 0,
+    /// A kernel bug or a regression was found; for `repro`: one that it was not to find.
+    KernelBug = 1,
+    /// Usage or configuration, the kernel's included: it does not build, a patch does not apply.
+    Usage = 2,
+    /// The machine under us: disk, network, a missing tool, QEMU.
+    Infrastructure = 3,
+    /// No answer: unreachable, exposure too small, the kernel never got so far.
+    Inconclusive = 4,
+    /// Ctrl-C.
+    Interrupted = 130,
+}
+
+impl ExitCode {
+    /// Every code, in the order of the table.
+    pub const ALL: [Self; 6] = [
+        Self::Clean,
+        Self::KernelBug,
+        Self::Usage,
+        Self::Infrastructure,
+        Self::Inconclusive,
+        Self::Interrupted,
+    ];
+
+    /// The number.
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// What it means, for help texts.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Clean => {
+                "clean (repro: the race was shown on the buggy kernel and the fixed one stayed clean)"
+            }
+            Self::KernelBug => "kernel bug or regression found",
+            Self::Usage => {
+                "usage or configuration, also: the kernel does not build, a patch does not apply"
+            }
+            Self::Infrastructure => "infrastructure: disk, network, a missing tool, QEMU",
+            Self::Inconclusive => "inconclusive or unreachable",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// What a run was for: it decides what is good news.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// `repro`: where the expected bug should show, showing it is success.
+    Repro,
+    /// Everything else: any bug is a bug.
+    Search,
+}
+
+impl RunReport {
+    /// The exit code that this run's verdicts come to; the worst cell decides, in the order
+    /// kernel bug, configuration, infrastructure, inconclusive. An interrupted run is
+    /// [`ExitCode::Interrupted`] whatever it had found: the report says what.
+    pub fn exit_code(&self, purpose: Purpose) -> ExitCode {
+        if self.interrupted {
+            return ExitCode::Interrupted;
+        }
+        let worst = self
+            .cells
+            .iter()
+            .map(|cell| {
+                let wanted = purpose == Purpose::Repro && cell.cell.should_show == Some(true);
+                cell_code(&cell.verdict, wanted)
+            })
+            .min_by_key(|code| match code {
+                ExitCode::KernelBug => 0,
+                ExitCode::Usage => 1,
+                ExitCode::Infrastructure => 2,
+                ExitCode::Inconclusive => 3,
+                ExitCode::Interrupted => 4,
+                ExitCode::Clean => 5,
+            });
+        // A run without a cell has judged nothing.
+        worst.unwrap_or(ExitCode::Inconclusive)
+    }
+}
+
+fn cell_code(verdict: &CellVerdict, wanted: bool) -> ExitCode {
+    match verdict {
+        CellVerdict::Clean { .. } => ExitCode::Clean,
+        CellVerdict::KernelBug { expected: true, .. } if wanted => ExitCode::Clean,
+        CellVerdict::KernelBug { .. } => ExitCode::KernelBug,
+        CellVerdict::BuildFailure { .. }
+        | CellVerdict::PatchConflict { .. }
+        | CellVerdict::Configuration { .. } => ExitCode::Usage,
+        CellVerdict::Infrastructure { .. } => ExitCode::Infrastructure,
+        CellVerdict::Unreachable { .. }
+        | CellVerdict::BootFailure { .. }
+        | CellVerdict::Inconclusive { .. } => ExitCode::Inconclusive,
+    }
+}
