@@ -67,7 +67,8 @@ pub enum Purpose {
 impl RunReport {
     /// The exit code that this run's verdicts come to; the worst cell decides, in the order
     /// kernel bug, configuration, infrastructure, inconclusive. An interrupted run is
-    /// [`ExitCode::Interrupted`] whatever it had found: the report says what.
+    /// [`ExitCode::Interrupted`] whatever it had found: the report says what. A run without
+    /// its last event is never [`ExitCode::Clean`], since cells may be missing.
     pub fn exit_code(&self, purpose: Purpose) -> ExitCode {
         if self.interrupted {
             return ExitCode::Interrupted;
@@ -87,8 +88,12 @@ impl RunReport {
                 ExitCode::Interrupted => 4,
                 ExitCode::Clean => 5,
             });
-        // A run without a cell has judged nothing.
-        worst.unwrap_or(ExitCode::Inconclusive)
+        match worst {
+            Some(ExitCode::Clean) if !self.finished => ExitCode::Inconclusive,
+            Some(code) => code,
+            // A run without a cell has judged nothing.
+            None => ExitCode::Inconclusive,
+        }
     }
 }
 

@@ -90,3 +90,77 @@ fn read_event(line: &[u8]) -> Result<Option<RunEvent>, LogProblemKind> {
         .map(Some)
         .map_err(|error| LogProblemKind::NotAnEvent(printable(&error.to_string()).into_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::exit::{ExitCode, Purpose};
+    use crate::run::RunReport;
+    use crate::sample::events::{BUGGY, good_repro};
+
+    fn text() -> String {
+        let events = good_repro().events;
+        events.iter().map(|event| serde_json::to_string(event).unwrap() + "\n").collect()
+    }
+
+    #[test]
+    fn a_whole_log_comes_back_as_it_was_written() {
+        let (events, problems) = read_log(text().as_bytes());
+        assert_eq!((events, problems), (good_repro().events, Vec::new()));
+    }
+
+    #[test]
+    fn bad_lines_are_named_and_the_rest_is_read() {
+        let text = text();
+        let mut lines: Vec<&str> = text.lines().collect();
+        let long = "x".repeat(MAX_EVENT_BYTES + 1);
+        lines.insert(1, "{\"at_ms\":1,\"event\":\"from-the-future\",\"cell\":\"\\u001b[m\"}");
+        lines.insert(2, &long);
+        lines.insert(3, "");
+        let (events, problems) = read_log(lines.join("\r\n").as_bytes());
+        assert_eq!(events, good_repro().events);
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(problems.len(), 2);
+        assert!(problems[0].starts_with("line 2: not an event: unknown variant `from-the-future`"));
+        assert_eq!(problems[1], "line 3: longer than 1048576 bytes");
+    }
+
+    #[test]
+    fn a_newer_format_is_refused() {
+        let text = text().replacen("\"format\":1", "\"format\":2", 1);
+        let (events, problems) = read_log(text.as_bytes());
+        assert_eq!(events, []);
+        assert_eq!(problems[0].kind, LogProblemKind::NewerFormat { found: 2 });
+    }
+
+    #[test]
+    fn garbage_without_end_is_given_up_on() {
+        let (events, problems) = read_log("x\n".repeat(100_000).as_bytes());
+        assert_eq!((events.len(), problems.len()), (0, MAX_PROBLEMS));
+    }
+
+    proptest! {
+        #[test]
+        fn a_log_that_ends_anywhere_is_read_up_to_there(cut in 0.0..1.0f64) {
+            let text = text();
+            // Truncation to a byte of the log is what is wanted.
+            let cut = (text.len() as f64 * cut) as usize;
+            let (events, problems) = read_log(&text.as_bytes()[..cut]);
+            let whole = good_repro().events;
+            prop_assert_eq!(&events[..], &whole[..events.len()]);
+            prop_assert!(problems.iter().all(|p| p.kind == LogProblemKind::HalfWritten));
+            prop_assert!(problems.len() <= 1);
+
+            let report = RunReport::fold(events);
+            let showed = report.cell(BUGGY).is_some_and(|cell| cell.showed_expected());
+            if !report.finished {
+                prop_assert_ne!(report.exit_code(Purpose::Repro), ExitCode::Clean);
+            }
+            if showed {
+                prop_assert_eq!(report.cell(BUGGY).unwrap().verdict.word(), "expected bug");
+            }
+        }
+    }
+}

@@ -1,1 +1,286 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+use crate::event::{Exposure, Fault, VmEnd, What};
+use crate::exit::{ExitCode, Purpose};
+use crate::run::{RunReport, Standing};
+use crate::sample::events::{BUGGY, FIXED, Log, enough, good_repro};
+use crate::sample::{bug_elsewhere, race_6_1};
+use crate::telemetry::Health;
 
+fn verdict(report: &RunReport, id: &str) -> String {
+    let verdict = &report.cell(id).unwrap().verdict;
+    match verdict.reason() {
+        "" => verdict.word().to_owned(),
+        reason => format!("{}: {reason}", verdict.word()),
+    }
+}
+
+fn repro(report: &RunReport) -> ExitCode {
+    report.exit_code(Purpose::Repro)
+}
+
+/// A log with the buggy cell as it should be and the fixed one as `fixed` tells.
+fn with_fixed(fixed: impl FnOnce(Log) -> Log) -> RunReport {
+    fixed(Log::new().planned(BUGGY).planned(FIXED).buggy_cell()).end(false).report()
+}
+
+fn judged(fixed: impl FnOnce(Log) -> Log) -> (String, ExitCode) {
+    let report = with_fixed(fixed);
+    (verdict(&report, FIXED), repro(&report))
+}
+
+/// The fixed cell's machine, up and running.
+fn up(log: Log) -> Log {
+    log.kernel(FIXED).started(FIXED, 1).ready(FIXED, 1)
+}
+
+fn is(word: &str, code: ExitCode) -> (String, ExitCode) {
+    (word.to_owned(), code)
+}
+
+#[test]
+fn the_race_here_and_none_there_is_what_repro_is_for() {
+    let report = good_repro().report();
+    assert_eq!(
+        verdict(&report, BUGGY),
+        "expected bug: KASAN: use-after-free Write in zswap_writeback_entry"
+    );
+    assert_eq!(verdict(&report, FIXED), "clean");
+    assert_eq!(repro(&report), ExitCode::Clean);
+    assert_eq!(report.exit_code(Purpose::Search), ExitCode::KernelBug);
+
+    let buggy = report.cell(BUGGY).unwrap();
+    let standings: Vec<_> = buggy.bugs.iter().map(|bug| (bug.standing, bug.count)).collect();
+    assert_eq!(standings, [(Standing::Expected, 2), (Standing::FollowUp, 1)]);
+    let moment = buggy.time_to_bug.unwrap();
+    assert_eq!((moment.boot, moment.guest_ms, moment.vm_ms), (1, 311, 1430 + 300));
+}
+
+#[test]
+fn another_bug_is_never_the_expected_one() {
+    let (word, code) = judged(|log| {
+        up(log)
+            .found(FIXED, 1, 9, bug_elsewhere())
+            .exposure(FIXED, 1, enough())
+            .stopped(FIXED, 1, VmEnd::Enough)
+            .finished(FIXED)
+    });
+    assert_eq!(
+        (word.as_str(), code),
+        ("another bug: kernel BUG in ext4_writepages", ExitCode::KernelBug)
+    );
+
+    // On the buggy kernel too, and after the expected one in the same boot.
+    let report = Log::new()
+        .planned(BUGGY)
+        .kernel(BUGGY)
+        .started(BUGGY, 1)
+        .ready(BUGGY, 1)
+        .found(BUGGY, 1, 300, race_6_1())
+        .found(BUGGY, 1, 400, bug_elsewhere())
+        .stopped(BUGGY, 1, VmEnd::Crashed)
+        .finished(BUGGY)
+        .end(false)
+        .report();
+    assert_eq!(verdict(&report, BUGGY), "another bug: kernel BUG in ext4_writepages");
+    assert_eq!(repro(&report), ExitCode::KernelBug);
+    let cell = report.cell(BUGGY).unwrap();
+    assert!(cell.bugs[1].after_expected && cell.showed_expected());
+}
+
+#[test]
+fn the_expected_bug_on_the_fixed_kernel_is_a_bug() {
+    let (_, code) = judged(|log| up(log).found(FIXED, 1, 9, race_6_1()).finished(FIXED));
+    assert_eq!(code, ExitCode::KernelBug);
+}
+
+#[test]
+fn a_consequence_counts_only_after_its_cause_in_the_same_boot() {
+    let mut same_code = race_6_1();
+    same_code.kind = "DoS".to_owned();
+    same_code.title = "general protection fault in zswap_writeback_entry".to_owned();
+    let standing = |log: Log| {
+        let report = log.report();
+        report.cell(BUGGY).unwrap().bugs.last().map(|bug| bug.standing)
+    };
+    let boot = |log: Log, n| log.started(BUGGY, n).ready(BUGGY, n).found(BUGGY, n, 9, race_6_1());
+    let first = || boot(Log::new().planned(BUGGY).kernel(BUGGY), 1);
+    let again = first().found(BUGGY, 1, 20, same_code.clone());
+    assert_eq!(standing(again), Some(Standing::FollowUp));
+    // The second boot's expected bug has the first one's title.
+    let second = boot(first(), 2).found(BUGGY, 2, 20, same_code.clone());
+    assert_eq!(standing(second), Some(Standing::FollowUp));
+    let elsewhere = first().started(BUGGY, 2).ready(BUGGY, 2).found(BUGGY, 2, 20, same_code);
+    assert_eq!(standing(elsewhere), Some(Standing::Another));
+}
+
+#[test]
+fn a_retry_never_hides_a_bug() {
+    let good = |log: Log| {
+        log.started(FIXED, 2)
+            .ready(FIXED, 2)
+            .exposure(FIXED, 2, enough())
+            .stopped(FIXED, 2, VmEnd::Enough)
+            .finished(FIXED)
+    };
+    let corrupt = |log: Log| {
+        log.then(What::Corruption { cell: FIXED.to_owned(), boot: 1, detail: "page=3".to_owned() })
+    };
+    let (word, code) = judged(|log| good(corrupt(up(log)).stopped(FIXED, 1, VmEnd::QemuDied)));
+    assert_eq!(
+        (word.as_str(), code),
+        ("another bug: data corruption: page=3", ExitCode::KernelBug)
+    );
+    let (word, code) = judged(|log| good(up(log).stopped(FIXED, 1, VmEnd::Crashed)));
+    assert_eq!(code, ExitCode::KernelBug, "{word}");
+    let (word, code) = judged(|log| good(up(log).stopped(FIXED, 1, VmEnd::WentSilent)));
+    assert_eq!(code, ExitCode::Inconclusive, "{word}");
+    let (word, code) = judged(|log| {
+        let log = up(log).found(FIXED, 1, 9, bug_elsewhere());
+        good(log.failed(FIXED, Fault::Infrastructure, "the disk is full"))
+    });
+    assert_eq!(code, ExitCode::KernelBug, "{word}");
+    // What a retry may make good.
+    for end in [VmEnd::QemuDied, VmEnd::NeverReady] {
+        let judged = judged(|log| good(log.kernel(FIXED).started(FIXED, 1).stopped(FIXED, 1, end)));
+        assert_eq!(judged, is("clean", ExitCode::Clean));
+    }
+    let judged =
+        judged(|log| good(log.failed(FIXED, Fault::Infrastructure, "no mirror").kernel(FIXED)));
+    assert_eq!(judged, is("clean", ExitCode::Clean));
+}
+
+#[test]
+fn failures_before_the_guest_speaks_name_whose_they_are() {
+    for (fault, word, code) in [
+        (Fault::Unreachable, "unreachable: x", ExitCode::Inconclusive),
+        (Fault::Build, "build failure: x", ExitCode::Usage),
+        (Fault::PatchConflict, "patch conflict: x", ExitCode::Usage),
+        (Fault::Infrastructure, "infrastructure: x", ExitCode::Infrastructure),
+        (Fault::Configuration, "configuration: x", ExitCode::Usage),
+    ] {
+        assert_eq!(judged(|log| log.failed(FIXED, fault, "x").finished(FIXED)), is(word, code));
+    }
+    for (end, word, code) in [
+        (
+            VmEnd::NeverSpoke,
+            "boot failure: boot 1: the kernel never printed a byte",
+            ExitCode::Inconclusive,
+        ),
+        (
+            VmEnd::Crashed,
+            "boot failure: boot 1: the guest panicked or reset",
+            ExitCode::Inconclusive,
+        ),
+        (VmEnd::QemuDied, "infrastructure: boot 1: QEMU died", ExitCode::Infrastructure),
+    ] {
+        let judged = judged(|log| {
+            log.kernel(FIXED).started(FIXED, 1).stopped(FIXED, 1, end).finished(FIXED)
+        });
+        assert_eq!(judged, is(word, code));
+    }
+}
+
+#[test]
+fn clean_takes_exposure_that_can_be_believed() {
+    let with = |exposure: Exposure, health: Health| {
+        judged(|log| {
+            up(log)
+                .exposure(FIXED, 1, exposure)
+                .checked(FIXED, 1, health)
+                .stopped(FIXED, 1, VmEnd::Budget)
+                .finished(FIXED)
+        })
+    };
+    let healthy = Health { believed: 9, ..Health::default() };
+    assert_eq!(with(enough(), healthy), is("clean", ExitCode::Clean));
+    assert_eq!(
+        with(Exposure { windows: 29, swapoffs: 7, ..enough() }, healthy),
+        is(
+            "inconclusive: no bug, but too little exposure: 29 of 30 windows, 7 of 180 swapoffs",
+            ExitCode::Inconclusive
+        )
+    );
+    assert_eq!(
+        with(Exposure { writebacks: 0, ..enough() }, healthy),
+        is(
+            "inconclusive: nothing was put to the test: 408 swapoffs beside 0 writebacks",
+            ExitCode::Inconclusive
+        )
+    );
+    assert_eq!(
+        with(enough(), Health { suspicious: 1, ..healthy }),
+        is(
+            "inconclusive: the guest's counters cannot be believed: 1 telemetry lines contradict \
+             the ones before them",
+            ExitCode::Inconclusive
+        )
+    );
+}
+
+#[test]
+fn no_bug_where_one_should_show_proves_nothing() {
+    let report = Log::new()
+        .planned(BUGGY)
+        .kernel(BUGGY)
+        .started(BUGGY, 1)
+        .ready(BUGGY, 1)
+        .exposure(BUGGY, 1, enough())
+        .stopped(BUGGY, 1, VmEnd::Budget)
+        .finished(BUGGY)
+        .end(false)
+        .report();
+    assert_eq!(
+        verdict(&report, BUGGY),
+        "inconclusive: the expected bug did not show within the budget"
+    );
+    assert_eq!(repro(&report), ExitCode::Inconclusive);
+}
+
+#[test]
+fn an_interrupted_run_says_so_and_keeps_what_it_found() {
+    let report = Log::new()
+        .planned(BUGGY)
+        .planned(FIXED)
+        .buggy_cell()
+        .kernel(FIXED)
+        .started(FIXED, 1)
+        .ready(FIXED, 1)
+        .stopped(FIXED, 1, VmEnd::Interrupted)
+        .end(true)
+        .report();
+    assert_eq!(verdict(&report, FIXED), "inconclusive: it was interrupted");
+    assert!(verdict(&report, BUGGY).starts_with("expected bug"));
+    assert_eq!(repro(&report), ExitCode::Interrupted);
+}
+
+#[test]
+fn a_rule_of_the_users_own_judges_from_the_log_alone() {
+    let mut cell = crate::sample::events::cell(BUGGY);
+    cell.expect = Some("mine".to_owned());
+    let text = "name: mine\ntitle: t\ntypes: [BUG]\naccess: [ext4_*]\n";
+    let rule = crate::rule::Rule::from_yaml("mine.yaml", text).unwrap();
+    let log = |log: Log| {
+        log.then(What::CellPlanned { cell: cell.clone() })
+            .started(BUGGY, 1)
+            .ready(BUGGY, 1)
+            .found(BUGGY, 1, 9, bug_elsewhere())
+            .finished(BUGGY)
+            .end(false)
+    };
+    let loaded = log(Log::new().then(What::RuleLoaded { rule }));
+    // By way of the file format, as a replay would.
+    let text: String =
+        loaded.events.iter().map(|e| serde_json::to_string(e).unwrap() + "\n").collect();
+    let (events, problems) = crate::log::read_log(text.as_bytes());
+    assert_eq!((&events, problems.len()), (&loaded.events, 0));
+    assert_eq!(repro(&RunReport::fold(events)), ExitCode::Clean);
+
+    let missing = log(Log::new()).report();
+    assert_eq!(repro(&missing), ExitCode::KernelBug);
+    assert_eq!(missing.problems.len(), 1);
+}
+
+#[test]
+fn a_run_without_cells_has_judged_nothing() {
+    assert_eq!(repro(&RunReport::default()), ExitCode::Inconclusive);
+}

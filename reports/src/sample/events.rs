@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Logs of runs, event by event.
+
+use crate::event::{Cell, Exposure, FORMAT, Fault, KernelFacts, RunEvent, VmEnd, What};
+use crate::finding::Finding;
+use crate::run::RunReport;
+use crate::telemetry::Health;
+
+pub(crate) const BUGGY: &str = "buggy";
+pub(crate) const FIXED: &str = "fixed";
+
+pub(crate) fn cell(id: &str) -> Cell {
+    let fixed = id == FIXED;
+    Cell {
+        id: id.to_owned(),
+        kernel: "debian-6.1".to_owned(),
+        series: fixed.then(|| "zswap-writeback-swapoff-6.1".to_owned()),
+        arch: "x86_64".to_owned(),
+        profile: "zswap-writeback-swapoff".to_owned(),
+        technique: "stretch".to_owned(),
+        seed: if fixed { 9_130_547_722 } else { 1_552_301_884 },
+        expect: Some("zswap-writeback-swapoff".to_owned()),
+        should_show: Some(!fixed),
+        wanted: fixed.then(|| Exposure { windows: 30, swapoffs: 180, ..Exposure::default() }),
+    }
+}
+
+/// A log in the making; each event comes 100 ms after the one before.
+#[derive(Default)]
+pub(crate) struct Log {
+    pub(crate) events: Vec<RunEvent>,
+}
+
+impl Log {
+    pub(crate) fn new() -> Self {
+        Self::default().then(What::RunStarted {
+            format: FORMAT,
+            version: "0.1.0".to_owned(),
+            command: ["repro", "--kernel", "debian-6.1", "--seed", "42"].map(String::from).into(),
+            started: "2026-11-22T13:37:02Z".to_owned(),
+            seed: 42,
+            host: [
+                ("accel", "tcg"),
+                ("cpus", "2"),
+                ("memory_mib", "7955"),
+                ("qemu", "QEMU emulator version 7.2.19"),
+            ]
+            .map(|(k, v)| (k.to_owned(), v.to_owned()))
+            .into(),
+        })
+    }
+
+    pub(crate) fn then(mut self, what: What) -> Self {
+        let at_ms = self.events.last().map_or(0, |event| event.at_ms + 100);
+        self.events.push(RunEvent { at_ms, what });
+        self
+    }
+
+    pub(crate) fn after(mut self, ms: u64, what: What) -> Self {
+        self = self.then(what);
+        if let Some(event) = self.events.last_mut() {
+            event.at_ms += ms.saturating_sub(100);
+        }
+        self
+    }
+
+    pub(crate) fn planned(self, id: &str) -> Self {
+        self.then(What::CellPlanned { cell: cell(id) })
+    }
+
+    pub(crate) fn kernel(self, id: &str) -> Self {
+        let mut kernel = KernelFacts {
+            release: "6.1.192".to_owned(),
+            compiler: "gcc (Debian 12.2.0-14+deb12u1) 12.2.0".to_owned(),
+            key: "3f1c9a0be27d4458".to_owned(),
+            cached: true,
+            ms: 212,
+            source: "linux-source-6.1 6.1.192-2, sha256 9d0f51c2".to_owned(),
+            patches: Vec::new(),
+        };
+        if id == FIXED {
+            kernel.key = "a7720e51bc94d00f".to_owned();
+            kernel.patches =
+                vec!["mm/zswap: hold the swap device before touching its tree".to_owned()];
+        }
+        self.then(What::KernelReady { cell: id.to_owned(), kernel })
+    }
+
+    pub(crate) fn started(self, id: &str, boot: u32) -> Self {
+        self.then(What::VmStarted {
+            cell: id.to_owned(),
+            boot,
+            accel: "tcg".to_owned(),
+            argv: [
+                "qemu-system-x86_64",
+                "-machine",
+                "q35,accel=tcg",
+                "-cpu",
+                "max",
+                "-smp",
+                "2",
+                "-m",
+                "256",
+                "-nodefaults",
+                "-display",
+                "none",
+                "-no-reboot",
+                "-kernel",
+                &format!("{id}/vmlinux"),
+                "-initrd",
+                &format!("{id}/initramfs.cpio"),
+                "-append",
+                "console=ttyS0 nokaslr kasan_multi_shot swapstorm.token=k3x9",
+                "-serial",
+                "stdio",
+                "-drive",
+                &format!("file={id}/disk0.img,format=raw,if=virtio"),
+                "-drive",
+                &format!("file={id}/disk1.img,format=raw,if=virtio"),
+            ]
+            .map(String::from)
+            .into(),
+            cmdline: "console=ttyS0 nokaslr kasan_multi_shot swapstorm.token=k3x9".to_owned(),
+        })
+    }
+
+    pub(crate) fn ready(self, id: &str, boot: u32) -> Self {
+        self.after(1430, What::GuestReady { cell: id.to_owned(), boot, boot_ms: 1430 })
+    }
+
+    pub(crate) fn exposure(self, id: &str, boot: u32, exposure: Exposure) -> Self {
+        self.after(400, What::Exposure { cell: id.to_owned(), boot, exposure })
+    }
+
+    pub(crate) fn found(self, id: &str, boot: u32, guest_ms: u64, finding: Finding) -> Self {
+        self.after(300, What::Found { cell: id.to_owned(), boot, guest_ms, finding })
+    }
+
+    pub(crate) fn stopped(self, id: &str, boot: u32, why: VmEnd) -> Self {
+        self.then(What::VmStopped { cell: id.to_owned(), boot, why, detail: String::new() })
+    }
+
+    pub(crate) fn checked(self, id: &str, boot: u32, health: Health) -> Self {
+        self.then(What::TelemetryChecked { cell: id.to_owned(), boot, health })
+    }
+
+    pub(crate) fn failed(self, id: &str, fault: Fault, detail: &str) -> Self {
+        self.then(What::CellFailed { cell: id.to_owned(), fault, detail: detail.to_owned() })
+    }
+
+    pub(crate) fn finished(self, id: &str) -> Self {
+        self.then(What::CellFinished { cell: id.to_owned() })
+    }
+
+    pub(crate) fn end(self, interrupted: bool) -> Self {
+        self.then(What::RunFinished { interrupted })
+    }
+
+    /// The buggy cell as it should be: the race, then one of its consequences.
+    pub(crate) fn buggy_cell(self) -> Self {
+        let mut follow_up = super::race_6_1();
+        follow_up.title = "general protection fault in zswap_writeback_entry".to_owned();
+        follow_up.kind = "DoS".to_owned();
+        follow_up.head = "general protection fault, probably for non-canonical address".to_owned();
+        follow_up.stacks.truncate(1);
+        self.kernel(BUGGY)
+            .started(BUGGY, 1)
+            .ready(BUGGY, 1)
+            .found(BUGGY, 1, 311, super::race_6_1())
+            .found(BUGGY, 1, 590, super::race_6_1())
+            .found(BUGGY, 1, 702, follow_up)
+            .exposure(
+                BUGGY,
+                1,
+                Exposure {
+                    guest_ms: 740,
+                    swapons: 22,
+                    swapoffs: 18,
+                    stores: 2310,
+                    writebacks: 147,
+                    windows: 3,
+                    refused: 0,
+                    verified: 4096,
+                    oom_kills: 0,
+                },
+            )
+            .checked(BUGGY, 1, Health { believed: 5, ..Health::default() })
+            .stopped(BUGGY, 1, VmEnd::Enough)
+            .finished(BUGGY)
+    }
+
+    /// The fixed cell as it should be.
+    pub(crate) fn fixed_cell(self) -> Self {
+        self.kernel(FIXED)
+            .started(FIXED, 1)
+            .ready(FIXED, 1)
+            .exposure(FIXED, 1, enough())
+            .checked(FIXED, 1, Health { believed: 31, ..Health::default() })
+            .stopped(FIXED, 1, VmEnd::Enough)
+            .finished(FIXED)
+    }
+
+    pub(crate) fn report(&self) -> RunReport {
+        RunReport::fold(self.events.iter().cloned())
+    }
+}
+
+/// Exposure that is enough for [`FIXED`].
+pub(crate) fn enough() -> Exposure {
+    Exposure {
+        guest_ms: 13_280,
+        swapons: 412,
+        swapoffs: 408,
+        stores: 41_877,
+        writebacks: 2_913,
+        windows: 36,
+        refused: 2,
+        verified: 96_512,
+        oom_kills: 1,
+    }
+}
+
+/// A `repro` in which all went as it should.
+pub(crate) fn good_repro() -> Log {
+    Log::new().planned(BUGGY).planned(FIXED).buggy_cell().fixed_cell().end(false)
+}
