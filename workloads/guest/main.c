@@ -130,14 +130,6 @@ static void find_voice(void)
 	write_text("/proc/sys/kernel/printk_devkmsg", "on");
 }
 
-static void stay_alive(void)
-{
-	/* Children inherit the score; workers give it up again. */
-	write_setting("/proc/self/oom_score_adj", "-1000");
-	if (mlockall(MCL_CURRENT | MCL_FUTURE))
-		warn_errno("mlock", errno);
-}
-
 static u64 smallest_kib(unsigned int used)
 {
 	u64 bytes = disks[0].bytes;
@@ -161,6 +153,9 @@ static const char *run_storm(void)
 	wake_on_children();
 	telemetry_ready(&params, used, smallest_kib(used));
 	storm_start(&params, disks, used);
+	/* Only now: it takes its time, and the storm shall begin at once. */
+	if (mlockall(MCL_CURRENT | MCL_FUTURE))
+		warn_errno("mlock", errno);
 	reason = watch_storm();
 	storm_stop();
 	telemetry_sample();
@@ -170,8 +165,9 @@ static const char *run_storm(void)
 int main(void)
 {
 	find_voice();
-	stay_alive();
 	mount_rest();
+	/* Children inherit the score; workers give it up again. */
+	write_setting("/proc/self/oom_score_adj", "-1000");
 	zswap_configure(&params);
 	workers_prepare(&params);
 	telemetry_done(run_storm(), params.end);

@@ -23,7 +23,15 @@ struct worker {
 	unsigned int corrupt_lines;
 };
 
-static void set_limit(unsigned int index, const char *file, const char *value)
+/* Before the first worker. What each cgroup needs besides is the worker's own business. */
+void workers_prepare(const struct params *params)
+{
+	write_setting(CGROUP_ROOT "/cgroup.subtree_control", "+memory");
+	if (params->cpu_max[0])
+		write_setting(CGROUP_ROOT "/cgroup.subtree_control", "+cpu");
+}
+
+static void set_in_cgroup(unsigned int index, const char *file, const char *value)
 {
 	char path[96];
 
@@ -32,31 +40,25 @@ static void set_limit(unsigned int index, const char *file, const char *value)
 		write_setting(path, value);
 }
 
-void workers_prepare(const struct params *params)
+/* Made by the worker rather than for it: each costs milliseconds in an instrumented kernel. */
+static void enter_cgroup(const struct params *params, unsigned int index)
 {
 	char cpu_max[sizeof(params->cpu_max)];
-	unsigned int i;
+	char path[64];
 	char *slash;
 
-	write_setting(CGROUP_ROOT "/cgroup.subtree_control", "+memory");
-	if (params->cpu_max[0])
-		write_setting(CGROUP_ROOT "/cgroup.subtree_control", "+cpu");
+	snprintf(path, sizeof(path), CGROUP_ROOT "/w%u", index);
+	mkdir(path, 0755);
+	set_in_cgroup(index, "memory.max", params->memory_max);
+	set_in_cgroup(index, "memory.high", params->memory_high);
+	set_in_cgroup(index, "memory.zswap.max", params->zswap_max);
 	/* A blank cannot stand in a word of the command line. */
 	strcpy(cpu_max, params->cpu_max);
 	slash = strchr(cpu_max, '/');
 	if (slash)
 		*slash = ' ';
-
-	for (i = 0; i < params->workers; i++) {
-		char path[64];
-
-		snprintf(path, sizeof(path), CGROUP_ROOT "/w%u", i);
-		mkdir(path, 0755);
-		set_limit(i, "memory.max", params->memory_max);
-		set_limit(i, "memory.high", params->memory_high);
-		set_limit(i, "memory.zswap.max", params->zswap_max);
-		set_limit(i, "cpu.max", cpu_max);
-	}
+	set_in_cgroup(index, "cpu.max", cpu_max);
+	set_in_cgroup(index, "cgroup.procs", "0");
 }
 
 static char *page_at(const struct worker *worker, size_t page)
@@ -91,30 +93,25 @@ static void write_page(struct worker *worker, size_t page)
 	count(&counters->touched);
 }
 
-static void push_out(const struct worker *worker)
-{
-	const struct params *params = worker->params;
-	size_t page;
-
-	for (page = 0; page < params->pages; page += params->chunk) {
-		size_t left = params->pages - page;
-		size_t pages = left < params->chunk ? left : params->chunk;
-
-		/* Advice may be refused, for lack of swap above all; the page then stays. */
-		madvise(page_at(worker, page), pages * worker->pattern.page_bytes, MADV_PAGEOUT);
-	}
-}
-
+/* Chunk by chunk, so that pages leave from the first moment on and most are out at any time. */
 static void one_round(struct worker *worker)
 {
-	size_t page;
+	const struct params *params = worker->params;
+	size_t page_bytes = worker->pattern.page_bytes;
+	size_t first, page, end;
 
-	for (page = 0; page < worker->params->pages; page++) {
-		check_page(worker, page);
-		write_page(worker, page);
+	for (first = 0; first < params->pages; first = end) {
+		end = first + params->chunk;
+		if (end > params->pages)
+			end = params->pages;
+		for (page = first; page < end; page++) {
+			check_page(worker, page);
+			write_page(worker, page);
+		}
+		/* Advice may be refused, for lack of swap above all; the pages then stay. */
+		if (params->push == PUSH_PAGEOUT)
+			madvise(page_at(worker, first), (end - first) * page_bytes, MADV_PAGEOUT);
 	}
-	if (worker->params->push == PUSH_PAGEOUT)
-		push_out(worker);
 	count(&counters->rounds);
 }
 
@@ -140,13 +137,10 @@ void worker_loop(const struct params *params, unsigned int index, u32 life)
 		},
 		.index = index,
 	};
-	char path[96];
 
 	/* Workers, and nobody else, are what the OOM killer may have. */
 	write_text("/proc/self/oom_score_adj", "1000");
-	snprintf(path, sizeof(path), CGROUP_ROOT "/w%u/cgroup.procs", index);
-	write_setting(path, "0");
-
+	enter_cgroup(params, index);
 	worker.pages = map(params->pages * worker.pattern.page_bytes);
 	worker.generations = map(params->pages * sizeof(*worker.generations));
 	for (;;)
