@@ -6,7 +6,6 @@
 //! escape instead.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 
 /// One line of text with everything invisible or active made visible: `\x1b`, `\t`, `\u{202e}`.
 /// A backslash stays as it is, so the result is for reading, not for decoding.
@@ -36,9 +35,8 @@ fn escape(text: &str, bad: impl Fn(char) -> bool) -> Cow<'_, str> {
             '\n' => safe.push_str("\\n"),
             '\r' => safe.push_str("\\r"),
             '\t' => safe.push_str("\\t"),
-            // Writing to a String cannot fail.
-            c if c.is_ascii() => drop(write!(safe, "\\x{:02x}", u32::from(c))),
-            c => drop(write!(safe, "\\u{{{:x}}}", u32::from(c))),
+            c if c.is_ascii() => safe.push_str(&format!("\\x{:02x}", u32::from(c))),
+            c => safe.push_str(&format!("\\u{{{:x}}}", u32::from(c))),
         }
     }
     Cow::Owned(safe)

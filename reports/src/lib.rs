@@ -11,9 +11,11 @@ pub mod exit;
 pub mod finding;
 pub mod log;
 pub mod rate;
+pub mod render;
 pub mod rule;
 pub mod run;
 #[cfg(test)]
 mod sample;
+pub mod shell;
 pub mod telemetry;
 pub mod verdict;

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A run for a terminal.
+//!
+//! Two cells, as of a `repro`, stand beside each other, and so do the two stacks of a report.
+//! Below 80 columns everything stands in one column. More cells become a table.
+
+use super::layout::{Line, Style, beside, wrapped, write};
+use super::words::{
+    ShownFrame, compiler, count, duration, exposure_rows, head_lines, headline, kernel_name,
+    shown_frames, stack_title, telling_stacks, verdict_lines,
+};
+use crate::escape::printable;
+use crate::exit::{ExitCode, Purpose};
+use crate::rule::Rule;
+use crate::run::{Bug, CellReport, RunReport, Standing};
+use crate::verdict::CellVerdict;
+
+/// From this width on there are two columns.
+const TWO_COLUMNS: usize = 80;
+/// Wider than this, lines are hard to read.
+const WIDEST: usize = 140;
+/// Blank columns between two columns.
+const GAP: usize = 3;
+
+/// What the terminal is like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// Columns.
+    pub width: usize,
+    /// Whether to colour.
+    pub colour: bool,
+}
+
+/// The run as text that ends with a line feed.
+pub fn render(report: &RunReport, purpose: Purpose, look: Look) -> String {
+    let width = look.width.clamp(40, WIDEST);
+    let style = match report.exit_code(purpose) {
+        ExitCode::Clean => Style::Good,
+        ExitCode::KernelBug => Style::Bad,
+        _ => Style::Doubtful,
+    };
+    let mut lines = wrapped(style, &headline(report, purpose), width);
+    lines.push(Line::blank());
+    lines.extend(cells(report, width, width >= TWO_COLUMNS));
+    for bug in bugs_worth_showing(report) {
+        lines.push(Line::blank());
+        lines.extend(self::bug(bug.0, bug.1, width));
+    }
+    lines.extend(notes(report, width));
+    write(&lines, look.colour)
+}
+
+/// Cells beside each other, without colour and in ASCII, for other renderings.
+pub(super) fn plain_cells(report: &RunReport, width: usize) -> String {
+    write(&cells(report, width, true), false).replace('─', "-")
+}
+
+fn cells(report: &RunReport, width: usize, two_columns: bool) -> Vec<Line> {
+    match &report.cells[..] {
+        [left, right] if two_columns => {
+            let column = (width - GAP) / 2;
+            [heading, verdict, exposure]
+                .into_iter()
+                .flat_map(|part| beside(part(left, column), part(right, column), column + GAP))
+                .collect()
+        }
+        few if few.len() <= 2 => few
+            .iter()
+            .enumerate()
+            .flat_map(|(at, cell)| {
+                let mut lines = if at > 0 { vec![Line::blank()] } else { Vec::new() };
+                for part in [heading, verdict, exposure] {
+                    lines.extend(part(cell, width));
+                }
+                lines
+            })
+            .collect(),
+        many => table(many, width),
+    }
+}
+
+/// Which kernel it is.
+fn heading(cell: &CellReport, width: usize) -> Vec<Line> {
+    let series = cell.cell.series.as_ref().map(|series| format!("+ {series}"));
+    let mut lines = wrapped(Style::Bold, &cell.cell.kernel, width);
+    lines.extend(wrapped(Style::Bold, series.as_deref().unwrap_or("as it is"), width));
+    if let Some(kernel) = &cell.kernel {
+        let facts = format!("Linux {}, {}, {}", kernel.release, cell.cell.arch, compiler(kernel));
+        lines.extend(wrapped(Style::Dim, &facts, width));
+    }
+    lines
+}
+
+/// The verdict and what stands behind it.
+fn verdict(cell: &CellReport, width: usize) -> Vec<Line> {
+    let mut lines = vec![
+        Line::new(Style::Dim, &"─".repeat(width)),
+        Line::new(verdict_style(&cell.verdict), &cell.verdict.word().to_uppercase()),
+    ];
+    for line in verdict_lines(cell) {
+        lines.extend(wrapped(Style::Plain, &line, width));
+    }
+    lines
+}
+
+fn verdict_style(verdict: &CellVerdict) -> Style {
+    match verdict {
+        CellVerdict::Clean { .. } => Style::Good,
+        CellVerdict::KernelBug { .. } => Style::Bad,
+        _ => Style::Doubtful,
+    }
+}
+
+fn exposure(cell: &CellReport, width: usize) -> Vec<Line> {
+    if cell.boots.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec![Line::blank()];
+    for (name, value) in exposure_rows(&cell.exposure, cell.cell.technique == "stretch") {
+        let blanks = width.min(40).saturating_sub(name.len() + value.len());
+        lines.push(
+            Line::new(Style::Dim, name)
+                .and(Style::Plain, &" ".repeat(blanks))
+                .and(Style::Plain, &value),
+        );
+    }
+    lines
+}
+
+/// One line a cell.
+fn table(cells: &[CellReport], width: usize) -> Vec<Line> {
+    // What the other columns take.
+    let room = width.saturating_sub(49).max(12);
+    let name = |cell: &CellReport| {
+        clipped(&printable(&format!("{}  {}", cell.cell.id, kernel_name(&cell.cell))), room)
+    };
+    let widest = cells.iter().map(|cell| name(cell).chars().count()).max().unwrap_or(0);
+    let heads = format!(
+        "{:widest$}  {:14}  {:>10}  {:>8}  {:>9}",
+        "cell", "verdict", "bug after", "windows", "swapoffs"
+    );
+    let mut lines = vec![Line::new(Style::Dim, &heads)];
+    for cell in cells {
+        let after = cell.deciding_bug().map_or_else(String::new, |b| duration(b.first.guest_ms));
+        let numbers = format!(
+            "  {after:>10}  {:>8}  {:>9}",
+            count(cell.exposure.windows),
+            count(cell.exposure.swapoffs)
+        );
+        lines.push(
+            Line::plain(&format!("{:widest$}  ", name(cell)))
+                .and(verdict_style(&cell.verdict), &format!("{:14}", cell.verdict.word()))
+                .and(Style::Plain, &numbers),
+        );
+    }
+    for cell in cells {
+        let clean_or_bug =
+            matches!(cell.verdict, CellVerdict::Clean { .. } | CellVerdict::KernelBug { .. });
+        if !clean_or_bug {
+            let reason = format!("{}: {}", cell.cell.id, cell.verdict.reason());
+            lines.extend(wrapped(Style::Plain, &reason, width));
+        }
+    }
+    lines
+}
+
+/// Every bug once by title: first others, then the expected one. Consequences are only noted.
+fn bugs_worth_showing(report: &RunReport) -> Vec<(&CellReport, &Bug)> {
+    let mut shown: Vec<(&CellReport, &Bug)> = Vec::new();
+    for standing in [Standing::Another, Standing::Expected] {
+        for cell in &report.cells {
+            for bug in cell.bugs.iter().filter(|bug| bug.standing == standing) {
+                let title = &bug.finding.title;
+                if shown.iter().all(|(_, other)| other.finding.title != *title) {
+                    shown.push((cell, bug));
+                }
+            }
+        }
+    }
+    shown.truncate(5);
+    shown
+}
+
+/// A report's head and its stacks.
+fn bug(cell: &CellReport, bug: &Bug, width: usize) -> Vec<Line> {
+    let times = if bug.count == 1 { String::new() } else { format!(", {} times", bug.count) };
+    let whose = format!("{} reports{times}:", kernel_name(&cell.cell));
+    let mut lines = wrapped(Style::Dim, &whose, width);
+    for (at, head) in head_lines(&bug.finding).into_iter().enumerate() {
+        let style = if at == 0 { Style::Bold } else { Style::Plain };
+        lines.extend(wrapped(style, head, width));
+    }
+    if let (Standing::Another, Some(why)) = (bug.standing, &bug.why_not) {
+        lines.extend(wrapped(Style::Dim, &format!("Not the expected bug: {why}."), width));
+    }
+    if bug.after_expected && bug.standing == Standing::Another {
+        let note = "It came after the expected bug in the same boot, when memory was already \
+                    damaged: it may be its consequence.";
+        lines.extend(wrapped(Style::Dim, note, width));
+    }
+    if let Some(why) = &bug.finding.corrupted {
+        lines.extend(wrapped(Style::Doubtful, &format!("The report is damaged: {why}."), width));
+    }
+    lines.push(Line::blank());
+    lines.extend(stacks(bug, cell.rule.as_ref(), width));
+    lines
+}
+
+fn stacks(bug: &Bug, rule: Option<&Rule>, width: usize) -> Vec<Line> {
+    let stacks = telling_stacks(&bug.finding);
+    let two_columns = stacks.len() == 2 && width >= TWO_COLUMNS;
+    let column = if two_columns { (width - GAP) / 2 } else { width };
+    let shown: Vec<(String, Vec<ShownFrame>, usize)> = stacks
+        .iter()
+        .map(|stack| {
+            let (frames, left_out) = shown_frames(stack, rule);
+            (stack_title(stack, &bug.finding), frames, left_out)
+        })
+        .collect();
+    // Offsets for all frames or for none: a ragged column is hard to read.
+    let places = shown
+        .iter()
+        .flat_map(|(_, frames, _)| frames)
+        .all(|frame| 2 + frame.function.len() + frame.place.len() <= column);
+    let mut blocks = shown.into_iter().map(|(title, frames, left_out)| {
+        let mut lines = vec![Line::new(Style::Dim, &title)];
+        for frame in frames {
+            let (mark, style) =
+                if frame.marked { ("> ", Style::Bold) } else { ("  ", Style::Plain) };
+            let line = Line::new(style, mark).and(style, &clipped(&frame.function, column - 2));
+            let place = if places { frame.place.as_str() } else { "" };
+            lines.push(line.and(Style::Dim, place));
+        }
+        if left_out > 0 {
+            lines.push(Line::new(Style::Dim, &format!("  ... {left_out} more")));
+        }
+        lines
+    });
+    match (blocks.next(), blocks.next()) {
+        (Some(left), Some(right)) if two_columns => beside(left, right, column + GAP),
+        (Some(mut first), Some(second)) => {
+            first.push(Line::blank());
+            first.extend(second);
+            first
+        }
+        (first, _) => first.unwrap_or_default(),
+    }
+}
+
+/// Cut to `width` characters, with dots where it was cut.
+fn clipped(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(width.saturating_sub(3)).collect();
+    kept + "..."
+}
+
+/// What else is worth a line: repetitions, consequences, corruptions, warnings, problems.
+fn notes(report: &RunReport, width: usize) -> Vec<Line> {
+    let mut notes = Vec::new();
+    for cell in &report.cells {
+        let name = &cell.cell.id;
+        for bug in &cell.bugs {
+            let title = &bug.finding.title;
+            if bug.standing == Standing::FollowUp {
+                let times = if bug.count == 1 { "" } else { &format!(", {} times", bug.count) };
+                notes.push(format!("{name}: as its consequence{times}: {title}"));
+            }
+        }
+        for corruption in &cell.corruptions {
+            notes.push(format!("{name}: data corruption: {}", corruption.detail));
+        }
+        for warning in &cell.warnings {
+            notes.push(format!("{name}: the guest warns: {warning}"));
+        }
+    }
+    notes.extend(report.problems.iter().map(|problem| format!("event log: {problem}")));
+    if notes.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec![Line::blank()];
+    lines.extend(notes.iter().flat_map(|note| wrapped(Style::Dim, note, width)));
+    lines
+}

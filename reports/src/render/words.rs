@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Numbers, names and stacks in words that every rendering shares.
+
+use crate::event::{Cell, Exposure, KernelFacts};
+use crate::exit::{ExitCode, Purpose};
+use crate::finding::{Finding, Stack, StackRole};
+use crate::rate::{Chance, RateBound};
+use crate::rule::Rule;
+use crate::run::{CellReport, RunReport};
+use crate::verdict::CellVerdict;
+
+/// Most frames shown of a stack.
+const MAX_FRAMES: usize = 10;
+
+/// `12,345`.
+pub(super) fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `311 ms`, `1.7 s`, `12 min 03 s`, `2 h 05 min`.
+pub(super) fn duration(ms: u64) -> String {
+    let s = ms / 1000;
+    match s {
+        0 => format!("{ms} ms"),
+        1..=59 => format!("{s}.{} s", ms % 1000 / 100),
+        60..=3599 => format!("{} min {:02} s", s / 60, s % 60),
+        _ => format!("{} h {:02} min", s / 3600, s / 60 % 60),
+    }
+}
+
+/// `at most 1 in 12 stretched windows`; rounded so that the bound stays one.
+pub(super) fn bound(bound: &RateBound) -> String {
+    let name = bound.per.name();
+    if bound.per == Chance::GuestHour {
+        let most = if bound.at_most < 10.0 {
+            format!("{:.2}", (bound.at_most * 100.0).ceil() / 100.0)
+        } else {
+            count(bound.at_most.ceil() as u64)
+        };
+        format!("at most {most} per {name}")
+    } else if bound.at_most > 0.5 {
+        format!("at most {:.0} % of {name}s", (bound.at_most * 100.0).ceil())
+    } else {
+        format!("at most 1 in {} {name}s", count((1.0 / bound.at_most).floor() as u64))
+    }
+}
+
+/// `debian-6.1` or `debian-6.1 + the-series`.
+pub(super) fn kernel_name(cell: &Cell) -> String {
+    match &cell.series {
+        Some(series) => format!("{} + {series}", cell.kernel),
+        None => cell.kernel.clone(),
+    }
+}
+
+/// `gcc 12.2.0` of `gcc (Debian 12.2.0-14+deb12u1) 12.2.0`.
+pub(super) fn compiler(kernel: &KernelFacts) -> String {
+    let mut words = kernel.compiler.split(' ');
+    match (words.next(), words.next_back()) {
+        (Some(first), Some(last)) => format!("{first} {last}"),
+        _ => kernel.compiler.clone(),
+    }
+}
+
+/// Counters that a person wants to see, with their names.
+pub(super) fn exposure_rows(exposure: &Exposure, stretched: bool) -> Vec<(&'static str, String)> {
+    let mut rows = Vec::new();
+    if stretched {
+        rows.push(("windows stretched", count(exposure.windows)));
+        if exposure.refused > 0 {
+            rows.push(("  refused, atomic", count(exposure.refused)));
+        }
+    }
+    rows.push(("swapoffs", count(exposure.swapoffs)));
+    rows.push(("pages written back", count(exposure.writebacks)));
+    rows.push(("pages stored", count(exposure.stores)));
+    rows.push(("pages verified", count(exposure.verified)));
+    if exposure.oom_kills > 0 {
+        rows.push(("OOM kills", count(exposure.oom_kills)));
+    }
+    rows.push(("guest time", duration(exposure.guest_ms)));
+    rows
+}
+
+/// What a stack is evidence of: `access by kworker/1:1/21`, `freed by task 35`, `stack of task 7`.
+pub(super) fn stack_title(stack: &Stack, finding: &Finding) -> String {
+    let what = match stack.role {
+        StackRole::Access if finding.kind.starts_with("KASAN") => "access by",
+        StackRole::AllocatedBy => "allocated by",
+        StackRole::FreedBy => "freed by",
+        StackRole::Access | StackRole::Other => "stack of",
+    };
+    match stack.task.as_deref() {
+        Some(task) if task.bytes().all(|b| b.is_ascii_digit()) => format!("{what} task {task}"),
+        Some(task) => format!("{what} {task}"),
+        None => format!("{what} an unnamed task"),
+    }
+}
+
+/// One frame as shown.
+pub(super) struct ShownFrame {
+    /// Function name.
+    pub(super) function: String,
+    /// `+0x1dd/0x1070`, or empty.
+    pub(super) place: String,
+    /// Whether the rule looks for it.
+    pub(super) marked: bool,
+}
+
+/// The telling frames of a stack: without the machinery that made the report, the ones that the
+/// rule looks for always among them. The second value says how many were left out at the end.
+pub(super) fn shown_frames(stack: &Stack, rule: Option<&Rule>) -> (Vec<ShownFrame>, usize) {
+    let machinery =
+        stack.frames.iter().take_while(|frame| is_report_machinery(&frame.function)).count();
+    // A stack of nothing else is shown as it is.
+    let start = if machinery < stack.frames.len() { machinery } else { 0 };
+    let frames = &stack.frames[start..];
+    let marked = |function: &str| rule.is_some_and(|rule| rule.names(stack.role, function));
+    let last_marked = frames.iter().rposition(|frame| marked(&frame.function));
+    let shown = frames.len().min(MAX_FRAMES.max(last_marked.map_or(0, |at| at + 1).min(24)));
+    let left_out = frames.len() - shown;
+    let frames = frames[..shown]
+        .iter()
+        .map(|frame| ShownFrame {
+            function: frame.function.clone(),
+            place: frame.offset.map_or(String::new(), |(at, size)| format!("+{at:#x}/{size:#x}")),
+            marked: marked(&frame.function),
+        })
+        .collect();
+    (frames, left_out)
+}
+
+/// Frames that every KASAN report begins with.
+fn is_report_machinery(function: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "dump_stack",
+        "show_stack",
+        "print_report",
+        "print_address_description",
+        "kasan_",
+        "__asan",
+    ];
+    let function = function.trim_start_matches('_');
+    WORDS.iter().any(|word| function.starts_with(word))
+}
+
+/// The stacks that tell a bug's story, at most two: the access, and who freed the memory if
+/// somebody did.
+pub(super) fn telling_stacks(finding: &Finding) -> Vec<&Stack> {
+    let first = |role| finding.stacks.iter().find(|stack| stack.role == role);
+    [first(StackRole::Access), first(StackRole::FreedBy)].into_iter().flatten().collect()
+}
+
+/// The first line of the report and, of a KASAN report, the one that says what was accessed.
+pub(super) fn head_lines(finding: &Finding) -> Vec<&str> {
+    let mut lines = vec![finding.head.as_str()];
+    lines.extend(
+        finding
+            .text
+            .lines()
+            .take(8)
+            .map(str::trim_end)
+            .find(|line| line.contains(" of size ") && line.contains(" by task ")),
+    );
+    lines
+}
+
+/// The run in one sentence.
+pub(super) fn headline(report: &RunReport, purpose: Purpose) -> String {
+    let code = report.exit_code(purpose);
+    let worst = |wanted: fn(&CellVerdict) -> bool| {
+        let cell = report.cells.iter().find(|cell| wanted(&cell.verdict))?;
+        Some(format!("{} on {}", cell.verdict.word(), kernel_name(&cell.cell)))
+    };
+    match (code, purpose) {
+        (ExitCode::Interrupted, _) => "Interrupted; this is what had been seen.".to_owned(),
+        (ExitCode::Clean, Purpose::Repro) => reproduced(report),
+        (ExitCode::Clean, Purpose::Search) => "Clean.".to_owned(),
+        (ExitCode::KernelBug, Purpose::Repro) => {
+            let bad = report.cells.iter().find(|cell| match cell.verdict {
+                CellVerdict::KernelBug { expected, .. } => {
+                    !expected || cell.cell.should_show == Some(false)
+                }
+                _ => false,
+            });
+            bad.map_or_else(
+                || "A kernel bug was found.".to_owned(),
+                |cell| {
+                    let name = kernel_name(&cell.cell);
+                    let expected =
+                        matches!(cell.verdict, CellVerdict::KernelBug { expected: true, .. });
+                    if expected {
+                        format!("Not fixed: {name} shows the bug that it must not show.")
+                    } else {
+                        format!("Another bug than the expected one, on {name}.")
+                    }
+                },
+            )
+        }
+        (ExitCode::KernelBug, Purpose::Search) => "A kernel bug was found.".to_owned(),
+        _ => {
+            let bad =
+                worst(|v| !matches!(v, CellVerdict::Clean { .. } | CellVerdict::KernelBug { .. }));
+            match bad {
+                Some(what) if report.finished => format!("No answer: {what}."),
+                _ => "No answer: the log ends before the run does.".to_owned(),
+            }
+        }
+    }
+}
+
+fn reproduced(report: &RunReport) -> String {
+    let cells = |show| report.cells.iter().filter(move |c| c.cell.should_show == Some(show));
+    let runs = |show| match cells(show).count() {
+        0 | 1 => String::new(),
+        n => format!(" in {n} of {n} runs"),
+    };
+    let Some(buggy) = cells(true).next() else { return "Clean.".to_owned() };
+    let shows = format!("the bug shows on {}{}", kernel_name(&buggy.cell), runs(true));
+    match cells(false).next() {
+        None => format!("Reproduced: {shows}."),
+        Some(fixed) => {
+            let other = match &fixed.cell.series {
+                Some(series) if fixed.cell.kernel == buggy.cell.kernel => format!("with {series}"),
+                _ => format!("on {}", kernel_name(&fixed.cell)),
+            };
+            format!("Reproduced: {shows}, not {other}{}.", runs(false))
+        }
+    }
+}
+
+/// Lines that say what stands behind a cell's verdict.
+pub(super) fn verdict_lines(cell: &CellReport) -> Vec<String> {
+    match &cell.verdict {
+        CellVerdict::Clean { bounds } => {
+            let mut lines: Vec<String> = bounds.iter().take(2).map(bound).collect();
+            if let Some(last) = lines.last_mut() {
+                last.push_str(" (95 %)");
+            }
+            lines
+        }
+        CellVerdict::KernelBug { title, .. } => {
+            let mut lines = vec![title.clone()];
+            if let Some(bug) = cell.deciding_bug() {
+                lines.push(format!("{} after the guest was ready", duration(bug.first.guest_ms)));
+                let boot = bug.first.boot;
+                let which = if boot == 1 { String::new() } else { format!(", boot {boot}") };
+                let after = duration(bug.first.vm_ms);
+                lines.push(format!("{after} after QEMU's start{which}"));
+            }
+            lines
+        }
+        verdict => verdict.reason().lines().map(str::to_owned).collect(),
+    }
+}
