@@ -243,8 +243,22 @@ static void test_lines(void)
 	CHECK(!strcmp(line.text + line.used - 15, "%20 truncated=1"));
 }
 
-int main(void)
+static void print_complaint(const char *name, const char *value, const char *why)
 {
+	printf("%s=%s: %s\n", name, value, why);
+	failed++;
+}
+
+/* With an argument: says what the agent would not take of that command line. */
+int main(int argc, char **argv)
+{
+	struct params params;
+
+	if (argc == 2) {
+		params_defaults(&params);
+		params_parse(&params, argv[1], print_complaint);
+		return failed != 0;
+	}
 	test_params_taken();
 	test_params_refused();
 	test_random_streams();

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The storm: parameters of the guest agent. `guest/PROTOCOL.md` says what each means, its
+//! bounds and its default; the names are the same here.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{self, Deserializer, Unexpected, Visitor};
+
+use super::scalar;
+
+/// What the agent does; `None` leaves a parameter at the agent's default.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Storm {
+    /// Whether zswap is on.
+    pub zswap: Option<bool>,
+    /// zswap's compressor.
+    #[serde(deserialize_with = "scalar::algorithm")]
+    pub compressor: Option<String>,
+    /// zswap's allocator.
+    #[serde(deserialize_with = "scalar::algorithm")]
+    pub zpool: Option<String>,
+    /// Size of zswap's pool in percent of the memory.
+    #[serde(deserialize_with = "scalar::optional_number::<_, 0, 100>")]
+    pub max_pool_percent: Option<u64>,
+    /// A full pool takes pages again below this percentage of its size.
+    #[serde(deserialize_with = "scalar::optional_number::<_, 0, 100>")]
+    pub accept_threshold_percent: Option<u64>,
+    /// Whether zswap's own shrinker is on, where the kernel has one.
+    pub shrinker: Option<bool>,
+    /// So many devices stay on for the whole storm.
+    #[serde(deserialize_with = "scalar::optional_number::<_, 0, 16>")]
+    pub stay_on: Option<u64>,
+    /// How long a device stays on, in milliseconds.
+    #[serde(deserialize_with = "span::<_, 60000>")]
+    pub on_ms: Option<Span>,
+    /// How long a device stays off, in milliseconds.
+    #[serde(deserialize_with = "span::<_, 60000>")]
+    pub off_ms: Option<Span>,
+    /// Swap priority.
+    #[serde(deserialize_with = "span::<_, 32767>")]
+    pub priority: Option<Span>,
+    /// Number of workers.
+    #[serde(deserialize_with = "scalar::optional_number::<_, 0, 64>")]
+    pub workers: Option<u64>,
+    /// Pages of each worker.
+    #[serde(deserialize_with = "scalar::optional_number::<_, 1, 65536>")]
+    pub pages: Option<u64>,
+    /// How pages leave.
+    pub push: Option<Push>,
+    /// Pages for each call that pushes pages out.
+    #[serde(deserialize_with = "scalar::optional_number::<_, 1, 65536>")]
+    pub chunk: Option<u64>,
+    /// `memory.max` of each worker.
+    #[serde(deserialize_with = "scalar::size")]
+    pub memory_max: Option<String>,
+    /// `memory.high` of each worker.
+    #[serde(deserialize_with = "scalar::size")]
+    pub memory_high: Option<String>,
+    /// `memory.zswap.max` of each worker.
+    #[serde(deserialize_with = "scalar::size")]
+    pub zswap_max: Option<String>,
+    /// `cpu.max` of each worker, `QUOTA/PERIOD` in microseconds.
+    #[serde(deserialize_with = "scalar::cpu_max")]
+    pub cpu_max: Option<String>,
+    /// Percent of each page that compresses well.
+    #[serde(deserialize_with = "scalar::optional_number::<_, 0, 100>")]
+    pub compressible: Option<u64>,
+    /// Milliseconds between samples.
+    #[serde(deserialize_with = "scalar::optional_number::<_, 20, 60000>")]
+    pub sample_ms: Option<u64>,
+}
+
+/// How pages leave a worker's memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Push {
+    /// By MADV_PAGEOUT.
+    Pageout,
+    /// By the memcg's own limit.
+    Limit,
+    /// Only by chance.
+    None,
+}
+
+/// A range of numbers; both ends belong to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// The smallest.
+    pub low: u64,
+    /// The largest.
+    pub high: u64,
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.low, self.high)
+    }
+}
+
+/// Reads a [`Span`] whose numbers are at most `most`.
+struct SpanVisitor {
+    most: u64,
+}
+
+impl SpanVisitor {
+    fn parse(&self, text: &str) -> Option<Span> {
+        let (low, high) = text.split_once('-')?;
+        let number = |part: &str| {
+            part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse().ok()).flatten()
+        };
+        let span = Span { low: number(low)?, high: number(high)? };
+        (span.low <= span.high && span.high <= self.most).then_some(span)
+    }
+}
+
+impl Visitor<'_> for SpanVisitor {
+    type Value = Span;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LOW-HIGH or one number, from 0 to {}", self.most)
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Span, E> {
+        if number <= self.most {
+            Ok(Span { low: number, high: number })
+        } else {
+            Err(E::invalid_value(Unexpected::Unsigned(number), &self))
+        }
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Span, E> {
+        self.parse(text).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
+    }
+}
+
+fn span<'de, D, const MOST: u64>(from: D) -> Result<Option<Span>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    from.deserialize_any(SpanVisitor { most: MOST }).map(Some)
+}
+
+impl Storm {
+    /// Name and value of each parameter that is set, without the prefix `swapstorm.`.
+    pub fn words(&self) -> Vec<(&'static str, String)> {
+        fn text(value: &Option<impl ToString>) -> Option<String> {
+            value.as_ref().map(ToString::to_string)
+        }
+        let toggle = |value: Option<bool>| value.map(|on| if on { "on" } else { "off" });
+        let push = self.push.map(|push| match push {
+            Push::Pageout => "pageout",
+            Push::Limit => "limit",
+            Push::None => "none",
+        });
+        let all = [
+            ("zswap", text(&toggle(self.zswap))),
+            ("compressor", text(&self.compressor)),
+            ("zpool", text(&self.zpool)),
+            ("max_pool_percent", text(&self.max_pool_percent)),
+            ("accept_threshold_percent", text(&self.accept_threshold_percent)),
+            ("shrinker", text(&toggle(self.shrinker))),
+            ("stay_on", text(&self.stay_on)),
+            ("on_ms", text(&self.on_ms)),
+            ("off_ms", text(&self.off_ms)),
+            ("priority", text(&self.priority)),
+            ("workers", text(&self.workers)),
+            ("pages", text(&self.pages)),
+            ("push", text(&push)),
+            ("chunk", text(&self.chunk)),
+            ("memory_max", text(&self.memory_max)),
+            ("memory_high", text(&self.memory_high)),
+            ("zswap_max", text(&self.zswap_max)),
+            ("cpu_max", text(&self.cpu_max)),
+            ("compressible", text(&self.compressible)),
+            ("sample_ms", text(&self.sample_ms)),
+        ];
+        all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+}
