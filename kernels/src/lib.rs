@@ -1,2 +1,34 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Placeholder.
+//! From a manifest to a built kernel: source, patch series, checked configuration, build.
+//!
+//! [`Library`] holds the data (manifests, configuration fragments, series): embedded in
+//! the program, and overridden by a folder of the user's own. [`Kernels`] makes kernels
+//! of it and keeps them in the store. What is made, in order:
+//!
+//! 1. [`Source`] → a pristine tree in the store, unpacked once (`source/`);
+//! 2. a work tree: hard links to the pristine one, with the series applied by replacing
+//!    only the files it touches, so that a changed series recompiles little (`worktree.rs`);
+//! 3. a configuration of which every asked option is checked (`config.rs`);
+//! 4. a build whose results are published as a [`KernelArtifact`] (`compile.rs`).
+
+mod compile;
+mod config;
+mod error;
+mod kernel;
+mod library;
+mod manifest;
+mod progress;
+mod series;
+mod source;
+mod text;
+mod worktree;
+
+pub use compile::CompileError;
+pub use config::{ConfigError, Dropped, Fragment, KernelConfig};
+pub use error::KernelError;
+pub use kernel::{KernelArtifact, Kernels, Request};
+pub use library::{Library, LibraryError};
+pub use manifest::Manifest;
+pub use progress::{OnProgress, Progress, Stage};
+pub use series::{Conflict, HunkFailure, Patch, Series};
+pub use source::{DebianPackage, Source, SourceError, SourceIdentity};

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Runs the kernel's make: for the configuration, and for the kernel itself.
+
+mod errors;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use errors::ErrorLines;
+use host::arch::Arch;
+use host::process::{Command, ProcessError, status_words, which};
+use host::store::{KeyHasher, Store};
+use host::tools::install_hint;
+use serde::{Deserialize, Serialize};
+
+use crate::config::{self, Fragment, KernelConfig};
+use crate::error::KernelError;
+use crate::progress::{OnProgress, Progress, Stage};
+use crate::text::quote;
+use crate::worktree::{WorkTree, write_whole};
+
+/// Programs that every kernel build calls; the compiler is looked for on its own.
+const PROGRAMS: [&str; 5] = ["make", "flex", "bison", "bc", "perl"];
+
+/// make ended with an error.
+#[derive(Debug, thiserror::Error)]
+#[error("the kernel does not build: {what} failed ({status}){}\n  log: {}", lines(.errors), log.display())]
+pub struct CompileError {
+    /// What was made: `make vmlinux`.
+    pub what: String,
+    /// How make ended.
+    pub status: String,
+    /// The first real errors in its output, with file and line where there are some.
+    pub errors: Vec<String>,
+    /// All of its output.
+    pub log: PathBuf,
+}
+
+fn lines(errors: &[String]) -> String {
+    errors.iter().map(|line| format!("\n  {line}")).collect()
+}
+
+/// Versions of compiler and linker: what a kernel's key is made from.
+pub(crate) async fn compiler(arch: &Arch) -> Result<String, KernelError> {
+    let mut versions = Vec::new();
+    for tool in ["gcc", "ld"] {
+        let program = format!("{}{tool}", arch.toolchain_prefix());
+        let output = Command::new(program).arg("--version").env("LC_ALL", "C").success().await?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        versions.push(quote(text.lines().next().unwrap_or_default()));
+    }
+    Ok(versions.join(", "))
+}
+
+/// Everything that make is told on each of its runs.
+pub(crate) struct Make<'a> {
+    pub(crate) tree: &'a WorkTree,
+    pub(crate) arch: &'static Arch,
+    /// Settings of the manifest's: `NAME=value`.
+    pub(crate) variables: &'a [String],
+    pub(crate) jobs: usize,
+    pub(crate) progress: OnProgress<'a>,
+}
+
+/// Objects that builds of a configuration made, for the next one's progress.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Counts {
+    full: Option<u64>,
+    again: Option<u64>,
+}
+
+impl Make<'_> {
+    /// A program in an environment of ours alone: kernels are shaped by a host of
+    /// variables (KCFLAGS, LOCALVERSION, MAKEFLAGS, ...) that no key knows of.
+    fn isolated(&self, program: &str) -> Command {
+        let mut command = Command::new("env").arg("-i");
+        for name in ["PATH", "HOME", "TMPDIR"] {
+            if let Some(mut value) = std::env::var_os(name) {
+                let mut setting = std::ffi::OsString::from(name);
+                setting.push("=");
+                setting.push(std::mem::take(&mut value));
+                command = command.arg(setting);
+            }
+        }
+        command
+            .arg("LC_ALL=C")
+            // The same input gives the same kernel, whoever builds it, wherever, whenever.
+            .arg("KBUILD_BUILD_TIMESTAMP=Thu Jan  1 00:00:00 UTC 1970")
+            .args(["KBUILD_BUILD_USER=swapstorm", "KBUILD_BUILD_HOST=swapstorm"])
+            .args(["KBUILD_BUILD_VERSION=1", "LOCALVERSION="])
+            .arg(program)
+    }
+
+    fn make(&self) -> Command {
+        self.isolated("make")
+            .arg("-C")
+            .arg(self.tree.source())
+            .arg(format!("O={}", self.tree.build().display()))
+            .arg(format!("ARCH={}", self.arch.kernel_arch))
+            .arg(format!("CROSS_COMPILE={}", self.arch.toolchain_prefix()))
+            .args(self.variables)
+            .arg(format!("-j{}", self.jobs))
+    }
+
+    /// Makes the configuration from the base target and the fragments, and checks it.
+    /// Does nothing when the same was done before.
+    pub(crate) async fn configure(
+        &self,
+        base: &str,
+        fragments: &[&Fragment],
+        shape: &str,
+    ) -> Result<KernelConfig, KernelError> {
+        for program in PROGRAMS {
+            if which(program).is_none() {
+                let (program, hint) = (program.to_owned(), install_hint(program));
+                return Err(ProcessError::Missing { program, hint }.into());
+            }
+        }
+        let (stamp, file) =
+            (self.tree.build().join("configured"), self.tree.build().join(".config"));
+        let stamp_for = |config: &str| {
+            KeyHasher::new("configured", 1).field("shape", shape).field("config", config).finish()
+        };
+        if let (Ok(stamp), Ok(text)) =
+            (fs_err::read_to_string(&stamp), fs_err::read_to_string(&file))
+            && stamp == stamp_for(&text).as_str()
+        {
+            return Ok(KernelConfig::parse(text));
+        }
+        (self.progress)(Progress::Stage(Stage::Configure));
+        let folder = self.tree.build().join("fragments");
+        let mut names = Vec::new();
+        self.tree.io(|| {
+            host::store::remove_tree(&stamp)?;
+            host::store::remove_tree(&folder)?;
+            fs_err::create_dir(&folder)?;
+            for (number, fragment) in fragments.iter().enumerate() {
+                // The script splits its arguments at blanks: names of our own choice.
+                let name = format!("fragments/{number:02}.config");
+                fs_err::write(self.tree.build().join(&name), fragment.text())?;
+                names.push(name);
+            }
+            Ok(())
+        })?;
+        self.run(base, self.make().arg(base), &mut |_| {}).await?;
+        let merge = self
+            .isolated("sh")
+            .arg(self.tree.source().join("scripts/kconfig/merge_config.sh"))
+            .args(["-m", ".config"])
+            .args(names)
+            .cwd(self.tree.build());
+        self.run("merge_config.sh", merge, &mut |_| {}).await?;
+        self.run("olddefconfig", self.make().arg("olddefconfig"), &mut |_| {}).await?;
+        let text = self.tree.io(|| fs_err::read_to_string(&file))?;
+        let config = KernelConfig::parse(text);
+        config::check(fragments, &config, &self.tree.source(), self.arch.kernel_arch)?;
+        let stamp_text = stamp_for(config.text());
+        self.tree.io(|| write_whole(&stamp, stamp_text.as_str().as_bytes()))?;
+        Ok(config)
+    }
+
+    /// Makes every image of the architecture. `counts` is where the numbers of objects
+    /// are kept between builds. Returns how many objects were made.
+    pub(crate) async fn compile(&self, store: &Store, counts: &Path) -> Result<u64, KernelError> {
+        (self.progress)(Progress::Stage(Stage::Compile));
+        let again = self.tree.build().join("vmlinux").is_file();
+        let mut kept: Counts = fs_err::read(counts)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default();
+        let expected = if again { kept.again } else { kept.full };
+        let mut targets: Vec<&str> = self.arch.images.iter().map(|image| image.target).collect();
+        targets.dedup();
+        let mut done = 0;
+        self.run(&targets.join(" "), self.make().args(&targets), &mut |line| {
+            if let Some(current) = object(line) {
+                done += 1;
+                (self.progress)(Progress::Objects { done, expected, current });
+            }
+        })
+        .await?;
+        *(if again { &mut kept.again } else { &mut kept.full }) = Some(done);
+        let written = serde_json::to_vec(&kept)
+            .map_err(std::io::Error::from)
+            .and_then(|bytes| write_whole(counts, &bytes));
+        written.map_err(|error| store.error(error))?;
+        Ok(done)
+    }
+
+    /// Runs a step with its output in the log, and finds out why it failed if it did.
+    async fn run(
+        &self,
+        what: &str,
+        command: Command,
+        each: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<(), KernelError> {
+        let log = self.tree.log();
+        let file = self.tree.io(|| fs_err::File::create(&log))?;
+        let mut file = std::io::BufWriter::new(file);
+        let mut errors = ErrorLines::default();
+        let mut log_error = None;
+        let code = self
+            .tree
+            .run(command, |line| {
+                let written = file.write_all(line).and_then(|()| file.write_all(b"\n"));
+                log_error = log_error.take().or(written.err());
+                let line = String::from_utf8_lossy(line);
+                errors.line(&line);
+                each(&line);
+            })
+            .await?;
+        let log_error = log_error.or(file.flush().err());
+        if code == 0 {
+            return Ok(());
+        }
+        if errors.disk_full {
+            return self.tree.io(|| Err(std::io::ErrorKind::StorageFull.into()));
+        }
+        // A log that could not be written explains the failure better than half of it.
+        if let Some(error) = log_error {
+            return self.tree.io(|| Err(error));
+        }
+        let (what, status) = (format!("make {what}"), status_words(code));
+        Err(CompileError { what, status, errors: errors.finish(), log }.into())
+    }
+}
+
+/// The object that a line of make's short output announces: `  CC      mm/zswap.o`.
+fn object(line: &str) -> Option<&str> {
+    let rest = line.strip_prefix("  ")?;
+    let (tag, object) = rest.split_once(' ')?;
+    let tagged = !tag.is_empty() && tag.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+    let object = object.trim_start().trim_start_matches("[M] ");
+    (tagged && object.ends_with(".o") && !object.contains(' ')).then_some(object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objects_are_told_from_other_lines() {
+        assert_eq!(object("  CC      mm/zswap.o"), Some("mm/zswap.o"));
+        assert_eq!(
+            object("  AS      arch/x86/entry/entry_64.o"),
+            Some("arch/x86/entry/entry_64.o")
+        );
+        for line in ["  AR      mm/built-in.a", "make: x.o", "  LD      vmlinux", "  cc x.o", ""] {
+            assert_eq!(object(line), None, "{line}");
+        }
+    }
+}

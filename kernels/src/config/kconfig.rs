@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Reads a tree's Kconfig files for why an option did not come out as asked.
+//!
+//! This explains and never decides: it follows `if`, `menu` and `choice` blocks and
+//! `depends on`, prompt conditions, `select` and `imply` lines as
+//! Documentation/kbuild/kconfig-language.rst describes them, and evaluates nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::KernelConfig;
+use crate::text::quote;
+
+/// Remarks on one option are cut after this many.
+const MOST_REMARKS: usize = 12;
+
+/// Remarks on each of `names` (with `CONFIG_`), in the order of importance.
+pub(super) fn explain<'a>(
+    tree: &Path,
+    kernel_arch: &str,
+    config: &KernelConfig,
+    names: &[&'a str],
+) -> BTreeMap<&'a str, Vec<String>> {
+    let mut scan = Scan {
+        config,
+        remarks: BTreeMap::new(),
+        defined: BTreeSet::new(),
+        prompted: BTreeSet::new(),
+    };
+    for name in names {
+        let symbol = name.trim_start_matches("CONFIG_");
+        scan.remarks.insert(symbol.to_owned(), Vec::new());
+    }
+    let mut files = Vec::new();
+    let listed = find(tree, tree, kernel_arch, &mut files);
+    for file in &files {
+        if let Ok(text) = fs_err::read(tree.join(file)) {
+            scan.file(&file.display().to_string(), &String::from_utf8_lossy(&text));
+        }
+    }
+    names
+        .iter()
+        .map(|name| {
+            let symbol = name.trim_start_matches("CONFIG_");
+            let mut remarks = scan.remarks.remove(symbol).unwrap_or_default();
+            if !scan.defined.contains(symbol) {
+                let why = match &listed {
+                    Ok(()) => "no such option in this kernel for this architecture".to_owned(),
+                    Err(error) => format!("its dependencies cannot be read: {error}"),
+                };
+                remarks.insert(0, why);
+            } else if !scan.prompted.contains(symbol) {
+                remarks.push("has no prompt: only other options set it".to_owned());
+            }
+            remarks.truncate(MOST_REMARKS);
+            (*name, remarks)
+        })
+        .collect()
+}
+
+/// Kconfig files below `dir`, other architectures' left out, as paths below `tree`.
+fn find(tree: &Path, dir: &Path, kernel_arch: &str, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    // The tree's folder for `ARCH=x86_64` and `ARCH=i386` is `x86`.
+    let folder = if matches!(kernel_arch, "x86_64" | "i386") { "x86" } else { kernel_arch };
+    let mut entries: Vec<_> = fs_err::read_dir(dir)?.collect::<Result<_, _>>()?;
+    entries.sort_by_key(|entry| entry.file_name());
+    for entry in entries {
+        let (path, kind) = (entry.path(), entry.file_type()?);
+        if kind.is_dir() {
+            let foreign = dir == tree.join("arch") && entry.file_name() != folder;
+            if !foreign {
+                find(tree, &path, kernel_arch, files)?;
+            }
+        } else if kind.is_file() && entry.file_name().to_string_lossy().starts_with("Kconfig") {
+            files.extend(path.strip_prefix(tree).map(Path::to_owned));
+        }
+    }
+    Ok(())
+}
+
+struct Scan<'a> {
+    config: &'a KernelConfig,
+    /// By symbol, without `CONFIG_`.
+    remarks: BTreeMap<String, Vec<String>>,
+    defined: BTreeSet<String>,
+    /// Symbols with a prompt: the others cannot be set by a `.config`.
+    prompted: BTreeSet<String>,
+}
+
+/// A block that conditions what is inside it.
+struct Block {
+    keyword: &'static str,
+    conditions: Vec<(String, usize)>,
+}
+
+impl Scan<'_> {
+    fn file(&mut self, file: &str, text: &str) {
+        let mut blocks: Vec<Block> = Vec::new();
+        // The symbol whose entry we are in, if any, and whether we are in a help text.
+        let mut entry: Option<String> = None;
+        let mut help_indent: Option<usize> = None;
+        let mut lines = text.lines().enumerate();
+        while let Some((at, line)) = lines.next() {
+            let number = at + 1;
+            let indent = line.len() - line.trim_start().len();
+            if let Some(above) = help_indent {
+                if line.trim().is_empty() || indent > above {
+                    continue;
+                }
+                help_indent = None;
+            }
+            let mut code = line.trim().to_owned();
+            while code.ends_with('\\') {
+                code.pop();
+                code.push_str(lines.next().map_or("", |(_, more)| more.trim()));
+            }
+            let code = code.split(" #").next().unwrap_or_default().trim();
+            let (word, rest) = code.split_once([' ', '\t']).unwrap_or((code, ""));
+            let rest = rest.trim();
+            match word {
+                "config" | "menuconfig" => {
+                    entry = Some(rest.to_owned());
+                    self.define(rest, file, number, &blocks);
+                }
+                "if" => {
+                    entry = None;
+                    let conditions = vec![(rest.to_owned(), number)];
+                    blocks.push(Block { keyword: "if", conditions });
+                }
+                "menu" | "choice" => {
+                    entry = None;
+                    let keyword = if word == "menu" { "menu" } else { "choice" };
+                    blocks.push(Block { keyword, conditions: Vec::new() });
+                }
+                "endif" | "endmenu" | "endchoice" => {
+                    entry = None;
+                    if blocks.last().is_some_and(|block| word.ends_with(block.keyword)) {
+                        blocks.pop();
+                    }
+                }
+                "comment" | "source" => entry = Some(String::new()),
+                "depends" => {
+                    let expression = rest.strip_prefix("on").unwrap_or(rest).trim();
+                    match &entry {
+                        Some(symbol) => {
+                            let symbol = symbol.clone();
+                            self.remark(&symbol, "depends on", expression, file, number);
+                        }
+                        None => {
+                            if let Some(block) = blocks.last_mut() {
+                                block.conditions.push((expression.to_owned(), number));
+                            }
+                        }
+                    }
+                }
+                "bool" | "tristate" | "string" | "int" | "hex" | "prompt" => {
+                    if let Some(symbol) = entry.clone()
+                        && rest.starts_with(['"', '\''])
+                    {
+                        self.prompted.insert(symbol.clone());
+                        if let Some((_, condition)) = rest.rsplit_once("\" if ") {
+                            self.remark(&symbol, "can be set only if", condition, file, number);
+                        }
+                    }
+                }
+                "select" | "imply" => {
+                    let target = rest.split_whitespace().next().unwrap_or_default();
+                    if let Some(by) = entry.clone()
+                        && self.remarks.contains_key(target)
+                        && self.config.value(&by) != "n"
+                        && self.config.value(target) != "n"
+                    {
+                        let how = if word == "select" { "is selected by" } else { "is implied by" };
+                        let by = format!("{by}{}", &rest[target.len()..]);
+                        self.remark(target, how, &by, file, number);
+                    }
+                }
+                "help" | "---help---" => help_indent = Some(indent),
+                _ => {}
+            }
+        }
+    }
+
+    fn define(&mut self, symbol: &str, file: &str, number: usize, blocks: &[Block]) {
+        if !self.remarks.contains_key(symbol) {
+            return;
+        }
+        self.defined.insert(symbol.to_owned());
+        for block in blocks {
+            for (expression, line) in &block.conditions {
+                self.remark(symbol, "depends on", expression, file, *line);
+            }
+            if block.keyword == "choice" {
+                self.remark(
+                    symbol,
+                    "is one of a choice: only one member can be set",
+                    "",
+                    file,
+                    number,
+                );
+            }
+        }
+        if blocks.iter().all(|block| block.conditions.is_empty()) {
+            self.remark(symbol, "is defined", "", file, number);
+        }
+    }
+
+    fn remark(&mut self, symbol: &str, what: &str, expression: &str, file: &str, line: usize) {
+        let values = self.values(expression);
+        let Some(remarks) = self.remarks.get_mut(symbol) else { return };
+        let expression = quote(expression.trim());
+        let space = if expression.is_empty() { "" } else { " " };
+        let values = if values.is_empty() { values } else { format!("; here {values}") };
+        remarks.push(format!("{what}{space}{expression} ({file}:{line}){values}"));
+    }
+
+    /// The values of the symbols of an expression: `SWAP=y, MEMCG=n`.
+    fn values(&self, expression: &str) -> String {
+        let mut seen = BTreeSet::new();
+        expression
+            .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+            .filter(|word| word.len() > 1 && word.bytes().all(|b| !b.is_ascii_lowercase()))
+            .filter(|word| word.bytes().any(|b| b.is_ascii_uppercase()) && seen.insert(*word))
+            .map(|word| format!("{word}={}", self.config.value(word)))
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KCONFIG: &str = "menu \"Memory\"
+\tdepends on MMU
+
+config ZSWAP
+\tbool \"Compressed cache\" if EXPERT
+\tdepends on SWAP && \\
+\t\tFRONTSWAP
+\thelp
+\t  depends on NOTHING, this is prose.
+
+config LONELY
+\tbool \"no conditions\"
+
+endmenu
+if DEBUG
+choice
+\tprompt \"one\"
+config FIRST
+\tbool \"first\"
+endchoice
+endif
+config HIDDEN
+\tbool
+config SELECTOR
+\tbool \"selects\"
+\tselect HIDDEN if DEBUG
+";
+
+    fn remarks(name: &'static str, config: &str) -> Vec<String> {
+        let dir = tempfile::tempdir().unwrap();
+        fs_err::create_dir_all(dir.path().join("arch/vax")).unwrap();
+        fs_err::write(dir.path().join("Kconfig"), KCONFIG).unwrap();
+        fs_err::write(dir.path().join("arch/vax/Kconfig"), "config VAX\n").unwrap();
+        let config = KernelConfig::parse(config);
+        explain(dir.path(), "x86_64", &config, &[name]).remove(name).unwrap()
+    }
+
+    #[test]
+    fn dependencies_come_with_place_and_values() {
+        assert_eq!(
+            remarks("CONFIG_ZSWAP", "CONFIG_SWAP=y\nCONFIG_MMU=y\n"),
+            [
+                "depends on MMU (Kconfig:2); here MMU=y",
+                "can be set only if EXPERT (Kconfig:5); here EXPERT=n",
+                "depends on SWAP && FRONTSWAP (Kconfig:6); here SWAP=y, FRONTSWAP=n",
+            ]
+        );
+    }
+
+    #[test]
+    fn blocks_count_and_end() {
+        assert_eq!(remarks("CONFIG_LONELY", ""), ["depends on MMU (Kconfig:2); here MMU=n"]);
+        assert_eq!(
+            remarks("CONFIG_FIRST", ""),
+            [
+                "depends on DEBUG (Kconfig:15); here DEBUG=n",
+                "is one of a choice: only one member can be set (Kconfig:18)",
+            ]
+        );
+    }
+
+    #[test]
+    fn selectors_unknown_options_and_other_architectures_are_told() {
+        assert_eq!(
+            remarks("CONFIG_HIDDEN", "CONFIG_HIDDEN=y\nCONFIG_SELECTOR=y\n"),
+            [
+                "is defined (Kconfig:22)",
+                "is selected by SELECTOR if DEBUG (Kconfig:26); here SELECTOR=y, DEBUG=n",
+                "has no prompt: only other options set it",
+            ]
+        );
+        for name in ["CONFIG_NONSUCH", "CONFIG_VAX"] {
+            let told = remarks(name, "");
+            assert_eq!(told, ["no such option in this kernel for this architecture"]);
+        }
+    }
+}

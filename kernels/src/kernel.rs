@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Makes kernels on request and keeps them in the store.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use host::arch::{Arch, BootImage};
+use host::store::{Bucket, Check, Claim, Entry, Key, KeyHasher, Store};
+use serde::{Deserialize, Serialize};
+
+use crate::compile::{Make, compiler};
+use crate::config::{Fragment, KernelConfig};
+use crate::error::KernelError;
+use crate::manifest::Manifest;
+use crate::progress::{OnProgress, Progress, Stage};
+use crate::series::Series;
+use crate::source::{Apt, Fetcher, SourceIdentity, tree_of};
+use crate::worktree::WorkTree;
+
+/// Built kernels: images, `config`, `System.map`, and [`Facts`] in `kernel.json`.
+const KERNELS: Bucket = Bucket { name: "kernels", check: Check::Digests };
+const FACTS: &str = "kernel.json";
+const CONFIG: &str = "config";
+const SYSTEM_MAP: &str = "System.map";
+/// Version of everything that decides what a build of the same inputs gives.
+const VERSION: u32 = 1;
+
+/// Which kernel is wanted.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// Source and configuration.
+    pub manifest: &'a Manifest,
+    /// What it is to run on.
+    pub arch: &'static Arch,
+    /// Options beyond the manifest's, merged and checked after them.
+    pub fragments: &'a [Fragment],
+    /// Patches to apply; none for the kernel as it is.
+    pub series: Option<&'a Series>,
+}
+
+/// A built kernel in the store. Its files are read-only.
+#[derive(Debug, Clone)]
+pub struct KernelArtifact {
+    /// Hash of everything that went in.
+    pub key: Key,
+    /// True if the store had it, and nothing was made.
+    pub from_store: bool,
+    /// `6.1.192`, as the kernel calls itself.
+    pub release: String,
+    /// Versions of compiler and linker.
+    pub compiler: String,
+    /// Which source it was made from.
+    pub source: SourceIdentity,
+    /// Subjects of the patches, in order.
+    pub patches: Vec<String>,
+    dir: PathBuf,
+}
+
+impl KernelArtifact {
+    /// One of the architecture's images.
+    pub fn image(&self, image: &BootImage) -> PathBuf {
+        self.dir.join(file_name(image.path))
+    }
+
+    /// The kernel with its symbols.
+    pub fn vmlinux(&self) -> PathBuf {
+        self.dir.join("vmlinux")
+    }
+
+    /// The final `.config` as a file.
+    pub fn config_path(&self) -> PathBuf {
+        self.dir.join(CONFIG)
+    }
+
+    /// `System.map`, if the build made one.
+    pub fn system_map(&self) -> Option<PathBuf> {
+        Some(self.dir.join(SYSTEM_MAP)).filter(|path| path.is_file())
+    }
+
+    /// The final configuration, for asking what this kernel can do.
+    pub fn config(&self) -> io::Result<KernelConfig> {
+        Ok(KernelConfig::parse(fs_err::read_to_string(self.config_path())?))
+    }
+}
+
+/// What an entry says of itself.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Facts {
+    release: String,
+    compiler: String,
+    source: SourceIdentity,
+    patches: Vec<String>,
+}
+
+/// The maker of kernels.
+#[derive(Debug, Clone)]
+pub struct Kernels {
+    store: Store,
+    apt: Apt,
+    jobs: usize,
+}
+
+/// A request with all its inputs known.
+struct Plan<'a> {
+    request: Request<'a>,
+    fragments: Vec<&'a Fragment>,
+    source: SourceIdentity,
+    compiler: String,
+    /// Of the kernel.
+    key: Key,
+    /// Of the work tree: the same for every series.
+    tree_key: Key,
+    /// Of the file with the numbers of objects: the same for every point release.
+    counts_key: Key,
+}
+
+impl Kernels {
+    /// A maker that keeps everything in `store` and uses all processors.
+    pub fn new(store: Store) -> Self {
+        let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { store, apt: Apt::default(), jobs }
+    }
+
+    /// Limits how many compilers run at once.
+    pub fn jobs(self, jobs: usize) -> Self {
+        Self { jobs: jobs.max(1), ..self }
+    }
+
+    /// The kernel asked for. One that the store has starts no make and needs no network.
+    ///
+    /// Dropping the future kills what runs below it; the next call goes on from there.
+    pub async fn build(
+        &self,
+        request: Request<'_>,
+        progress: OnProgress<'_>,
+    ) -> Result<KernelArtifact, KernelError> {
+        let plan = self.plan(request, progress).await?;
+        let waiting = || progress(Progress::Waiting("building this kernel"));
+        let slot = match self.store.claim(KERNELS, &plan.key, waiting).await? {
+            Claim::Found(entry) => return self.artifact(entry, true),
+            Claim::Absent(slot) => slot,
+        };
+        if let Some(damage) = slot.damage() {
+            let notice =
+                format!("the kernel in the store was damaged and is built again: {damage}");
+            progress(Progress::Notice(&notice));
+        }
+        let (tree, _) = self.prepare(&plan, progress).await?;
+        let counts = self.store.path(format!("objects/{}.json", plan.counts_key));
+        self.make(&plan, &tree, progress).compile(&self.store, &counts).await?;
+        progress(Progress::Stage(Stage::Publish));
+        tree.io(|| collect(&plan, &tree.build(), slot.dir()))?;
+        self.artifact(slot.publish().await?, false)
+    }
+
+    /// The final, checked configuration of the kernel asked for, without compiling it:
+    /// for finding out beforehand whether a bug can be reached with it.
+    pub async fn configure(
+        &self,
+        request: Request<'_>,
+        progress: OnProgress<'_>,
+    ) -> Result<KernelConfig, KernelError> {
+        let plan = self.plan(request, progress).await?;
+        if let Some(entry) = self.store.find(KERNELS, &plan.key)? {
+            return self.artifact(entry, true)?.config().map_err(|e| self.store.error(e).into());
+        }
+        Ok(self.prepare(&plan, progress).await?.1)
+    }
+
+    async fn plan<'a>(
+        &self,
+        request: Request<'a>,
+        progress: OnProgress<'_>,
+    ) -> Result<Plan<'a>, KernelError> {
+        let Request { manifest, arch, .. } = request;
+        let Some(own) = manifest.fragments(arch) else {
+            return Err(KernelError::Request(format!(
+                "kernel manifest `{}` does not support {arch}\n  hint: it supports {}",
+                manifest.name,
+                manifest.arches().collect::<Vec<_>>().join(", ")
+            )));
+        };
+        let fragments: Vec<&Fragment> = own.iter().chain(request.fragments).collect();
+        let fetcher = self.fetcher(progress);
+        let (source, compiler) =
+            tokio::try_join!(fetcher.identify(&manifest.source), compiler(arch))?;
+        let config = fragments.iter().fold(
+            KeyHasher::new("configuration", VERSION)
+                .field("arch", arch.name)
+                .field(
+                    "targets",
+                    arch.images.iter().map(|i| i.target).collect::<Vec<_>>().join(" "),
+                )
+                .field("variables", manifest.variables(arch).join(" "))
+                .field("base", &manifest.base),
+            |hasher, fragment| hasher.field("fragment", fragment.text()),
+        );
+        let tree = KeyHasher::new("work tree", VERSION)
+            .field("configuration", config.finish().as_str())
+            .field("source", source.to_string())
+            .field("compiler", &compiler);
+        let tree_key = tree.finish();
+        let series = request.series.map(Series::digest).unwrap_or_default();
+        let key = tree.field("series", series).finish();
+        let counts_key = config.field("manifest", &manifest.name).finish();
+        Ok(Plan { request, fragments, source, compiler, key, tree_key, counts_key })
+    }
+
+    fn fetcher<'a>(&'a self, progress: OnProgress<'a>) -> Fetcher<'a> {
+        Fetcher { store: &self.store, apt: &self.apt, progress }
+    }
+
+    fn make<'a>(&self, plan: &Plan<'a>, tree: &'a WorkTree, progress: OnProgress<'a>) -> Make<'a> {
+        let Request { manifest, arch, .. } = plan.request;
+        Make { tree, arch, variables: manifest.variables(arch), jobs: self.jobs, progress }
+    }
+
+    /// The work tree with source, series and checked configuration in place.
+    async fn prepare(
+        &self,
+        plan: &Plan<'_>,
+        progress: OnProgress<'_>,
+    ) -> Result<(WorkTree, KernelConfig), KernelError> {
+        let manifest = plan.request.manifest;
+        let source = self.fetcher(progress).tree(&manifest.source, &plan.source).await?;
+        let pristine = tree_of(&source);
+        let tree = WorkTree::open(&self.store, &plan.tree_key, progress).await?;
+        progress(Progress::Stage(Stage::Patch));
+        tree.apply(&pristine, plan.request.series).await?;
+        let shape = tree.io(|| shape(plan.request.series, &tree.source()))?;
+        let make = self.make(plan, &tree, progress);
+        let config = make.configure(&manifest.base, &plan.fragments, &shape).await?;
+        Ok((tree, config))
+    }
+
+    fn artifact(&self, entry: Entry, from_store: bool) -> Result<KernelArtifact, KernelError> {
+        let read = || Ok(serde_json::from_slice(&fs_err::read(entry.dir().join(FACTS))?)?);
+        let facts: Facts = read().map_err(|error| self.store.error(error))?;
+        let Facts { release, compiler, source, patches } = facts;
+        let (key, dir) = (entry.key.clone(), entry.dir().to_owned());
+        Ok(KernelArtifact { key, from_store, release, compiler, source, patches, dir })
+    }
+}
+
+/// Hash of what the series changes beside code: Kconfig files above all. While it stays
+/// the same, the configuration stays the same.
+fn shape(series: Option<&Series>, source: &Path) -> io::Result<String> {
+    let code = |file: &str| [".c", ".h", ".S"].iter().any(|suffix| file.ends_with(suffix));
+    let mut hasher = KeyHasher::new("shape", 1);
+    for file in series.iter().flat_map(|series| series.files()).filter(|file| !code(file)) {
+        let contents = match fs_err::read(source.join(file)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            other => other?,
+        };
+        hasher = hasher.field(file, contents);
+    }
+    Ok(hasher.finish().to_string())
+}
+
+/// Copies what a build made into a store entry.
+fn collect(plan: &Plan<'_>, build: &Path, dir: &Path) -> io::Result<()> {
+    let copy = |from: &str, to: &str| fs_err::copy(build.join(from), dir.join(to)).map(drop);
+    for image in plan.request.arch.images {
+        copy(image.path, file_name(image.path))?;
+    }
+    if !dir.join("vmlinux").exists() {
+        copy("vmlinux", "vmlinux")?;
+    }
+    copy(".config", CONFIG)?;
+    if build.join(SYSTEM_MAP).is_file() {
+        copy(SYSTEM_MAP, SYSTEM_MAP)?;
+    }
+    let release = fs_err::read_to_string(build.join("include/config/kernel.release"))?;
+    let facts = Facts {
+        release: crate::text::quote(&release),
+        compiler: plan.compiler.clone(),
+        source: plan.source.clone(),
+        patches: plan.request.series.map(Series::subjects).unwrap_or_default(),
+    };
+    fs_err::write(dir.join(FACTS), serde_json::to_vec(&facts)?)
+}
+
+/// The last part of an image's path: what it is called in the store.
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Kernel manifests: where a kernel's source comes from and how it is configured.
+//!
+//! ```yaml
+//! about: one line for people
+//! source:
+//!   debian:
+//!     package: linux-source-6.1     # the newest version that apt offers
+//! config:
+//!   base: tinyconfig                # a make target
+//!   fragments: [base, kasan]        # files config/NAME.config, later ones win
+//!   arch:
+//!     x86_64: [x86_64]              # more of them for an architecture, which this names as supported
+//! make:                             # optional: variables for make, by architecture
+//!   x86_64: [KASAN_SANITIZE_string.o=n]
+//! ```
+
+use std::collections::BTreeMap;
+
+use host::arch::{self, Arch};
+use serde::Deserialize;
+
+use crate::config::Fragment;
+use crate::library::{Library, LibraryError, Text, invalid};
+use crate::source::{DebianPackage, Source};
+use crate::text::quote;
+
+/// A kernel that can be built.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    /// Its name: the file's, without `.yaml`.
+    pub name: String,
+    /// One line for people.
+    pub about: String,
+    /// Where the source comes from.
+    pub source: Source,
+    /// The make target that the configuration starts from.
+    pub base: String,
+    /// Fragments by architecture name, the common ones included, in order of merging.
+    fragments: BTreeMap<&'static str, Vec<Fragment>>,
+    /// Variables for make by architecture name: `NAME=value`.
+    variables: BTreeMap<&'static str, Vec<String>>,
+}
+
+impl Manifest {
+    /// Names of the architectures that the manifest supports.
+    pub fn arches(&self) -> impl Iterator<Item = &'static str> {
+        self.fragments.keys().copied()
+    }
+
+    /// The fragments for `arch`, if the manifest supports it.
+    pub fn fragments(&self, arch: &Arch) -> Option<&[Fragment]> {
+        self.fragments.get(arch.name).map(Vec::as_slice)
+    }
+
+    /// Variables for make on `arch`: `NAME=value`.
+    pub fn variables(&self, arch: &Arch) -> &[String] {
+        self.variables.get(arch.name).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// The file as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    about: String,
+    source: SourceChoice,
+    config: Config,
+    #[serde(default)]
+    make: BTreeMap<String, Vec<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SourceChoice {
+    debian: DebianFile,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DebianFile {
+    package: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    base: String,
+    fragments: Vec<String>,
+    arch: BTreeMap<String, Vec<String>>,
+}
+
+/// Debian Policy 5.6.1 says what a package may be called.
+fn check_package(name: &str) -> Result<(), String> {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+-.".contains(&b);
+    let starts = name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
+    if starts && name.bytes().all(allowed) {
+        return Ok(());
+    }
+    let expected = "expected lower case letters, digits and +-.";
+    Err(format!("`{}` is not a package name: {expected}", quote(name)))
+}
+
+/// The name becomes an argument of make.
+fn check_base(name: &str) -> Result<(), String> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_-".contains(&b);
+    if name.ends_with("config") && !name.starts_with('-') && name.bytes().all(allowed) {
+        return Ok(());
+    }
+    let expected = "expected one like tinyconfig";
+    Err(format!("`{}` is not a configuration target: {expected}", quote(name)))
+}
+
+/// Only settings: anything else would be an option or a target of make.
+fn check_variable(setting: &str) -> Result<(), String> {
+    let name = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
+    let value = |b: u8| name(b) || b"/,+=".contains(&b);
+    if let Some((left, right)) = setting.split_once('=')
+        && left.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && left.bytes().all(name)
+        && right.bytes().all(value)
+    {
+        return Ok(());
+    }
+    Err(format!("`{}` is not a setting: expected NAME=value", quote(setting)))
+}
+
+fn check_arch(name: &str) -> Result<&'static str, String> {
+    Arch::by_name(name).map(|arch| arch.name).ok_or_else(|| {
+        let known: Vec<&str> = arch::ALL.iter().map(|arch| arch.name).collect();
+        format!("unknown architecture `{}`, expected one of {}", quote(name), known.join(", "))
+    })
+}
+
+/// Reads a manifest and the fragments it names.
+pub(crate) fn parse(name: &str, text: &Text, library: &Library) -> Result<Manifest, LibraryError> {
+    let file: File = serde_yaml::from_slice(&text.bytes).map_err(|error| {
+        let (line, column) = error.location().map_or((1, 1), |at| (at.line(), at.column()));
+        invalid(&text.origin, line, column, without_place(&error.to_string()))
+    })?;
+    let yaml = String::from_utf8_lossy(&text.bytes);
+    // The parser keeps no places of what it has accepted: these are found by the words.
+    let at = |word: &str, message: String| {
+        let (line, column) = find_word(&yaml, word);
+        invalid(&text.origin, line, column, message)
+    };
+    let load = |names: &[String]| -> Result<Vec<Fragment>, LibraryError> {
+        let load_one = |fragment: &String| match library.fragment(fragment) {
+            Err(error @ LibraryError::Unknown { .. }) => Err(at(fragment, error.to_string())),
+            other => other,
+        };
+        names.iter().map(load_one).collect()
+    };
+    let (package, base) = (file.source.debian.package, file.config.base);
+    check_package(&package).map_err(|message| at(&package, message))?;
+    check_base(&base).map_err(|message| at(&base, message))?;
+    let common = load(&file.config.fragments)?;
+    let mut fragments = BTreeMap::new();
+    for (arch, names) in &file.config.arch {
+        let own = [common.clone(), load(names)?].concat();
+        fragments.insert(check_arch(arch).map_err(|message| at(arch, message))?, own);
+    }
+    let mut variables = BTreeMap::new();
+    for (arch, settings) in file.make {
+        for setting in &settings {
+            check_variable(setting).map_err(|message| at(setting, message))?;
+        }
+        variables.insert(check_arch(&arch).map_err(|message| at(&arch, message))?, settings);
+    }
+    Ok(Manifest {
+        name: name.to_owned(),
+        about: file.about,
+        source: Source::Debian(DebianPackage { name: package }),
+        base,
+        fragments,
+        variables,
+    })
+}
+
+/// The parser ends its messages with the place, which we put in front.
+fn without_place(message: &str) -> String {
+    match message.rfind(" at line ") {
+        Some(at) => message[..at].to_owned(),
+        None => message.to_owned(),
+    }
+}
+
+/// Line and column of the first line that holds `word` outside a comment.
+fn find_word(yaml: &str, word: &str) -> (usize, usize) {
+    let boundary = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric() && !"-_.".contains(c));
+    for (number, line) in yaml.lines().enumerate() {
+        let code = line.split(" #").next().unwrap_or(line);
+        if code.starts_with('#') {
+            continue;
+        }
+        let found = code.match_indices(word).find(|(at, _)| {
+            boundary(code[..*at].chars().next_back())
+                && boundary(code[at + word.len()..].chars().next())
+        });
+        if let Some((at, _)) = found {
+            return (number + 1, code[..at].chars().count() + 1);
+        }
+    }
+    (1, 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "about: a kernel
+source:
+  debian:
+    package: linux-source-6.1
+config:
+  base: tinyconfig
+  fragments: [base, kasan]
+  arch:
+    x86_64: [x86_64]
+";
+
+    fn read(yaml: &str) -> Result<Manifest, String> {
+        let text = Text { origin: "m.yaml".into(), bytes: yaml.as_bytes().to_vec().into() };
+        parse("m", &text, &Library::default()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_manifest_gathers_its_fragments_in_order() {
+        let manifest = read(GOOD).unwrap();
+        assert_eq!(manifest.arches().collect::<Vec<_>>(), ["x86_64"]);
+        let origins: Vec<&str> = manifest
+            .fragments(&arch::X86_64)
+            .unwrap()
+            .iter()
+            .map(|fragment| fragment.origin())
+            .collect();
+        let expected = ["base", "kasan", "x86_64"].map(|n| format!("kernels/config/{n}.config"));
+        assert_eq!(origins, expected);
+    }
+
+    #[test]
+    fn every_mistake_has_its_place_and_says_what_was_expected() {
+        for (from, to, place, says) in [
+            ("package:", "pakage:", "m.yaml:4:5:", "unknown field `pakage`, expected `package`"),
+            ("about: a kernel", "about: [a]", "m.yaml:1:8:", "expected a string"),
+            ("[base, kasan]", "[base, kasam]", "m.yaml:7:21:", "no configuration fragment `kasam`"),
+            ("x86_64: [", "vax: [", "m.yaml:9:5:", "unknown architecture `vax`, expected one of"),
+            ("linux-source-6.1", "-oEvil", "m.yaml:4:14:", "not a package name"),
+            (
+                "    x86_64: [x86_64]",
+                "    x86_64: []\nmake:\n  x86_64: [-k]",
+                "m.yaml:11:12:",
+                "NAME=value",
+            ),
+            ("tinyconfig", "clean", "m.yaml:6:9:", "not a configuration target"),
+            ("  debian:\n    package: linux-source-6.1\n", "  {}\n", "m.yaml:3:3:", "`debian`"),
+            ("source:", "source: [", "m.yaml:", ""),
+        ] {
+            let error = read(&GOOD.replace(from, to)).unwrap_err();
+            assert!(error.starts_with(place) && error.contains(says), "{to}: {error}");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Patch series in quilt's format: a folder of patches and a file `series` that orders them.
+//!
+//! ```text
+//! # comments
+//! 0001-first.patch
+//! 0002-second.patch -p0      # -p1 is the default
+//! ```
+
+mod apply;
+mod patch;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::Path;
+
+pub(crate) use apply::stage;
+pub use patch::Patch;
+
+use crate::library::{LibraryError, Text, invalid};
+use crate::text::quote;
+
+/// A series of more patches is a mistake, or a whole history.
+const MOST_PATCHES: usize = 2000;
+
+/// An ordered list of patches.
+#[derive(Debug, Clone)]
+pub struct Series {
+    /// Its name in the library, or the path it was read from.
+    pub name: String,
+    /// In order of application.
+    pub patches: Vec<Patch>,
+}
+
+impl Series {
+    /// Every file that some patch changes, makes or removes, as paths below the tree.
+    pub fn files(&self) -> BTreeSet<&str> {
+        self.patches.iter().flat_map(|patch| patch.files.iter().map(String::as_str)).collect()
+    }
+
+    /// Subjects of the patches, in order.
+    pub fn subjects(&self) -> Vec<String> {
+        self.patches.iter().map(|patch| patch.subject.clone()).collect()
+    }
+
+    /// Hash of what the series does to a tree; names of files do not matter.
+    pub(crate) fn digest(&self) -> String {
+        let hasher =
+            self.patches.iter().fold(host::store::KeyHasher::new("series", 1), |hasher, patch| {
+                hasher.field(&format!("-p{}", patch.strip), &patch.bytes)
+            });
+        hasher.finish().to_string()
+    }
+}
+
+/// A patch that does not fit the tree.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{} of series {} does not apply (\"{}\"):{}\n  hint: refresh the patch against this version of the source", .patch, .series, .subject, lines(.failures))]
+pub struct Conflict {
+    /// The series.
+    pub series: String,
+    /// File name of the patch.
+    pub patch: String,
+    /// Its subject.
+    pub subject: String,
+    /// What failed in it, in its order.
+    pub failures: Vec<HunkFailure>,
+}
+
+/// One part of a patch that does not fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HunkFailure {
+    /// The source file.
+    pub file: String,
+    /// Number of the hunk within that file, from 1; `None` if the file as a whole is at fault.
+    pub hunk: Option<u32>,
+    /// Line of the source file where the hunk was expected.
+    pub line: Option<u32>,
+    /// What `patch` says of it.
+    pub reason: String,
+}
+
+impl fmt::Display for HunkFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.hunk, self.line) {
+            (Some(hunk), Some(line)) => write!(f, "{}:{line}: hunk {hunk}", self.file)?,
+            (Some(hunk), None) => write!(f, "{}: hunk {hunk}", self.file)?,
+            _ => f.write_str(&self.file)?,
+        }
+        write!(f, ": {}", self.reason)
+    }
+}
+
+fn lines(failures: &[HunkFailure]) -> String {
+    failures.iter().map(|failure| format!("\n  {failure}")).collect()
+}
+
+/// Reads a file of a series by its name.
+type ReadFile<'a> = &'a dyn Fn(Option<&str>) -> Result<Option<Text>, LibraryError>;
+
+/// Reads a series. `read` returns the file of that name in its folder, or, for no
+/// name, the single patch that the whole series is.
+pub(crate) fn load(name: &str, read: ReadFile<'_>) -> Result<Series, LibraryError> {
+    if let Some(text) = read(None)? {
+        let file = Path::new(name).file_name().map_or(name.into(), |file| file.to_string_lossy());
+        let patches = vec![Patch::parse(&file, 1, &text)?];
+        return Ok(Series { name: name.to_owned(), patches });
+    }
+    let Some(order) = read(Some("series"))? else {
+        let message = "there is no file `series`: expected a quilt folder or a patch file";
+        return Err(LibraryError::Invalid { at: quote(name), message: message.into() });
+    };
+    let mut patches = Vec::new();
+    for (number, line) in String::from_utf8_lossy(&order.bytes).lines().enumerate() {
+        let at = |message: String| invalid(&order.origin, number + 1, 1, message);
+        let Some((file, strip)) = parse_line(line).map_err(at)? else { continue };
+        let Some(text) = read(Some(file))? else {
+            return Err(at(format!("there is no patch `{}` beside it", quote(file))));
+        };
+        if patches.len() == MOST_PATCHES {
+            return Err(at(format!("more than {MOST_PATCHES} patches")));
+        }
+        patches.push(Patch::parse(file, strip, &text)?);
+    }
+    if patches.is_empty() {
+        return Err(invalid(&order.origin, 1, 1, "no patches: expected one file name a line"));
+    }
+    Ok(Series { name: name.to_owned(), patches })
+}
+
+/// File name and strip level of a line of `series`; `None` for comments and empty lines.
+fn parse_line(line: &str) -> Result<Option<(&str, usize)>, String> {
+    let code = if line.starts_with('#') { "" } else { line.split(" #").next().unwrap_or_default() };
+    let mut words = code.split_whitespace();
+    let Some(file) = words.next() else { return Ok(None) };
+    if file.starts_with('/') || file.split('/').any(|part| part == "..") {
+        return Err(format!("`{}` lies outside the series' folder", quote(file)));
+    }
+    let strip = match words.next() {
+        None => 1,
+        Some(option) => match option.strip_prefix("-p").map(str::parse) {
+            Some(Ok(strip)) => strip,
+            _ => return Err(format!("expected -pN after the file name, not `{}`", quote(option))),
+        },
+    };
+    match words.next() {
+        Some(word) => Err(format!("expected the end of the line, not `{}`", quote(word))),
+        None => Ok(Some((file, strip))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_a_series_file() {
+        assert_eq!(parse_line("a.patch"), Ok(Some(("a.patch", 1))));
+        assert_eq!(parse_line("  sub/a.patch -p0  # why"), Ok(Some(("sub/a.patch", 0))));
+        assert_eq!(parse_line("# a.patch"), Ok(None));
+        assert_eq!(parse_line(""), Ok(None));
+        for bad in ["/etc/passwd", "../a.patch", "a.patch -R", "a.patch -p1 more", "a.patch -px"] {
+            assert!(parse_line(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_folder_is_read_in_order_and_a_missing_patch_has_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let patch = |file: &str| {
+            format!("Subject: {file}\n--- a/{file}\n+++ b/{file}\n@@ -1 +1 @@\n-a\n+b\n")
+        };
+        fs_err::write(dir.path().join("1.patch"), patch("one.c")).unwrap();
+        fs_err::write(dir.path().join("2.patch"), patch("two.c")).unwrap();
+        let series = |order: &str| {
+            fs_err::write(dir.path().join("series"), order).unwrap();
+            crate::Library::default().series(dir.path().to_str().unwrap())
+        };
+        let read = series("2.patch\n# note\n1.patch\n").unwrap();
+        assert_eq!(read.subjects(), ["two.c", "one.c"]);
+        assert_eq!(read.files().into_iter().collect::<Vec<_>>(), ["one.c", "two.c"]);
+        assert_ne!(read.digest(), series("1.patch\n2.patch\n").unwrap().digest());
+        let error = series("1.patch\n3.patch\n").unwrap_err().to_string();
+        assert!(error.contains("series:2:1:") && error.contains("`3.patch`"), "{error}");
+        assert!(series("# nothing\n").is_err());
+        let single = dir.path().join("1.patch");
+        let single = crate::Library::default().series(single.to_str().unwrap()).unwrap();
+        assert_eq!(single.subjects(), ["one.c"]);
+    }
+}
