@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the console reader finds: one kernel bug report as data.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// One kernel bug report read from a console.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// Build one with `..Finding::default()`: more facts may be added.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// Normalised title, the key for grouping: `KASAN: use-after-free Write in _raw_spin_lock`.
     pub title: String,
@@ -28,6 +32,50 @@ pub struct Finding {
     pub text: String,
     /// Offset of the first byte of the report in the console stream.
     pub offset: u64,
+    /// Number of the first line in the console stream, from 1.
+    #[serde(default)]
+    pub line: u64,
+    /// Hash that the same bug has in every run: see [`crate::console::signature`].
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub signature: String,
+    /// `proc=P, id=N` of the fuzzer program that the report names (`Comm: syz.P.N`); else empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub executor: String,
+    /// Source file that the report points at, of a symbolised report: `mm/zswap.c`; else empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub guilty_file: String,
+    /// Where the report was made.
+    #[serde(default)]
+    pub scene: Scene,
+    /// First lines of the panics, oopses and warnings that this report brought about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub follow_ups: Vec<String>,
+}
+
+/// Who was running what when a report was made, as far as the report says.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scene {
+    /// CPU number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<u32>,
+    /// Task id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// Task name (`Comm:`); empty if not printed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub comm: String,
+    /// Taint letters (`G    B   W`); empty if not tainted or not printed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub taint: String,
+    /// Kernel release (`6.1.0-13-amd64`); empty if not printed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub release: String,
+    /// Work queue and work function (`events shrink_worker`); empty outside one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub workqueue: String,
+    /// Registers that tell what went wrong (`RIP`, `CR2`, `pc`, `far`, ...) and their values.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub registers: BTreeMap<String, String>,
 }
 
 /// What a stack is evidence of.
@@ -64,4 +112,10 @@ pub struct Frame {
     /// Offset in the function and the function's size in bytes, when printed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<(u64, u64)>,
+    /// Source place, when printed or looked up in a vmlinux: `mm/zswap.c:988`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// The compiler put this function's code into the next frame's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub inlined: bool,
 }

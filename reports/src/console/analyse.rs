@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! From the text of one report to its title.
+
+use std::sync::{LazyLock, OnceLock};
+
+use memchr::memmem::Finder;
+use regex::bytes::{Captures, Regex, RegexSet, RegexSetBuilder};
+
+use super::blame::{Blamed, Lines, Rule, STACK_STARTS, is_stack_start};
+use super::detectors::{self, Detector, Format, Trust};
+use super::frames::FrameLine;
+use super::{kinds, pattern, title};
+
+/// What a report's text says.
+#[derive(Debug)]
+pub(super) struct Reading {
+    pub(super) title: String,
+    pub(super) alt_titles: Vec<String>,
+    pub(super) kind: &'static str,
+    pub(super) frame: String,
+    pub(super) corrupted: Option<&'static str>,
+}
+
+/// A table entry with its patterns compiled when first asked for.
+pub(super) struct CompiledDetector {
+    data: &'static Detector,
+    header: Finder<'static>,
+    except: OnceLock<RegexSet>,
+    formats: Vec<CompiledFormat>,
+}
+
+struct CompiledFormat {
+    data: &'static Format,
+    first: OnceLock<Regex>,
+    then: OnceLock<Regex>,
+    rule: OnceLock<Rule>,
+}
+
+static DETECTORS: LazyLock<Vec<CompiledDetector>> = LazyLock::new(|| {
+    detectors::all()
+        .map(|data| CompiledDetector {
+            data,
+            header: Finder::new(data.header),
+            except: OnceLock::new(),
+            formats: data
+                .formats
+                .iter()
+                .map(|data| CompiledFormat {
+                    data,
+                    first: OnceLock::new(),
+                    then: OnceLock::new(),
+                    rule: OnceLock::new(),
+                })
+                .collect(),
+        })
+        .collect()
+});
+
+/// The detector that fires on a line, if any.
+pub(super) fn detect(line: &[u8]) -> Option<&'static CompiledDetector> {
+    DETECTORS.iter().find(|d| d.header.find(line).is_some() && !d.is_excepted(line))
+}
+
+impl CompiledDetector {
+    fn is_excepted(&self, line: &[u8]) -> bool {
+        !self.data.except.is_empty()
+            && self
+                .except
+                .get_or_init(|| {
+                    RegexSetBuilder::new(self.data.except)
+                        .unicode(false)
+                        .build()
+                        .unwrap_or_else(|error| panic!("exception of a table: {error}"))
+                })
+                .is_match(line)
+    }
+
+    /// True if the line follows from a report that is already open.
+    pub(super) fn is_kmsan(&self, line: &[u8]) -> bool {
+        self.data.header == "BUG:" && memchr::memmem::find(line, b"KMSAN").is_some()
+    }
+
+    /// True for an oops message that names no cause of its own, a panic, and the like.
+    pub(super) fn header(&self) -> &'static str {
+        self.data.header
+    }
+
+    /// Reads a report. `titled` is the text that a title may use, `whole` all of it;
+    /// lines end in `\n`, prefixes are cut off.
+    pub(super) fn read(&self, titled: &[u8], whole: &[u8]) -> Reading {
+        let found = self.describe(titled);
+        let raw_title = title::normalise(&found.title);
+        let raw_title = if raw_title.is_empty() { self.data.header.to_owned() } else { raw_title };
+        let mut alt_titles: Vec<String> = Vec::new();
+        for alt in &found.alt {
+            let alt = title::normalise(alt);
+            if alt != raw_title && !alt_titles.contains(&alt) {
+                alt_titles.push(alt);
+            }
+        }
+        alt_titles.sort();
+        let corrupted =
+            found.corrupted.or_else(|| distrust(&found.title, found.format, whole));
+        Reading {
+            kind: kinds::of(&raw_title),
+            frame: title::frame(&raw_title).to_owned(),
+            title: raw_title,
+            alt_titles,
+            corrupted,
+        }
+    }
+
+    fn describe(&self, text: &[u8]) -> Described {
+        let mut best: Option<(usize, Option<Described>)> = None;
+        for format in &self.formats {
+            let first = format.first.get_or_init(|| pattern::compile(format.data.first));
+            let Some(at) = first.find(text).map(|m| m.start()) else { continue };
+            match &best {
+                Some((start, described)) if at > *start || (at == *start && described.is_some()) => {
+                    continue;
+                }
+                Some((start, _)) if at == *start => {}
+                _ => best = Some((at, None)),
+            }
+            let captures = if format.data.then.is_empty() {
+                first.captures_at(text, at)
+            } else {
+                let then = format.then.get_or_init(|| pattern::compile(format.data.then));
+                then.captures(text)
+            };
+            if let Some(captures) = captures {
+                best = Some((at, Some(format.fill(text, at, &captures))));
+            }
+        }
+        let matched = best.is_some();
+        if let Some((_, Some(described))) = best {
+            return described;
+        }
+        let from = self.header.find(text).unwrap_or(0);
+        let end = memchr::memchr(b'\n', &text[from..]).map_or(text.len(), |at| from + at);
+        Described {
+            title: String::from_utf8_lossy(&text[from..end]).into_owned(),
+            alt: Vec::new(),
+            corrupted: matched.then_some("the first line fits, what must follow it does not"),
+            format: None,
+        }
+    }
+}
+
+struct Described {
+    title: String,
+    alt: Vec<String>,
+    corrupted: Option<&'static str>,
+    format: Option<&'static Format>,
+}
+
+impl CompiledFormat {
+    fn fill(&self, text: &[u8], at: usize, captures: &Captures<'_>) -> Described {
+        let mut corrupted = None;
+        let blamed = match self.data.blame {
+            None => Blamed { names: vec![String::new()], found: true },
+            Some(blame) => self.rule.get_or_init(|| Rule::compile(blame)).find(&text[at..]),
+        };
+        if !blamed.found {
+            corrupted = Some("no usable frame");
+        }
+        if self.data.trust == Trust::Never {
+            corrupted = Some("the real first line is lost");
+        }
+        let make = |template: &str, name: &str| fill_in(template, captures, name, text, at);
+        let mut names = blamed.names.iter();
+        let title = names.next().map(|name| make(self.data.title, name)).unwrap_or_default();
+        let mut alt: Vec<String> = names.map(|name| make(self.data.title, name)).collect();
+        for template in self.data.alt {
+            alt.extend(blamed.names.iter().map(|name| make(template, name)));
+        }
+        Described { title, alt, corrupted, format: Some(self.data) }
+    }
+}
+
+/// Replaces `{1}` (a capture), `{F}` (the blamed function) and `{O}` (the origin).
+fn fill_in(
+    template: &str,
+    captures: &Captures<'_>,
+    name: &str,
+    text: &[u8],
+    at: usize,
+) -> String {
+    static ORIGIN: LazyLock<Rule> = LazyLock::new(|| Rule::compile(&detectors::ORIGIN));
+    let mut out = String::new();
+    let mut rest = template;
+    while let Some(open) = rest.find('{') {
+        out.push_str(&rest[..open]);
+        let Some(close) = rest[open..].find('}') else { break };
+        match &rest[open + 1..open + close] {
+            "F" => out.push_str(name),
+            "O" => out.push_str(&ORIGIN.find(&text[at..]).names[0]),
+            number => {
+                let capture = number.parse().ok().and_then(|n: usize| captures.get(n));
+                if let Some(capture) = capture {
+                    // A title is cut to a short line later; no need to carry a long one.
+                    let bytes = capture.as_bytes();
+                    out.push_str(&String::from_utf8_lossy(&bytes[..bytes.len().min(1024)]));
+                }
+            }
+        }
+        rest = &rest[open + close + 1..];
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Reasons not to believe a report that reads well.
+fn distrust(title: &str, format: Option<&Format>, text: &[u8]) -> Option<&'static str> {
+    static STAMP: LazyLock<regex::Regex> =
+        LazyLock::new(|| regex::Regex::new(r"\[ *[0-9]+\.[0-9]+\]").expect("checked by a test"));
+    if title.contains('[') && STAMP.is_match(title) {
+        return Some("another line ran into the first one");
+    }
+    if format?.trust != Trust::Stack {
+        return None;
+    }
+    let mut stack = false;
+    for start in STACK_STARTS.iter() {
+        let Some(found) = start.find(text) else { continue };
+        let rest = &text[found.start()..];
+        if memchr::memchr_iter(b'\n', rest).take(3).count() < 3 {
+            return Some("a stack is cut off");
+        }
+        let frame = Lines { rest }
+            .skip(1)
+            .take(15)
+            .take_while(|line| !is_stack_start(line))
+            .any(|line| FrameLine::read(line).is_some() || has(line, b"(stack is not available)"));
+        if !frame {
+            return Some("a stack has no frames");
+        }
+        stack = true;
+    }
+    if stack { None } else { Some("no stack") }
+}
+
+fn has(line: &[u8], what: &[u8]) -> bool {
+    memchr::memmem::find(line, what).is_some()
+}

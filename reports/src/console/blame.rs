@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Which function a report is about.
+
+use std::sync::{LazyLock, OnceLock};
+
+use aho_corasick::AhoCorasick;
+use regex::bytes::Regex;
+
+use super::detectors::{Blame, Look, Pick};
+use super::frames::{FrameLine, demangle};
+use super::pattern;
+use super::skip::{WordSet, never_blamed};
+
+/// Stands for a function where the report does not tell.
+pub(super) const CORRUPTED: &str = "corrupted";
+
+/// The blamed function: first as the title names it, then other names for it.
+pub(super) struct Blamed {
+    pub(super) names: Vec<String>,
+    pub(super) found: bool,
+}
+
+impl Blamed {
+    fn nobody() -> Self {
+        Blamed { names: vec![CORRUPTED.to_owned()], found: false }
+    }
+}
+
+/// A [`Blame`] with its patterns compiled.
+#[derive(Debug)]
+pub(super) struct Rule {
+    ways: Vec<Vec<Step>>,
+    skip: Option<WordSet>,
+    pick: Pick,
+}
+
+#[derive(Debug)]
+enum Step {
+    Line(Regex),
+    Frames,
+}
+
+impl Rule {
+    pub(super) fn compile(blame: &Blame) -> Self {
+        let step = |look: &Look| match look {
+            Look::Line(regex) => Step::Line(pattern::compile(regex)),
+            Look::Frames => Step::Frames,
+        };
+        Rule {
+            ways: blame.ways.iter().map(|way| way.iter().map(step).collect()).collect(),
+            skip: (!blame.skip.is_empty()).then(|| WordSet::new(blame.skip.iter().copied())),
+            pick: blame.pick,
+        }
+    }
+
+    /// Follows the ways through the text until one ends at a function.
+    pub(super) fn find(&self, text: &[u8]) -> Blamed {
+        for way in &self.ways {
+            // Fault injection prints a stack of its own into the report.
+            let Some(candidates) = follow(way, self, text) else { return Blamed::nobody() };
+            let names = pick(self.pick, &candidates);
+            if !names.is_empty() {
+                return Blamed { names, found: true };
+            }
+        }
+        Blamed::nobody()
+    }
+
+    fn take(&self, name: &[u8], into: &mut Vec<String>) {
+        let name = demangle(name);
+        if !never_blamed(&name) && !self.skip.as_ref().is_some_and(|s| s.matches(&name)) {
+            into.push(name.into_owned());
+        }
+    }
+}
+
+/// At most this many candidates are collected; stacks are shorter.
+const MAX_CANDIDATES: usize = 256;
+
+/// Collects candidates; `None` if fault injection got in the way.
+fn follow(way: &[Step], rule: &Rule, text: &[u8]) -> Option<Vec<String>> {
+    let mut candidates = Vec::new();
+    let mut lines = Lines { rest: text };
+    for step in way {
+        match step {
+            Step::Line(regex) => {
+                for line in lines.by_ref() {
+                    if is_fault_injection(line) {
+                        return None;
+                    }
+                    // Without a match there is nothing to capture, and that is much quicker to see.
+                    if !regex.is_match(line) {
+                        continue;
+                    }
+                    if let Some(found) = regex.captures(line) {
+                        for name in found.iter().skip(1).flatten() {
+                            rule.take(name.as_bytes(), &mut candidates);
+                        }
+                    }
+                    break;
+                }
+            }
+            Step::Frames => {
+                for line in lines.by_ref() {
+                    if is_fault_injection(line) {
+                        return None;
+                    }
+                    if is_stack_start(line) || is_origin(line) || candidates.len() >= MAX_CANDIDATES {
+                        break;
+                    }
+                    if let Some(frame) = FrameLine::read(line) {
+                        rule.take(frame.function, &mut candidates);
+                        if let Some(caller) = frame.caller {
+                            rule.take(caller, &mut candidates);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    Some(candidates)
+}
+
+/// Lines without their ends.
+pub(super) struct Lines<'a> {
+    pub(super) rest: &'a [u8],
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let end = memchr::memchr(b'\n', self.rest).unwrap_or(self.rest.len());
+        let line = &self.rest[..end];
+        self.rest = self.rest.get(end + 1..).unwrap_or_default();
+        Some(line)
+    }
+}
+
+fn is_fault_injection(line: &[u8]) -> bool {
+    static RE: LazyLock<Regex> = LazyLock::new(|| pattern::compile(r"should_fail(?:slab|_alloc_page|_ex|_bio|_futex|_usercopy)?(?:\.[a-z0-9.]+)?\+0x"));
+    memchr::memmem::find(line, b"should_fail").is_some() && RE.is_match(line)
+}
+
+/// Kinds of lines that a stack follows on. The order matters to nobody; each is looked for once.
+pub(super) static STACK_STARTS: LazyLock<[Regex; 8]> = LazyLock::new(|| {
+    [
+        r"Call (?:T|t)race",
+        r"Allocated:",
+        r"Allocated by task [0-9]+:",
+        r"Freed:",
+        r"Freed by task [0-9]+:",
+        // "stack backtrace:" only announces a "Call Trace:".
+        r"[^k] backtrace(?: \(crc [0-9a-f]*\))?:",
+        r"Backtrace:",
+        r"Uninit was stored to memory at|status: [0-9a-f]{16} badaddr: [0-9a-f]{16} cause: [0-9a-f]{16}",
+    ]
+    .map(pattern::compile)
+});
+
+pub(super) fn is_stack_start(line: &[u8]) -> bool {
+    static WORDS: OnceLock<AhoCorasick> = OnceLock::new();
+    let words = WORDS.get_or_init(|| {
+        AhoCorasick::new(["Call ", "llocated", "reed", "acktrace", "Uninit", "badaddr"])
+            .expect("six short literals")
+    });
+    words.is_match(line) && STACK_STARTS.iter().any(|start| start.is_match(line))
+}
+
+fn is_origin(line: &[u8]) -> bool {
+    memchr::memmem::find(line, b"created at:").is_some()
+}
+
+fn pick(how: Pick, candidates: &[String]) -> Vec<String> {
+    match how {
+        Pick::Top => candidates.first().map(|name| with_stripped(name)).unwrap_or_default(),
+        Pick::Stall => pick_stalled(candidates),
+        Pick::Hang => pick_hung(candidates),
+    }
+}
+
+/// What dispatches to the code that stalls. The frame above one of these is blamed.
+const ANCHORS: &[&str] = &[
+    // Work queues, threads, deferred work.
+    "process_one_work",
+    "process_scheduled_works",
+    "^kthread$",
+    "smpboot_thread_fn",
+    "run_ksoftirqd",
+    "task_work_run",
+    "__fput",
+    "exit_to_usermode",
+    "exit_to_user_mode",
+    "rcu_do_batch",
+    // System call entry.
+    "do_syscall_",
+    "do_fast_syscall_",
+    "do_int80_syscall",
+    "sysenter_dispatch",
+    "tracesys_phase2",
+    "entry_SYSCALL",
+    "system_call_fastpath",
+    "el0_svc",
+    "invoke_syscall",
+    "ret_fast_syscall",
+    "^ret_from_fork",
+    // Interrupt, timer and network receive entry.
+    "do_softirq",
+    "handle_softirqs",
+    "softirq_handle",
+    "call_timer_fn",
+    "run_timers",
+    "run_timer_softirq",
+    "hrtimer_run",
+    "tasklet_action",
+    "netif_receive_skb",
+    "net_rx_action",
+    // Idle and boot.
+    "start_kernel",
+    "cpu_startup_entry",
+    "cpu_idle",
+    "do_idle",
+    // Page faults.
+    "handle_mm_fault",
+    "do_page_fault",
+    "do_user_addr_fault",
+    "^page_fault",
+    "__do_fault",
+    // Files.
+    "vfs_read",
+    "vfs_write",
+    "vfs_iter_read",
+    "vfs_iter_write",
+    "new_sync_read",
+    "new_sync_write",
+    "call_read_iter",
+    "call_write_iter",
+    "do_iter_read",
+    "do_iter_write",
+    "do_loop_readv_writev",
+    "vfs_ioctl",
+    "compat_ioctl",
+    "blkdev_ioctl",
+    "vfs_open",
+    "do_dentry_open",
+    "mmap_region",
+    "do_mmap",
+    "call_mmap",
+    // Sockets.
+    "sock_sendmsg",
+    "sock_recvmsg",
+    "sock_read_iter",
+    "sock_write_iter",
+    "sock_common_setsockopt",
+    "sock_common_getsockopt",
+    "__sys_setsockopt",
+    "__sys_getsockopt",
+    "__sys_connect",
+    "__sys_bind",
+    "__sys_accept",
+    "__sys_sendto",
+    "__sys_recvfrom",
+    "sock_close",
+    "sock_release",
+    "smp_call_function",
+];
+
+fn pick_stalled(candidates: &[String]) -> Vec<String> {
+    static WORDS: LazyLock<WordSet> = LazyLock::new(|| WordSet::new(ANCHORS.iter().copied()));
+    let Some(at) = candidates.iter().position(|name| WORDS.matches(name)) else {
+        return Vec::new();
+    };
+    if candidates[at].contains("smp_call_function") {
+        // The caller waits for another CPU; which variant it called means nothing.
+        return unique(["smp_call_function".to_owned(), candidates[at].clone()]);
+    }
+    with_stripped(&candidates[at.saturating_sub(1)])
+}
+
+/// Two hangs have victims everywhere, so these get one title each.
+const COMMON_HANGS: &[(&str, &str)] = &[
+    ("rtnl_lock", ""),
+    ("synchronize_rcu", "synchronize_rcu"),
+    ("synchronize_srcu", "synchronize_rcu"),
+    ("synchronize_net", "synchronize_rcu"),
+    ("synchronize_sched", "synchronize_rcu"),
+];
+
+/// Ways of waiting.
+const WAITING: &[&str] = &[
+    "sched",
+    "_lock",
+    "_slowlock",
+    "down",
+    "rwsem",
+    "completion",
+    "kthread",
+    "wait",
+    "synchronize",
+    "context_switch",
+    "__switch_to",
+    "cancel_delayed_work",
+    "rcu_barrier",
+];
+
+fn pick_hung(candidates: &[String]) -> Vec<String> {
+    for name in candidates {
+        if let Some((_, title)) = COMMON_HANGS.iter().find(|(word, _)| name.contains(word)) {
+            let title = if title.is_empty() { name } else { *title };
+            return unique([title.to_owned(), name.clone()]);
+        }
+    }
+    candidates
+        .iter()
+        .find(|name| !WAITING.iter().any(|word| name.contains(word)))
+        .map(|name| with_stripped(name))
+        .unwrap_or_default()
+}
+
+/// What the syscall macros put before a system call's name.
+const SYSCALL_PREFIXES: &[&str] = &[
+    "SYSC_",
+    "SyS_",
+    "sys_",
+    "compat_SYSC_",
+    "compat_SyS_",
+    "compat_sys_",
+    "ksys_",
+    "__x64_",
+    "__ia32_",
+    "__arm64_",
+    "__riscv_",
+    "__se_",
+    "__se_sys_",
+    "__do_sys_",
+    "__sys_",
+    "___sys_",
+    "____sys_",
+];
+
+/// The name with the longest possible prefix taken off, then all other forms of it.
+fn with_stripped(name: &str) -> Vec<String> {
+    let mut names: Vec<String> = SYSCALL_PREFIXES
+        .iter()
+        .filter_map(|prefix| name.strip_prefix(prefix))
+        .filter(|rest| !rest.is_empty())
+        .chain([name])
+        .map(str::to_owned)
+        .collect();
+    names.sort_by_key(String::len);
+    unique(names)
+}
+
+fn unique(names: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut out: Vec<String> = Vec::new();
+    for name in names {
+        if !out.contains(&name) {
+            out.push(name);
+        }
+    }
+    out
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Frame lines of stack traces.
+
+use std::borrow::Cow;
+
+use crate::finding::Frame;
+
+/// Functions named by one line of a stack trace, as printed (not demangled).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FrameLine<'a> {
+    pub(super) function: &'a [u8],
+    /// 32-bit ARM prints callee and caller on one line.
+    pub(super) caller: Option<&'a [u8]>,
+    /// What follows the (last) function's name, from `.` or `+` on.
+    rest: &'a [u8],
+}
+
+impl<'a> FrameLine<'a> {
+    /// Reads `[<addr>] name+0x1/0x2`, ` name.isra.0+0x1/0x2` or ARM's
+    /// `[<addr>] (name) from [<addr>] (caller+0x1/0x2)`.
+    pub(super) fn read(line: &'a [u8]) -> Option<Self> {
+        let mut at = trim(line);
+        for _ in 0..2 {
+            match skip_address(at) {
+                Some(rest) => at = rest,
+                None => break,
+            }
+        }
+        if let Some((function, rest)) = name(at) {
+            if matches!(rest.first(), Some(b'.' | b'+')) {
+                return Some(FrameLine { function, caller: None, rest });
+            }
+            // Since v5.18 ARM prints `callee from caller+0x10/0x14`.
+            let (caller, rest) = name(rest.strip_prefix(b" from ")?)?;
+            return matches!(rest.first(), Some(b'.' | b'+')).then_some(FrameLine {
+                function,
+                caller: Some(caller),
+                rest,
+            });
+        }
+        let (function, rest) = name(at.strip_prefix(b"(")?)?;
+        let rest = skip_address(trim(rest.strip_prefix(b") from ")?))?;
+        let (caller, rest) = name(rest.strip_prefix(b"(")?)?;
+        matches!(rest.first(), Some(b'.' | b'+')).then_some(FrameLine {
+            function,
+            caller: Some(caller),
+            rest,
+        })
+    }
+
+    /// The frame as data: demangled name, offset and size.
+    pub(super) fn to_frame(self) -> Frame {
+        let name = self.caller.unwrap_or(self.function);
+        Frame {
+            function: demangle(name).into_owned(),
+            offset: offset(self.rest),
+            source: None,
+            inlined: false,
+        }
+    }
+}
+
+/// `+0x1a/0x2b0`, perhaps behind a compiler suffix such as `.isra.0`.
+fn offset(rest: &[u8]) -> Option<(u64, u64)> {
+    let plus = memchr::memchr(b'+', &rest[..rest.len().min(64)])?;
+    let (at, rest) = hex(&rest[plus + 1..])?;
+    let (size, _) = hex(rest.strip_prefix(b"/")?)?;
+    Some((at, size))
+}
+
+fn hex(text: &[u8]) -> Option<(u64, &[u8])> {
+    let text = text.strip_prefix(b"0x").unwrap_or(text);
+    let len = text.iter().take_while(|b| b.is_ascii_hexdigit()).count();
+    let digits = std::str::from_utf8(&text[..len]).ok()?;
+    Some((u64::from_str_radix(digits, 16).ok()?, &text[len..]))
+}
+
+fn trim(text: &[u8]) -> &[u8] {
+    &text[text.iter().take_while(|&&b| b == b' ').count()..]
+}
+
+/// Skips `[<ffffffff81000000>] ` or `[ffffffff81000000] `.
+fn skip_address(text: &[u8]) -> Option<&[u8]> {
+    let rest = text.strip_prefix(b"[")?;
+    let rest = rest.strip_prefix(b"<").unwrap_or(rest);
+    let rest = rest.strip_prefix(b"0x").unwrap_or(rest);
+    let digits = rest.iter().take_while(|b| b.is_ascii_hexdigit()).count();
+    let rest = &rest[digits..];
+    let rest = rest.strip_prefix(b">").unwrap_or(rest);
+    let rest = rest.strip_prefix(b"]")?.strip_prefix(b" ")?;
+    (digits > 0).then(|| trim(rest))
+}
+
+fn name(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let len = text.iter().take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count();
+    (len > 0).then(|| text.split_at(len))
+}
+
+/// Makes a Rust symbol readable: `_RNvMs3_..7Process10update_ref` becomes
+/// `<rust_binder::process::Process>::update_ref`. Other names stay as they are.
+pub(super) fn demangle(name: &[u8]) -> Cow<'_, str> {
+    if name.starts_with(b"_R") || name.starts_with(b"_ZN") {
+        let name = String::from_utf8_lossy(name);
+        if let Ok(symbol) = rustc_demangle::try_demangle(&name) {
+            return Cow::Owned(format!("{symbol:#}"));
+        }
+    }
+    String::from_utf8_lossy(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn function(line: &str) -> Option<String> {
+        FrameLine::read(line.as_bytes()).map(|f| f.to_frame().function)
+    }
+
+    #[test]
+    fn frames_of_all_architectures_are_read() {
+        for (line, want) in [
+            (" zswap_load+0x67/0x570", "zswap_load"),
+            ("  [<ffffffff81d8e482>] dump_stack+0xf6/0x184", "dump_stack"),
+            ("[<ffffffe00008c762>] schedule_tail+0x72/0xb2", "schedule_tail"),
+            ("[c000] [c001] .do_exit+0x1/0x2", ""),
+            ("[c000000001] [c0000002] do_exit+0x1/0x2", "do_exit"),
+            (" lru_add_fn.isra.0+0x1/0x2", "lru_add_fn"),
+            (" [<8010f8e0>] (dump_backtrace) from [<8010fb04>] (show_stack+0x18/0x1c)", "show_stack"),
+            (" dump_backtrace from show_stack+0x10/0x14", "show_stack"),
+        ] {
+            assert_eq!(function(line).unwrap_or_default(), want, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn other_lines_are_not_frames() {
+        for line in ["", " <TASK>", "RAX: 1", "Modules linked in: zram", "zswap_load mm/zswap.c:1 [inline]"] {
+            assert_eq!(function(line), None, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn offset_and_size_are_kept() {
+        let frame = FrameLine::read(b" zswap_load.part.0+0x67/0x570 [zswap]").map(FrameLine::to_frame);
+        assert_eq!(frame.and_then(|f| f.offset), Some((0x67, 0x570)));
+    }
+}

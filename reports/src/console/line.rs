@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What stands before the message on a console line: level, time stamp, caller.
+//!
+//! Format source: `Documentation/core-api/printk-basics.rst` and `info_print_prefix()`
+//! in the kernel's `kernel/printk/printk.c`.
+
+/// Who printed a line, as far as its prefix tells.
+///
+/// Lines of several CPUs are interleaved on a console. With `CONFIG_PRINTK_CALLER`
+/// the caller tells them apart, and is compared exactly as printed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Context {
+    /// No time stamp: user space, or a log whose prefixes were cut off.
+    Bare,
+    /// A time stamp without a caller.
+    Console,
+    /// `[  T123]` or `[    C0]`, blanks included.
+    Caller(Vec<u8>),
+}
+
+impl Context {
+    /// True for `[ T123]`: a task's own lines, which nothing else mixes into.
+    pub(super) fn is_task(&self) -> bool {
+        matches!(self, Context::Caller(text) if text.contains(&b'T'))
+    }
+
+    /// True if the line says which task or CPU printed it.
+    pub(super) fn has_caller(&self) -> bool {
+        matches!(self, Context::Caller(_))
+    }
+}
+
+/// The prefix of a line as borrowed from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Prefix<'a> {
+    /// No time stamp.
+    None,
+    /// A time stamp only.
+    Time,
+    /// A time stamp and a caller, brackets included.
+    Caller(&'a [u8]),
+}
+
+impl Prefix<'_> {
+    pub(super) fn matches(self, context: &Context) -> bool {
+        match (self, context) {
+            (Prefix::None, Context::Bare) | (Prefix::Time, Context::Console) => true,
+            (Prefix::Caller(a), Context::Caller(b)) => a == b.as_slice(),
+            _ => false,
+        }
+    }
+
+    pub(super) fn is_cpu(self) -> bool {
+        matches!(self, Prefix::Caller(text) if text.contains(&b'C'))
+    }
+
+    pub(super) fn to_context(self) -> Context {
+        match self {
+            Prefix::None => Context::Bare,
+            Prefix::Time => Context::Console,
+            Prefix::Caller(text) => Context::Caller(text.to_vec()),
+        }
+    }
+}
+
+/// A console line with its prefix understood.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Line<'a> {
+    pub(super) prefix: Prefix<'a>,
+    /// The line after its prefix; of an unreliable frame only the symbol.
+    pub(super) text: &'a [u8],
+    /// The unwinder only guessed this frame (` ? ` on x86, ` (unreliable)` on PowerPC).
+    pub(super) unreliable: bool,
+}
+
+impl<'a> Line<'a> {
+    /// Reads a line without its line end.
+    pub(super) fn read(line: &'a [u8]) -> Self {
+        let prefix = read_prefix(line);
+        if prefix == Prefix::None {
+            return Line { prefix, text: line, unreliable: false };
+        }
+        // Even when the caller is in the way the cut is at the first "] ".
+        let cut = memchr::memmem::find(line, b"] ").map_or(0, |at| at + 2);
+        let text = &line[cut..];
+        if memchr::memmem::find(text, b"<EOI>").is_none() {
+            if let Some(at) = memchr::memmem::find(text, b" ? ") {
+                return Line { prefix, text: &text[at + 2..], unreliable: true };
+            }
+            if let Some(text) = text.strip_suffix(b" (unreliable)") {
+                return Line { prefix, text, unreliable: true };
+            }
+        }
+        Line { prefix, text, unreliable: false }
+    }
+}
+
+/// Finds `** N printk messages dropped ** `, `... login: `, `<level>`, `[time]`, `[caller]`
+/// and the blank after them. Only the time stamp has to be there.
+fn read_prefix(line: &[u8]) -> Prefix<'_> {
+    let start = skip_dropped(line).unwrap_or(0);
+    if let Some(prefix) = stamp(&line[start..]) {
+        return prefix;
+    }
+    // A login prompt has no line end of its own, so the kernel's line follows on it.
+    let mut from = start;
+    let mut found = Prefix::None;
+    while let Some(at) = memchr::memmem::find(&line[from..], b" login: ") {
+        from += at + b" login: ".len();
+        if let Some(prefix) = stamp(&line[from..]) {
+            found = prefix;
+        }
+    }
+    found
+}
+
+fn skip_dropped(line: &[u8]) -> Option<usize> {
+    let rest = line.strip_prefix(b"** ")?;
+    let number = digits(rest);
+    let tail = rest[number..].strip_prefix(b" printk messages dropped ** ")?;
+    (number > 0).then(|| line.len() - tail.len())
+}
+
+fn stamp(mut line: &[u8]) -> Option<Prefix<'_>> {
+    if let Some(rest) = line.strip_prefix(b"<") {
+        let level = digits(rest);
+        if level > 0 && rest.get(level) == Some(&b'>') {
+            line = &rest[level + 1..];
+        }
+    }
+    let rest = trim_blanks(line.strip_prefix(b"[")?);
+    let seconds = digits(rest);
+    let rest = rest.get(seconds..)?.strip_prefix(b".")?;
+    let fraction = digits(rest);
+    let rest = rest.get(fraction..)?.strip_prefix(b"]")?;
+    if seconds == 0 || fraction == 0 {
+        return None;
+    }
+    if rest.first() == Some(&b' ') {
+        return Some(Prefix::Time);
+    }
+    let inner = trim_blanks(rest.strip_prefix(b"[")?);
+    let inner = inner.strip_prefix(b"T").or_else(|| inner.strip_prefix(b"C"))?;
+    let number = digits(inner);
+    let after = inner.get(number..)?.strip_prefix(b"]")?;
+    if number == 0 || after.first() != Some(&b' ') {
+        return None;
+    }
+    Some(Prefix::Caller(&rest[..rest.len() - after.len()]))
+}
+
+fn digits(text: &[u8]) -> usize {
+    text.iter().take_while(|b| b.is_ascii_digit()).count()
+}
+
+fn trim_blanks(text: &[u8]) -> &[u8] {
+    let blanks = text.iter().take_while(|&&b| b == b' ').count();
+    &text[blanks..]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prefix(line: &str) -> Prefix<'_> {
+        read_prefix(line.as_bytes())
+    }
+
+    #[test]
+    fn every_part_but_the_time_is_optional() {
+        assert_eq!(prefix("[   12.345678] swapon"), Prefix::Time);
+        assert_eq!(prefix("<6>[   12.345678] swapon"), Prefix::Time);
+        assert_eq!(prefix("** 12 printk messages dropped ** [  1.5] x"), Prefix::Time);
+        assert_eq!(prefix("guest login: [  1.5] x"), Prefix::Time);
+        assert_eq!(prefix("[  1.5][  T12] x"), Prefix::Caller(b"[  T12]"));
+        assert_eq!(prefix("[  1.5][    C0] x"), Prefix::Caller(b"[    C0]"));
+    }
+
+    #[test]
+    fn other_prefixes_are_not_taken_for_printk() {
+        for line in [
+            "",
+            "[",
+            "[ 1.]",
+            "[1.5]",
+            "[1.5]x",
+            "[  OK  ] Started",
+            "Nov 22 10:00:00 host kernel: [ 1.5] x",
+            "[1.5][X1] x",
+        ] {
+            assert_eq!(prefix(line), Prefix::None, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn guessed_frames_are_marked_unless_the_line_ends_an_interrupt() {
+        let guess = Line::read(b"[ 1.5]  ? kthread+0x1/0x2");
+        assert!(guess.unreliable);
+        assert_eq!(guess.text, b" kthread+0x1/0x2");
+        assert!(!Line::read(b"[ 1.5]  <EOI>  [<ffff>] ? console_unlock+0x1/0x2").unreliable);
+        assert!(Line::read(b"[ 1.5] [c0] f+0x1/0x2 (unreliable)").unreliable);
+        assert!(!Line::read(b"why ? because").unreliable);
+    }
+}

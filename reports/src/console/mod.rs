@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! From raw console bytes to kernel bug reports.
+//!
+//! [`Reader`] takes a console as it comes and gives back [`Seen`] things: reports
+//! ([`crate::finding::Finding`]) and [`Note`]s. What a report looks like, which frames
+//! are passed over and how titles are made is in tables (`detectors/`, `skip.rs`,
+//! `title.rs`, `kinds.rs`); the rest is the machinery that applies them.
+
+mod analyse;
+mod blame;
+mod detectors;
+mod facts;
+mod frames;
+mod guilty;
+mod kinds;
+mod line;
+mod notes;
+mod pattern;
+mod prefilter;
+mod reader;
+mod report;
+mod scene;
+pub mod signature;
+mod skip;
+mod stacks;
+mod title;
+
+pub use facts::Facts;
+pub use notes::{Note, NoteKind};
+pub use reader::{MAX_LINE, Options, Reader, Seen, Stats};

@@ -1,0 +1,522 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The streaming reader: bytes in, findings out.
+//!
+//! Clean stretches are only searched for the words that a report or a note can begin
+//! with. While a report is open every line is looked at and handed to the reports that
+//! it belongs to. All state is bounded: a line, a few reports' text, a little history.
+
+use memchr::memmem;
+
+use super::analyse::{self, CompiledDetector};
+use super::detectors::{FOLLOW_UPS, INTRUSIONS};
+use super::facts::{Facts, FactReader};
+use super::line::{Context, Line};
+use super::notes::{self, Note};
+use super::prefilter::Prefilter;
+use super::report;
+use crate::finding::Finding;
+
+/// Longest line that is looked at; what is beyond it is dropped.
+pub const MAX_LINE: usize = 8 << 10;
+/// Bytes before a report in which its context is looked for.
+const HISTORY: usize = 16 << 10;
+/// Bytes that are worked on in one go.
+const BLOCK: usize = 256 << 10;
+/// Longest text of one report.
+const MAX_TEXT: usize = 64 << 10;
+/// A report without an end of its own ends this many lines after its first.
+const MAX_LINES: u32 = 1500;
+/// Reports that are open at a time; one more closes the oldest.
+const MAX_OPEN: usize = 12;
+/// A panic or oops this many lines after a report still belongs to it.
+const AFTERMATH: u64 = 300;
+
+/// How a console is read.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Lines that match one of these begin no report.
+    pub ignore: Option<regex::bytes::RegexSet>,
+}
+
+/// What the reader saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    /// A kernel bug report, complete as far as the console has it.
+    Report(Box<Finding>),
+    /// Something worth counting that is no bug report.
+    Note(Note),
+}
+
+/// How much went through a reader.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Bytes pushed.
+    pub bytes: u64,
+    /// Line ends pushed.
+    pub lines: u64,
+    /// Reports begun.
+    pub reports: u64,
+}
+
+/// Reads one console from its beginning.
+///
+/// The same bytes give the same findings however they are cut into chunks, as long as
+/// [`Reader::idle`] is not called.
+///
+/// ```
+/// use reports::console::{Options, Reader, Seen};
+///
+/// let mut reader = Reader::new(Options::default());
+/// let mut seen = reader.push(b"[    1.0] BUG: Bad rss-counter state mm:1 idx:0 val:15\n");
+/// seen.extend(reader.finish());
+/// let [Seen::Report(finding)] = &seen[..] else { panic!("{seen:?}") };
+/// assert_eq!(finding.title, "BUG: Bad rss-counter state");
+/// ```
+pub struct Reader {
+    options: Options,
+    prefilter: Prefilter,
+    /// The unfinished last line, cut to [`MAX_LINE`].
+    partial: Vec<u8>,
+    /// Where `partial` began in the stream.
+    partial_at: u64,
+    /// The block without carriage returns.
+    plain: Vec<u8>,
+    /// What came before the block that is worked on.
+    history: Vec<u8>,
+    open: Vec<Open>,
+    /// The previous line opened the youngest report; a replay notice takes that back.
+    just_opened: bool,
+    /// Line number after the last report closed, for follow-ups.
+    last_report: Option<u64>,
+    stats: Stats,
+    facts: FactReader,
+    out: Vec<Seen>,
+}
+
+/// A report whose end has not been seen yet.
+struct Open {
+    detector: &'static CompiledDetector,
+    context: Context,
+    offset: u64,
+    line: u64,
+    head: Vec<u8>,
+    before: Vec<u8>,
+    text: Vec<u8>,
+    /// Length of the text that the title may use, once that is known to end.
+    titled: Option<usize>,
+    kept: u32,
+    lines: u32,
+    kmsan: bool,
+    all_cpus: bool,
+    follow_ups: Vec<String>,
+    done: bool,
+}
+
+impl Reader {
+    /// A reader at the beginning of a console.
+    pub fn new(options: Options) -> Self {
+        Reader {
+            options,
+            prefilter: Prefilter::new(),
+            partial: Vec::new(),
+            partial_at: 0,
+            plain: Vec::new(),
+            history: Vec::new(),
+            open: Vec::new(),
+            just_opened: false,
+            last_report: None,
+            stats: Stats::default(),
+            facts: FactReader::default(),
+            out: Vec::new(),
+        }
+    }
+
+    /// Takes the next bytes of the console and returns what they complete.
+    pub fn push(&mut self, bytes: &[u8]) -> Vec<Seen> {
+        for block in bytes.chunks(BLOCK) {
+            self.block(block);
+            self.stats.bytes += block.len() as u64;
+        }
+        std::mem::take(&mut self.out)
+    }
+
+    /// The console has been quiet for a while: what is open is as complete as it will be.
+    pub fn idle(&mut self) -> Vec<Seen> {
+        self.close_all();
+        std::mem::take(&mut self.out)
+    }
+
+    /// The console has ended.
+    pub fn finish(&mut self) -> Vec<Seen> {
+        if !self.partial.is_empty() {
+            let line = std::mem::take(&mut self.partial);
+            let at = self.partial_at;
+            self.stats.lines += 1;
+            self.line(&line, at, &[], 0);
+            self.stats.lines -= 1;
+        }
+        self.close_all();
+        std::mem::take(&mut self.out)
+    }
+
+    /// How much has been read.
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// What is known about the log as a whole so far.
+    pub fn facts(&self) -> Facts {
+        self.facts.facts()
+    }
+
+    /// True while a report has begun whose end has not been seen.
+    pub fn has_open_report(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    fn block(&mut self, block: &[u8]) {
+        let mut offsets = Offsets { raw: block, base: self.stats.bytes, raw_at: 0, plain_at: 0 };
+        if memchr::memchr(b'\r', block).is_none() {
+            self.plain_block(block, &mut offsets);
+            return;
+        }
+        let mut plain = std::mem::take(&mut self.plain);
+        plain.clear();
+        let mut from = 0;
+        for at in memchr::memchr_iter(b'\r', block) {
+            plain.extend_from_slice(&block[from..at]);
+            from = at + 1;
+        }
+        plain.extend_from_slice(&block[from..]);
+        self.plain_block(&plain, &mut offsets);
+        self.plain = plain;
+    }
+
+    fn plain_block(&mut self, block: &[u8], offsets: &mut Offsets<'_>) {
+        let mut from = 0;
+        if !self.partial.is_empty() {
+            let Some(end) = memchr::memchr(b'\n', block) else {
+                self.extend_partial(block);
+                return;
+            };
+            self.extend_partial(&block[..end]);
+            let line = std::mem::take(&mut self.partial);
+            self.stats.lines += 1;
+            self.line(&line, self.partial_at, &[], 0);
+            self.remember(&line);
+            self.remember(b"\n");
+            self.partial = line;
+            self.partial.clear();
+            from = end + 1;
+        }
+        let whole = memchr::memrchr(b'\n', &block[from..]).map_or(from, |at| from + at + 1);
+        self.lines(&block[from..whole], from, offsets);
+        self.remember(&block[from..whole]);
+        if whole < block.len() {
+            self.partial_at = offsets.raw(whole);
+            self.extend_partial(&block[whole..]);
+        }
+    }
+
+    fn extend_partial(&mut self, more: &[u8]) {
+        let room = MAX_LINE.saturating_sub(self.partial.len());
+        self.partial.extend_from_slice(&more[..more.len().min(room)]);
+    }
+
+    fn remember(&mut self, bytes: &[u8]) {
+        let keep = &bytes[bytes.len().saturating_sub(HISTORY)..];
+        if self.history.len() + keep.len() > 2 * HISTORY {
+            let drop = self.history.len().saturating_sub(HISTORY - keep.len().min(HISTORY));
+            self.history.drain(..drop);
+        }
+        self.history.extend_from_slice(keep);
+    }
+
+    /// Works through whole lines; `base` is where they begin in the block.
+    fn lines(&mut self, lines: &[u8], base: usize, offsets: &mut Offsets<'_>) {
+        let mut at = 0;
+        while at < lines.len() {
+            if self.open.is_empty() && !self.just_opened {
+                let Some(hit) = self.prefilter.find(&lines[at..]) else { break };
+                let hit = at + hit;
+                let start = memchr::memrchr(b'\n', &lines[at..hit]).map_or(at, |nl| at + nl + 1);
+                self.stats.lines += count_lines(&lines[at..start]);
+                at = start;
+            }
+            let end = memchr::memchr(b'\n', &lines[at..]).map_or(lines.len(), |nl| at + nl);
+            self.stats.lines += 1;
+            let line = &lines[at..end];
+            self.line(&line[..line.len().min(MAX_LINE)], offsets.raw(base + at), lines, at);
+            at = end + 1;
+        }
+        if at < lines.len() {
+            self.stats.lines += count_lines(&lines[at..]);
+        }
+    }
+
+    /// Looks at one line. `lines[..before]` came just before it, behind the history.
+    fn line(&mut self, line: &[u8], offset: u64, lines: &[u8], before: usize) {
+        let replayed = std::mem::take(&mut self.just_opened)
+            && memmem::find(line, b"** replaying previous printk message **").is_some();
+        if replayed {
+            self.open.pop();
+        }
+        let hit = self.prefilter.find(line).is_some();
+        if !hit && self.open.is_empty() {
+            return;
+        }
+        let read = Line::read(line);
+        let detector = if hit { self.detect(line) } else { None };
+        if hit {
+            self.facts.read(line);
+            if detector.is_none()
+                && let Some(note) = notes::read(read.text, offset)
+            {
+                self.out.push(Seen::Note(note));
+            }
+        }
+        let follow_up = detector.is_some() && FOLLOW_UPS.iter().any(|w| has(line, w.as_bytes()));
+        let ends_title = (detector.is_some() && !follow_up)
+            || hit && INTRUSIONS.iter().any(|w| has(line, w.as_bytes()));
+        for open in &mut self.open {
+            open.feed(&read, line, ends_title);
+        }
+        if let Some(detector) = detector {
+            if follow_up && has_cause(line) && self.is_aftermath() {
+                let head = report::printable(read.text, 256);
+                if let Some(open) = self.open.last_mut()
+                    && open.follow_ups.len() < 8
+                {
+                    open.follow_ups.push(head);
+                }
+            } else {
+                self.begin(detector, &read, line, offset, lines, before);
+            }
+        }
+        self.close_done();
+    }
+
+    fn detect(&self, line: &[u8]) -> Option<&'static CompiledDetector> {
+        let detector = analyse::detect(line)?;
+        match &self.options.ignore {
+            Some(ignore) if ignore.is_match(line) => None,
+            _ => Some(detector),
+        }
+    }
+
+    fn is_aftermath(&self) -> bool {
+        !self.open.is_empty()
+            || self.last_report.is_some_and(|line| self.stats.lines - line <= AFTERMATH)
+    }
+
+    fn begin(
+        &mut self,
+        detector: &'static CompiledDetector,
+        read: &Line<'_>,
+        line: &[u8],
+        offset: u64,
+        lines: &[u8],
+        before: usize,
+    ) {
+        if self.open.len() >= MAX_OPEN {
+            let oldest = self.open.remove(0);
+            self.close(oldest);
+        }
+        let context = read.prefix.to_context();
+        let mut open = Open {
+            detector,
+            before: self.prelude(&context, &lines[..before]),
+            context,
+            offset,
+            line: self.stats.lines,
+            head: read.text.to_vec(),
+            text: Vec::new(),
+            titled: None,
+            kept: 0,
+            lines: 0,
+            kmsan: detector.is_kmsan(line),
+            all_cpus: false,
+            follow_ups: Vec::new(),
+            done: false,
+        };
+        open.keep(read.text);
+        self.open.push(open);
+        self.just_opened = true;
+        self.stats.reports += 1;
+    }
+
+    /// Lines of the same context just before a report: they tell what led to it.
+    fn prelude(&self, context: &Context, lines: &[u8]) -> Vec<u8> {
+        let most = if context.is_task() { 50 } else { 5 };
+        let near = &lines[lines.len().saturating_sub(HISTORY)..];
+        let far = &self.history[self.history.len().saturating_sub(HISTORY - near.len())..];
+        let mut kept: Vec<&[u8]> = Vec::new();
+        for bytes in [near, far] {
+            let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+            if bytes.is_empty() {
+                continue;
+            }
+            for line in bytes.rsplit(|&b| b == b'\n') {
+                if kept.len() >= most {
+                    break;
+                }
+                let read = Line::read(&line[..line.len().min(MAX_LINE)]);
+                if read.prefix.matches(context) && !read.text.is_empty() && !read.unreliable {
+                    kept.push(read.text);
+                }
+            }
+        }
+        let mut text = Vec::new();
+        for line in kept.into_iter().rev() {
+            text.extend_from_slice(line);
+            text.push(b'\n');
+        }
+        text
+    }
+
+    fn close_done(&mut self) {
+        let mut at = 0;
+        while at < self.open.len() {
+            if self.open[at].done {
+                let open = self.open.remove(at);
+                self.close(open);
+            } else {
+                at += 1;
+            }
+        }
+    }
+
+    fn close_all(&mut self) {
+        self.just_opened = false;
+        for open in std::mem::take(&mut self.open) {
+            self.close(open);
+        }
+    }
+
+    fn close(&mut self, open: Open) {
+        self.last_report = Some(self.stats.lines);
+        let titled = &open.text[..open.titled.unwrap_or(open.text.len())];
+        let reading = open.detector.read(titled, &open.text);
+        let finding = report::assemble(report::Parts {
+            reading,
+            head: &open.head,
+            before: &open.before,
+            text: &open.text,
+            offset: open.offset,
+            line: open.line,
+            follow_ups: open.follow_ups,
+        });
+        self.out.push(Seen::Report(Box::new(finding)));
+    }
+}
+
+impl Open {
+    fn keep(&mut self, text: &[u8]) {
+        if self.text.len() + text.len() + 1 > MAX_TEXT {
+            self.done = true;
+            return;
+        }
+        self.kept += 1;
+        self.text.extend_from_slice(text);
+        self.text.push(b'\n');
+    }
+
+    fn feed(&mut self, read: &Line<'_>, line: &[u8], ends_title: bool) {
+        self.lines += 1;
+        if self.lines > MAX_LINES {
+            self.done = true;
+            return;
+        }
+        if ends_title && !self.context.has_caller() && self.titled.is_none() {
+            self.titled = Some(self.text.len());
+        }
+        let own = read.prefix.matches(&self.context);
+        if !own && !(self.all_cpus && read.prefix.is_cpu()) {
+            return;
+        }
+        if has(line, b"Disabling lock debugging due to kernel taint") {
+            return;
+        }
+        if has(line, b"Sending NMI from CPU") {
+            self.all_cpus = true;
+        }
+        // With panic_on_warn the same stack is printed once more; and printing an oops
+        // provokes lockdep. Both say nothing new about a report that has said enough.
+        let enough = if self.kmsan { 16 } else { 22 };
+        if self.kept > enough
+            && (has(line, b"Kernel panic - not syncing")
+                || has(line, b"WARNING: possible circular locking dependency detected"))
+        {
+            self.done = true;
+            return;
+        }
+        if !read.unreliable {
+            self.keep(read.text);
+        }
+        if is_tail(self.detector.header(), &self.text, read.text) {
+            self.done = true;
+        }
+    }
+}
+
+/// True if a line is the last of a report that begins with this header.
+fn is_tail(header: &str, text: &[u8], line: &[u8]) -> bool {
+    match line.first() {
+        Some(b'=') => {
+            // Sanitizers rule off their reports above and below.
+            line.len() >= 50
+                && line.iter().all(|&b| b == b'=')
+                && (header == "UBSAN:" || text.starts_with(b"BUG: K"))
+        }
+        Some(b'-') => {
+            line.starts_with(b"---[ end trace") && header != "INFO:"
+                || line.starts_with(b"---[ end Kernel panic")
+        }
+        Some(b'L') => line.starts_with(b"Linux version "),
+        Some(b'R') => line.starts_with(b"Rebooting in "),
+        _ => false,
+    }
+}
+
+/// False for panics that are news of their own wherever they come.
+fn has_cause(line: &[u8]) -> bool {
+    !has(line, b"Out of memory") && !has(line, b"unregister_netdevice")
+}
+
+fn has(line: &[u8], what: &[u8]) -> bool {
+    memmem::find(line, what).is_some()
+}
+
+fn count_lines(bytes: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', bytes).count() as u64
+}
+
+/// Maps places in a block without carriage returns to places in the stream.
+struct Offsets<'a> {
+    raw: &'a [u8],
+    base: u64,
+    raw_at: usize,
+    plain_at: usize,
+}
+
+impl Offsets<'_> {
+    /// Places have to be asked for in rising order.
+    fn raw(&mut self, plain: usize) -> u64 {
+        while self.plain_at < plain {
+            let rest = &self.raw[self.raw_at..];
+            let want = plain - self.plain_at;
+            let run = memchr::memchr(b'\r', &rest[..rest.len().min(want)]).unwrap_or(want);
+            self.plain_at += run;
+            self.raw_at += run;
+            if self.plain_at < plain || self.raw.get(self.raw_at) == Some(&b'\r') {
+                while self.raw.get(self.raw_at) == Some(&b'\r') {
+                    self.raw_at += 1;
+                }
+                if run == 0 && self.raw_at >= self.raw.len() {
+                    break;
+                }
+            }
+        }
+        self.base + self.raw_at as u64
+    }
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Putting a [`Finding`] together from what was read.
+
+use super::analyse::Reading;
+use super::{guilty, scene, signature, stacks};
+use crate::finding::Finding;
+
+/// Longest text kept of a report.
+const MAX_TEXT: usize = 64 << 10;
+/// Longest first line kept.
+const MAX_HEAD: usize = 512;
+
+/// What a finding is made of.
+pub(super) struct Parts<'a> {
+    pub(super) reading: Reading,
+    pub(super) head: &'a [u8],
+    pub(super) before: &'a [u8],
+    pub(super) text: &'a [u8],
+    pub(super) offset: u64,
+    pub(super) line: u64,
+    pub(super) follow_ups: Vec<String>,
+}
+
+pub(super) fn assemble(parts: Parts<'_>) -> Finding {
+    let Parts { reading, head, before, text, offset, line, follow_ups } = parts;
+    let stacks = stacks::read(text);
+    let mut finding = Finding {
+        title: reading.title,
+        alt_titles: reading.alt_titles,
+        kind: reading.kind.to_owned(),
+        frame: reading.frame,
+        corrupted: reading.corrupted.map(str::to_owned),
+        head: printable(head, MAX_HEAD),
+        stacks,
+        text: printable_lines(before, text),
+        offset,
+        line,
+        signature: String::new(),
+        executor: scene::executor(text).unwrap_or_default(),
+        guilty_file: guilty::find(text).unwrap_or_default(),
+        scene: scene::read(text),
+        follow_ups,
+    };
+    finding.signature = signature::of(&finding);
+    finding
+}
+
+/// Text that a terminal can be given: what is not printable is escaped.
+pub(super) fn printable(bytes: &[u8], most: usize) -> String {
+    let mut out = String::with_capacity(bytes.len().min(most));
+    push_printable(&mut out, bytes, most);
+    out
+}
+
+fn printable_lines(before: &[u8], text: &[u8]) -> String {
+    let mut out = String::with_capacity((before.len() + text.len()).min(MAX_TEXT));
+    for line in before.split_inclusive(|&b| b == b'\n').chain(text.split_inclusive(|&b| b == b'\n'))
+    {
+        if out.len() + line.len() > MAX_TEXT {
+            break;
+        }
+        let room = MAX_TEXT - out.len();
+        push_printable(&mut out, line.strip_suffix(b"\n").unwrap_or(line), room);
+        out.push('\n');
+    }
+    out
+}
+
+fn push_printable(out: &mut String, bytes: &[u8], most: usize) {
+    let end = out.len() + most;
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if out.len() + 10 > end && out.len() + c.len_utf8() > end {
+                return;
+            }
+            if c == '\t' || !c.is_control() && !is_format_control(c) {
+                out.push(c);
+            } else {
+                out.extend(c.escape_default());
+            }
+        }
+        for byte in chunk.invalid() {
+            if out.len() + 4 > end {
+                return;
+            }
+            out.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+}
+
+/// Marks that change the direction of text and could make it read as something else.
+fn is_format_control(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_reaches_a_terminal_raw() {
+        assert_eq!(printable(b"a\x1b[31mb\xff\tc", 99), "a\\u{1b}[31mb\\xff\tc");
+        assert!(printable(&[b'x'; 999], 99).len() <= 99);
+    }
+}

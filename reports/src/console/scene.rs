@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Who was running what when a report was made.
+
+use super::blame::Lines;
+use super::report::printable;
+use crate::finding::Scene;
+
+/// Registers that tell what went wrong, by how their values are written.
+const REGISTERS: &[&str] = &["CR2:", "RAX:", "RDI:", "RIP:", "pc :", "lr :", "epc :", "badaddr:", "FAR"];
+
+/// Reads the lines that `dump_stack_print_info()` and `show_regs()` print.
+pub(super) fn read(text: &[u8]) -> Scene {
+    let mut scene = Scene::default();
+    for line in (Lines { rest: text }).take(400) {
+        let line = String::from_utf8_lossy(&line[..line.len().min(512)]);
+        let line = line.trim_start();
+        if line.starts_with("CPU: ") && scene.release.is_empty() {
+            read_cpu(line, &mut scene);
+        } else if let Some(rest) = line.strip_prefix("Workqueue: ") {
+            if scene.workqueue.is_empty() {
+                scene.workqueue = printable(rest.as_bytes(), 128);
+            }
+        } else if line.contains(':') {
+            read_registers(line, &mut scene);
+        }
+    }
+    scene
+}
+
+/// `CPU: 0 UID: 0 PID: 21 Comm: kworker/u4:1 Tainted: G    B   W  6.1.0 #1`.
+fn read_cpu(line: &str, scene: &mut Scene) {
+    let after = |key: &str| line.split_once(key).map(|(_, rest)| rest);
+    scene.cpu = after("CPU: ").and_then(number);
+    scene.pid = after("PID: ").and_then(number);
+    let Some(rest) = after("Comm: ") else { return };
+    let (comm, rest) = match (rest.find(" Not tainted "), rest.find(" Tainted: ")) {
+        (Some(at), _) => (&rest[..at], &rest[at + " Not tainted ".len()..]),
+        (None, Some(at)) => {
+            // Letters and blanks come before the release, and newer kernels explain them
+            // in brackets behind a comma.
+            let letters = &rest[at + " Tainted: ".len()..];
+            let end = letters
+                .find(|c: char| !(c.is_ascii_uppercase() || c == ' '))
+                .unwrap_or(letters.len());
+            let mut release = &letters[end..];
+            scene.taint = letters[..end].split(' ').filter(|l| !l.is_empty()).collect();
+            if release.starts_with(',') || release.starts_with('[') {
+                release = release.split_once("] ").map_or("", |(_, r)| r);
+            }
+            (&rest[..at], release)
+        }
+        (None, None) => (rest, ""),
+    };
+    scene.comm = printable(comm.as_bytes(), 64);
+    scene.release = printable(rest.split(' ').next().unwrap_or_default().as_bytes(), 96);
+}
+
+/// `Comm: syz.3.12` names a program of the fuzzer: process 3, program 12.
+pub(super) fn executor(text: &[u8]) -> Option<String> {
+    const KEY: &[u8] = b"Comm: syz.";
+    let mut rest = text;
+    while let Some(at) = memchr::memmem::find(rest, KEY) {
+        rest = &rest[at + KEY.len()..];
+        let word = &rest[..rest.iter().take_while(|b| b.is_ascii_digit() || **b == b'.').count()];
+        let word = std::str::from_utf8(word).ok()?;
+        if let Some((process, id)) = word.split_once('.')
+            && let (Ok(process), Ok(id)) = (process.parse::<u32>(), id.parse::<u32>())
+        {
+            return Some(format!("proc={process}, id={id}"));
+        }
+    }
+    None
+}
+
+fn number(text: &str) -> Option<u32> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    text[..end].parse().ok()
+}
+
+fn read_registers(line: &str, scene: &mut Scene) {
+    for key in REGISTERS {
+        let Some(at) = line.find(key) else { continue };
+        let value = line[at + key.len()..].trim_start_matches([' ', '=', ':']);
+        let value = value.split(' ').next().unwrap_or_default();
+        if value.is_empty() {
+            continue;
+        }
+        let name = key.trim_end_matches([':', ' ']);
+        let value = value.trim_start_matches("0010:");
+        if scene.registers.len() < 8 {
+            scene
+                .registers
+                .entry(name.to_owned())
+                .or_insert_with(|| printable(value.as_bytes(), 96));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_task_and_taint_are_read() {
+        let scene = read(b"CPU: 2 PID: 651 Comm: kworker/u4:1 Tainted: G    B   W          6.5.0-rc4 #148\nWorkqueue: events shrink_worker\nCR2: 0000000000000010 CR3: 1\n");
+        assert_eq!((scene.cpu, scene.pid), (Some(2), Some(651)));
+        assert_eq!(scene.comm, "kworker/u4:1");
+        assert_eq!(scene.taint, "GBW");
+        assert_eq!(scene.release, "6.5.0-rc4");
+        assert_eq!(scene.workqueue, "events shrink_worker");
+        assert_eq!(scene.registers["CR2"], "0000000000000010");
+    }
+
+    #[test]
+    fn newer_kernels_explain_the_taint() {
+        let scene = read(b"CPU: 0 UID: 0 PID: 5 Comm: a b Tainted: G        W           6.14.0 #1\n");
+        assert_eq!((scene.comm.as_str(), scene.release.as_str()), ("a b", "6.14.0"));
+        let scene = read(b"CPU: 0 UID: 0 PID: 5 Comm: sh Not tainted 6.12.0 #1\n");
+        assert_eq!((scene.taint.as_str(), scene.release.as_str()), ("", "6.12.0"));
+    }
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The stacks of a report as data.
+
+use super::blame::{Lines, is_stack_start};
+use super::frames::FrameLine;
+use crate::finding::{Frame, Stack, StackRole};
+
+/// Stacks and frames of a stack that are kept.
+const MAX_STACKS: usize = 16;
+const MAX_FRAMES: usize = 128;
+/// Lines without a frame after which a stack has ended.
+const GAP: u32 = 3;
+
+/// Reads all stacks of a report's text.
+pub(super) fn read(text: &[u8]) -> Vec<Stack> {
+    let mut stacks: Vec<Stack> = Vec::new();
+    let mut current: Option<(Stack, u32)> = None;
+    let mut interrupted: Option<Frame> = None;
+    for line in (Lines { rest: text }) {
+        if let Some((role, task)) = header(line) {
+            finish(&mut stacks, current.take());
+            if stacks.len() >= MAX_STACKS {
+                break;
+            }
+            let role = match role {
+                // The first plain stack is where the report was made; later ones are other things.
+                StackRole::Access if stacks.iter().any(|s| s.role == StackRole::Access) => {
+                    StackRole::Other
+                }
+                role => role,
+            };
+            let mut frames = Vec::new();
+            if role == StackRole::Access {
+                frames.extend(interrupted.take());
+            }
+            current = Some((Stack { role, task, frames }, 0));
+            continue;
+        }
+        match &mut current {
+            Some((stack, gap)) => match frame(line) {
+                Some(frame) => {
+                    *gap = 0;
+                    if stack.frames.len() < MAX_FRAMES && stack.frames.last() != Some(&frame) {
+                        stack.frames.push(frame);
+                    }
+                }
+                None if is_within_stack(line) => {}
+                None => {
+                    *gap += 1;
+                    if *gap >= GAP {
+                        finish(&mut stacks, current.take());
+                    }
+                }
+            },
+            None if interrupted.is_none() => interrupted = instruction_pointer(line),
+            None => {}
+        }
+    }
+    finish(&mut stacks, current);
+    stacks
+}
+
+fn finish(stacks: &mut Vec<Stack>, current: Option<(Stack, u32)>) {
+    if let Some((stack, _)) = current
+        && !stack.frames.is_empty()
+    {
+        stacks.push(stack);
+    }
+}
+
+/// What a line announces: a stack's role, and the task it names.
+fn header(line: &[u8]) -> Option<(StackRole, Option<String>)> {
+    if !is_stack_start(line) && memchr::memmem::find(line, b"created at:").is_none() {
+        return None;
+    }
+    let text = String::from_utf8_lossy(&line[..line.len().min(256)]);
+    let by_task = |what: &str| {
+        let rest = &text[text.find(what)? + what.len()..];
+        let rest = rest.strip_prefix(" by task ")?;
+        let end = rest.find([':', ' ']).unwrap_or(rest.len());
+        Some(rest[..end].to_owned())
+    };
+    if text.contains("Allocated") {
+        Some((StackRole::AllocatedBy, by_task("Allocated")))
+    } else if text.contains("Freed") {
+        Some((StackRole::FreedBy, by_task("Freed")))
+    } else if text.contains("stored to memory at") || text.contains("created at:") {
+        Some((StackRole::Other, None))
+    } else if text.contains("backtrace") && !text.contains("Call") {
+        Some((StackRole::AllocatedBy, None))
+    } else {
+        Some((StackRole::Access, None))
+    }
+}
+
+/// A frame, or an inlined one that a symboliser put in: `f file.c:1 [inline]`.
+fn frame(line: &[u8]) -> Option<Frame> {
+    if let Some(read) = FrameLine::read(line) {
+        let mut frame = read.to_frame();
+        frame.source = source(line);
+        return Some(frame);
+    }
+    let text = std::str::from_utf8(line).ok()?.trim();
+    let text = text.strip_suffix(" [inline]")?;
+    let (function, source) = text.rsplit_once(' ')?;
+    Some(Frame {
+        function: function.to_owned(),
+        offset: None,
+        source: Some(source.to_owned()),
+        inlined: true,
+    })
+}
+
+/// The last word, if it is a place in the source.
+fn source(line: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(line).ok()?.trim_end();
+    let (_, last) = text.rsplit_once(' ')?;
+    let (file, number) = last.split_once(':')?;
+    (file.contains('.') && number.bytes().all(|b| b.is_ascii_digit())).then(|| last.to_owned())
+}
+
+/// Lines that interrupt a stack without ending it: `<TASK>`, and an exception's registers.
+fn is_within_stack(line: &[u8]) -> bool {
+    let line = line.trim_ascii_start();
+    line.starts_with(b"<")
+        || line.starts_with(b"R")
+        || line.starts_with(b"Code:")
+        || line.starts_with(b"EFLAGS")
+}
+
+/// `RIP: 0010:f+0x1/0x2`, `pc : f+0x1/0x2`, `epc : f+0x1/0x2`.
+fn instruction_pointer(line: &[u8]) -> Option<Frame> {
+    let line = line.trim_ascii_start();
+    let rest = [&b"RIP: 0010:"[..], b"RIP: e030:", b"pc : ", b"epc : ", b"PC is at "]
+        .iter()
+        .find_map(|prefix| line.strip_prefix(*prefix))?;
+    FrameLine::read(rest).map(FrameLine::to_frame)
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Making titles comparable: what differs from run to run is replaced by a word.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+/// Longest title, in bytes.
+const MAX: usize = 120;
+
+/// Replacements in the order in which they are made, each until nothing changes.
+static REPLACEMENTS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
+    [
+        // Numbered names of fuzzer processes and programs.
+        (r"syz-executor\.?[0-9]+(?:[/:][0-9]+)?", "syz-executor"),
+        (r"syzkaller[0-9]+(?:[/:][0-9]+)?", "syzkaller"),
+        (r"([^a-zA-Z0-9])(?:0x)?[0-9a-f]{6,}", "${1}ADDR"),
+        (r"([^a-zA-Z0-9])[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}", "${1}IP"),
+        (r"(\.[a-zA-Z]+)(?::[0-9]+)+", "${1}:LINE"),
+        (r"([a-zA-Z][a-zA-Z0-9_.]+)\+0x[0-9a-z]+/0x[0-9a-z]+", "${1}"),
+        (r"CPU#[0-9]+", "CPU"),
+        (r"([^a-zA-Z0-9_])(?:[1-9][0-9]*|0[0-7]*)([^a-zA-Z0-9_]|$)", "${1}NUM${2}"),
+        (r"[0-9]{7,}", "NUM"),
+    ]
+    .into_iter()
+    .map(|(pattern, with)| (Regex::new(pattern).expect("checked by a test"), with))
+    .collect()
+});
+
+/// Cleans a title up.
+pub(super) fn normalise(raw: &str) -> String {
+    let mut title = raw.to_owned();
+    // Cut first what can never matter, so that a long hostile line costs little.
+    if title.len() > 4 * MAX {
+        title.truncate(title.floor_char_boundary(4 * MAX));
+    }
+    for (pattern, with) in REPLACEMENTS.iter() {
+        while pattern.is_match(&title) {
+            let next = pattern.replace_all(&title, *with);
+            if next == title {
+                break;
+            }
+            title = next.into_owned();
+        }
+    }
+    let mut clean = String::with_capacity(title.len().min(MAX));
+    title.truncate(title.floor_char_boundary(MAX));
+    for c in title.chars() {
+        match c {
+            ' ' | '\t' => {
+                if !clean.ends_with(' ') {
+                    clean.push(' ');
+                }
+            }
+            ' '..='~' => clean.push(c),
+            _ => {}
+        }
+    }
+    clean.trim().to_owned()
+}
+
+/// The blamed function as the title names it: the word after the last ` in `.
+pub(super) fn frame(title: &str) -> &str {
+    let Some(at) = title.rfind(" in ") else { return "" };
+    let rest = &title[at + 4..];
+    let mut from = 0;
+    if rest.starts_with('<') {
+        // Rust's `<a::b::C as D>::method`.
+        match rest.rfind('>') {
+            Some(close) => from = close + 1,
+            None => return "",
+        }
+    }
+    let word = rest[from..]
+        .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'))
+        .map_or(rest.len(), |len| from + len);
+    &rest[..word]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_differs_from_run_to_run_is_replaced() {
+        for (raw, want) in [
+            ("INFO: Object 0xffff8801d2c8f9a0 @offset=2464 fp=0x0000000000000bbb", "INFO: Object ADDR @offset=NUM fp=ADDR"),
+            ("kernel panic: VFS: Unable to mount root fs on unknown-block(0,0)", "kernel panic: VFS: Unable to mount root fs on unknown-block(NUM,NUM)"),
+            ("kernel BUG at mm/zswap.c:1275!", "kernel BUG at mm/zswap.c:LINE!"),
+            ("zswap_load+0x67/0x570 on CPU#3", "zswap_load on CPU"),
+            ("cfg80211_scan 80211", "cfg80211_scan NUM"),
+            ("a\tb\u{1}  c\u{e9}", "a b c"),
+        ] {
+            assert_eq!(normalise(raw), want);
+        }
+    }
+
+    #[test]
+    fn cleaning_twice_changes_nothing() {
+        for raw in ["BUG: Bad page state in process kswapd0 pfn:7deea", "x 1.2.3.4:80 0,1,2,3"] {
+            let once = normalise(raw);
+            assert_eq!(normalise(&once), once);
+        }
+    }
+
+    #[test]
+    fn the_last_in_names_the_function() {
+        assert_eq!(frame("KASAN: use-after-free Read in zswap_load"), "zswap_load");
+        assert_eq!(frame("WARNING in submit_rx_urb/usb_submit_urb"), "submit_rx_urb");
+        assert_eq!(frame("overflow in <a::b::C>::d"), "<a::b::C>::d");
+        assert_eq!(frame("BUG: Bad rss-counter state"), "");
+    }
+}
