@@ -184,6 +184,21 @@ impl RunReport {
         fold.finish()
     }
 
+    /// The words of a command that repeats the run: the same one, with the seed that it had.
+    pub fn repeat_command(&self) -> Vec<String> {
+        let mut words = vec!["swapstorm".to_owned()];
+        let mut rest = self.command.iter();
+        while let Some(word) = rest.next() {
+            if word == "--seed" {
+                rest.next();
+            } else if !word.starts_with("--seed=") {
+                words.push(word.clone());
+            }
+        }
+        words.extend(["--seed".to_owned(), self.seed.to_string()]);
+        words
+    }
+
     /// The cell of this id.
     pub fn cell(&self, id: &str) -> Option<&CellReport> {
         self.cells.iter().find(|cell| cell.cell.id == id)
@@ -342,6 +357,12 @@ impl CellReport {
         let CellVerdict::KernelBug { expected, .. } = &self.verdict else { return None };
         let standing = if *expected { Standing::Expected } else { Standing::Another };
         self.bugs.iter().find(|bug| bug.standing == standing)
+    }
+
+    /// The machine that decided the verdict, or else the last one.
+    pub fn deciding_boot(&self) -> Option<&Boot> {
+        let number = self.deciding_bug().map(|bug| bug.first.boot);
+        self.boots.iter().find(|boot| Some(boot.number) == number).or(self.boots.last())
     }
 
     /// Whether the expected bug showed, whatever else did.

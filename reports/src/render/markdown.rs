@@ -30,9 +30,7 @@ pub fn render(report: &RunReport, purpose: Purpose) -> String {
         paragraph(&mut out, rule.description.trim());
     }
     heading(&mut out, 2, "How to repeat it");
-    let mut command = vec!["swapstorm".to_owned()];
-    command.extend(report.command.iter().cloned());
-    fenced(&mut out, &shell::command(&command, WIDTH));
+    fenced(&mut out, &shell::command(&report.repeat_command(), WIDTH));
     list(&mut out, &run_facts(report));
     for cell in &report.cells {
         self::cell(&mut out, cell);
@@ -85,12 +83,7 @@ fn cell(out: &mut String, cell: &CellReport) {
     for bug in &cell.bugs {
         self::bug(out, bug);
     }
-    // Retries differ in nothing that matters here.
-    let deciding = cell.deciding_bug().map(|bug| bug.first.boot);
-    let boot = deciding
-        .and_then(|number| cell.boots.iter().find(|boot| boot.number == number))
-        .or(cell.boots.last());
-    if let Some(boot) = boot {
+    if let Some(boot) = cell.deciding_boot() {
         heading(out, 3, "QEMU");
         fenced(out, &shell::command(&boot.argv, WIDTH));
     }

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A run as text: for a terminal, for a mail, for a program.
 
-pub mod json;
+mod json;
 mod layout;
-pub mod markdown;
-pub mod text;
-mod words;
+mod markdown;
+mod text;
+pub(crate) mod words;
+
+pub use json::{FORMAT as JSON_FORMAT, render as json};
+pub use markdown::render as markdown;
+pub use text::{Look, render as text};
 
 #[cfg(test)]
 mod tests;

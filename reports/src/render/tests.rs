@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-use super::text::Look;
-use super::{json, markdown, text};
+use super::{Look, json, markdown, text};
 use crate::event::What;
 use crate::exit::Purpose;
 use crate::run::RunReport;
@@ -8,7 +7,7 @@ use crate::sample::events::{BUGGY, FIXED, Log, good_repro};
 use crate::sample::{bug_elsewhere, race_6_1};
 
 fn shown(report: &RunReport, width: usize) -> String {
-    text::render(report, Purpose::Repro, Look { width, colour: false })
+    text(report, Purpose::Repro, Look { width, colour: false })
 }
 
 #[test]
@@ -171,7 +170,7 @@ zswap_writeback_entry
 
 #[test]
 fn a_repro_as_a_mail() {
-    insta::assert_snapshot!(markdown::render(&good_repro().report(), Purpose::Repro), @r#"
+    insta::assert_snapshot!(markdown(&good_repro().report(), Purpose::Repro), @r#"
 # use-after-free of a zswap tree, writeback against swapoff
 
 Reproduced: the bug shows on debian-6.1, not with
@@ -332,12 +331,18 @@ KASAN-USE-AFTER-FREE\*, KASAN-SLAB-USE-AFTER-FREE\*.
 ### QEMU
 
 ```
-qemu-system-x86_64 -machine q35,accel=tcg -cpu max -smp 2 -m 256 \
-    -nodefaults -display none -no-reboot -kernel buggy/vmlinux \
-    -initrd buggy/initramfs.cpio \
+qemu-system-x86_64 -nodefaults -no-user-config -display none -nic none \
+    -no-reboot -machine q35 -accel tcg,thread=multi -cpu max -smp 2 \
+    -m 256M -kernel /cache/kernels/3f1c9a0be27d4458/vmlinux \
+    -initrd /cache/images/77d0/initramfs \
     -append 'console=ttyS0 nokaslr kasan_multi_shot swapstorm.token=k3x9' \
-    -serial stdio -drive file=buggy/disk0.img,format=raw,if=virtio \
-    -drive file=buggy/disk1.img,format=raw,if=virtio
+    -chardev stdio,id=console,signal=off -serial chardev:console \
+    -chardev socket,id=qmp,path=qmp.sock -mon chardev=qmp,mode=control \
+    -chardev socket,id=gdb,path=gdb.sock -gdb chardev:gdb -S \
+    -drive file=disk0.img,if=none,id=disk0,format=raw \
+    -device virtio-blk-pci,drive=disk0 \
+    -drive file=disk1.img,if=none,id=disk1,format=raw \
+    -device virtio-blk-pci,drive=disk1
 ```
 
 ## debian-6.1 + zswap-writeback-swapoff-6.1: clean
@@ -354,12 +359,18 @@ qemu-system-x86_64 -machine q35,accel=tcg -cpu max -smp 2 -m 256 \
 ### QEMU
 
 ```
-qemu-system-x86_64 -machine q35,accel=tcg -cpu max -smp 2 -m 256 \
-    -nodefaults -display none -no-reboot -kernel fixed/vmlinux \
-    -initrd fixed/initramfs.cpio \
+qemu-system-x86_64 -nodefaults -no-user-config -display none -nic none \
+    -no-reboot -machine q35 -accel tcg,thread=multi -cpu max -smp 2 \
+    -m 256M -kernel /cache/kernels/3f1c9a0be27d4458/vmlinux \
+    -initrd /cache/images/77d0/initramfs \
     -append 'console=ttyS0 nokaslr kasan_multi_shot swapstorm.token=k3x9' \
-    -serial stdio -drive file=fixed/disk0.img,format=raw,if=virtio \
-    -drive file=fixed/disk1.img,format=raw,if=virtio
+    -chardev stdio,id=console,signal=off -serial chardev:console \
+    -chardev socket,id=qmp,path=qmp.sock -mon chardev=qmp,mode=control \
+    -chardev socket,id=gdb,path=gdb.sock -gdb chardev:gdb -S \
+    -drive file=disk0.img,if=none,id=disk0,format=raw \
+    -device virtio-blk-pci,drive=disk0 \
+    -drive file=disk1.img,if=none,id=disk1,format=raw \
+    -device virtio-blk-pci,drive=disk1
 ```
 "#);
 }
@@ -534,7 +545,7 @@ fn a_guest_reaches_neither_terminal_nor_markup() {
     for width in [40, 80, 120] {
         assert!(!shown(&hostile(), width).contains(active));
     }
-    let mail = markdown::render(&hostile(), Purpose::Repro);
+    let mail = markdown(&hostile(), Purpose::Repro);
     assert!(!mail.contains(active));
     assert!(mail.contains("\n`````\na\n````\n<script>\n\\x1b[31m\n```\nb\n`````\n"), "{mail}");
     let mut fence = None;
@@ -556,7 +567,7 @@ fn a_guest_reaches_neither_terminal_nor_markup() {
 #[test]
 fn colour_is_the_only_difference_it_makes() {
     let report = good_repro().report();
-    let colour = text::render(&report, Purpose::Repro, Look { width: 80, colour: true });
+    let colour = text(&report, Purpose::Repro, Look { width: 80, colour: true });
     assert!(colour.contains("\x1b[1;31mEXPECTED BUG\x1b[0m"));
     let codes = ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[1;31m", "\x1b[1;32m", "\x1b[1;33m"];
     let plain = codes.iter().fold(colour, |text, code| text.replace(code, ""));
@@ -582,7 +593,7 @@ fn no_line_is_wider_than_the_terminal() {
 #[test]
 fn a_program_gets_verdicts_and_numbers() {
     let report = good_repro().report();
-    let text = json::render(&report, Purpose::Repro).unwrap();
+    let text = json(&report, Purpose::Repro);
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(json["format"], 1);
     assert_eq!(json["exit_code"], 0);

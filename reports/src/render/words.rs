@@ -13,7 +13,7 @@ use crate::verdict::CellVerdict;
 const MAX_FRAMES: usize = 10;
 
 /// `12,345`.
-pub(super) fn count(n: u64) -> String {
+pub(crate) fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -26,7 +26,7 @@ pub(super) fn count(n: u64) -> String {
 }
 
 /// `311 ms`, `1.7 s`, `12 min 03 s`, `2 h 05 min`.
-pub(super) fn duration(ms: u64) -> String {
+pub(crate) fn duration(ms: u64) -> String {
     let s = ms / 1000;
     match s {
         0 => format!("{ms} ms"),
@@ -37,7 +37,7 @@ pub(super) fn duration(ms: u64) -> String {
 }
 
 /// `at most 1 in 12 stretched windows`; rounded so that the bound stays one.
-pub(super) fn bound(bound: &RateBound) -> String {
+pub(crate) fn bound(bound: &RateBound) -> String {
     let name = bound.per.name();
     if bound.per == Chance::GuestHour {
         let most = if bound.at_most < 10.0 {
@@ -54,7 +54,7 @@ pub(super) fn bound(bound: &RateBound) -> String {
 }
 
 /// `debian-6.1` or `debian-6.1 + the-series`.
-pub(super) fn kernel_name(cell: &Cell) -> String {
+pub(crate) fn kernel_name(cell: &Cell) -> String {
     match &cell.series {
         Some(series) => format!("{} + {series}", cell.kernel),
         None => cell.kernel.clone(),
@@ -62,7 +62,7 @@ pub(super) fn kernel_name(cell: &Cell) -> String {
 }
 
 /// `gcc 12.2.0` of `gcc (Debian 12.2.0-14+deb12u1) 12.2.0`.
-pub(super) fn compiler(kernel: &KernelFacts) -> String {
+pub(crate) fn compiler(kernel: &KernelFacts) -> String {
     let mut words = kernel.compiler.split(' ');
     match (words.next(), words.next_back()) {
         (Some(first), Some(last)) => format!("{first} {last}"),
@@ -71,7 +71,7 @@ pub(super) fn compiler(kernel: &KernelFacts) -> String {
 }
 
 /// Counters that a person wants to see, with their names.
-pub(super) fn exposure_rows(exposure: &Exposure, stretched: bool) -> Vec<(&'static str, String)> {
+pub(crate) fn exposure_rows(exposure: &Exposure, stretched: bool) -> Vec<(&'static str, String)> {
     let mut rows = Vec::new();
     if stretched {
         rows.push(("windows stretched", count(exposure.windows)));
@@ -91,7 +91,7 @@ pub(super) fn exposure_rows(exposure: &Exposure, stretched: bool) -> Vec<(&'stat
 }
 
 /// What a stack is evidence of: `access by kworker/1:1/21`, `freed by task 35`, `stack of task 7`.
-pub(super) fn stack_title(stack: &Stack, finding: &Finding) -> String {
+pub(crate) fn stack_title(stack: &Stack, finding: &Finding) -> String {
     let what = match stack.role {
         StackRole::Access if finding.kind.starts_with("KASAN") => "access by",
         StackRole::AllocatedBy => "allocated by",
@@ -106,18 +106,18 @@ pub(super) fn stack_title(stack: &Stack, finding: &Finding) -> String {
 }
 
 /// One frame as shown.
-pub(super) struct ShownFrame {
+pub(crate) struct ShownFrame {
     /// Function name.
-    pub(super) function: String,
+    pub(crate) function: String,
     /// `+0x1dd/0x1070`, or empty.
-    pub(super) place: String,
+    pub(crate) place: String,
     /// Whether the rule looks for it.
-    pub(super) marked: bool,
+    pub(crate) marked: bool,
 }
 
 /// The telling frames of a stack: without the machinery that made the report, the ones that the
 /// rule looks for always among them. The second value says how many were left out at the end.
-pub(super) fn shown_frames(stack: &Stack, rule: Option<&Rule>) -> (Vec<ShownFrame>, usize) {
+pub(crate) fn shown_frames(stack: &Stack, rule: Option<&Rule>) -> (Vec<ShownFrame>, usize) {
     let machinery =
         stack.frames.iter().take_while(|frame| is_report_machinery(&frame.function)).count();
     // A stack of nothing else is shown as it is.
@@ -154,13 +154,13 @@ fn is_report_machinery(function: &str) -> bool {
 
 /// The stacks that tell a bug's story, at most two: the access, and who freed the memory if
 /// somebody did.
-pub(super) fn telling_stacks(finding: &Finding) -> Vec<&Stack> {
+pub(crate) fn telling_stacks(finding: &Finding) -> Vec<&Stack> {
     let first = |role| finding.stacks.iter().find(|stack| stack.role == role);
     [first(StackRole::Access), first(StackRole::FreedBy)].into_iter().flatten().collect()
 }
 
 /// The first line of the report and, of a KASAN report, the one that says what was accessed.
-pub(super) fn head_lines(finding: &Finding) -> Vec<&str> {
+pub(crate) fn head_lines(finding: &Finding) -> Vec<&str> {
     let mut lines = vec![finding.head.as_str()];
     lines.extend(
         finding
@@ -174,7 +174,7 @@ pub(super) fn head_lines(finding: &Finding) -> Vec<&str> {
 }
 
 /// The run in one sentence.
-pub(super) fn headline(report: &RunReport, purpose: Purpose) -> String {
+pub(crate) fn headline(report: &RunReport, purpose: Purpose) -> String {
     let code = report.exit_code(purpose);
     let worst = |wanted: fn(&CellVerdict) -> bool| {
         let cell = report.cells.iter().find(|cell| wanted(&cell.verdict))?;
@@ -238,7 +238,7 @@ fn reproduced(report: &RunReport) -> String {
 }
 
 /// Lines that say what stands behind a cell's verdict.
-pub(super) fn verdict_lines(cell: &CellReport) -> Vec<String> {
+pub(crate) fn verdict_lines(cell: &CellReport) -> Vec<String> {
     match &cell.verdict {
         CellVerdict::Clean { bounds } => {
             let mut lines: Vec<String> = bounds.iter().take(2).map(bound).collect();

@@ -92,34 +92,20 @@ impl Log {
             boot,
             accel: "tcg".to_owned(),
             argv: [
-                "qemu-system-x86_64",
-                "-machine",
-                "q35,accel=tcg",
-                "-cpu",
-                "max",
-                "-smp",
-                "2",
-                "-m",
-                "256",
-                "-nodefaults",
-                "-display",
-                "none",
-                "-no-reboot",
-                "-kernel",
-                &format!("{id}/vmlinux"),
-                "-initrd",
-                &format!("{id}/initramfs.cpio"),
-                "-append",
-                "console=ttyS0 nokaslr kasan_multi_shot swapstorm.token=k3x9",
-                "-serial",
-                "stdio",
-                "-drive",
-                &format!("file={id}/disk0.img,format=raw,if=virtio"),
-                "-drive",
-                &format!("file={id}/disk1.img,format=raw,if=virtio"),
+                "qemu-system-x86_64 -nodefaults -no-user-config -display none -nic none -no-reboot",
+                "-machine q35 -accel tcg,thread=multi -cpu max -smp 2 -m 256M",
+                "-kernel /cache/kernels/3f1c9a0be27d4458/vmlinux -initrd /cache/images/77d0/initramfs",
+                "-append console=ttyS0\u{a0}nokaslr\u{a0}kasan_multi_shot\u{a0}swapstorm.token=k3x9",
+                "-chardev stdio,id=console,signal=off -serial chardev:console",
+                "-chardev socket,id=qmp,path=qmp.sock -mon chardev=qmp,mode=control",
+                "-chardev socket,id=gdb,path=gdb.sock -gdb chardev:gdb -S",
+                "-drive file=disk0.img,if=none,id=disk0,format=raw -device virtio-blk-pci,drive=disk0",
+                "-drive file=disk1.img,if=none,id=disk1,format=raw -device virtio-blk-pci,drive=disk1",
             ]
-            .map(String::from)
-            .into(),
+            .iter()
+            .flat_map(|words| words.split(' '))
+            .map(|word| word.replace('\u{a0}', " "))
+            .collect(),
             cmdline: "console=ttyS0 nokaslr kasan_multi_shot swapstorm.token=k3x9".to_owned(),
         })
     }
