@@ -30,6 +30,7 @@ pub struct RunEvent {
 /// What happened. `cell` is the id of a [`Cell`]; `boot` counts virtual machines within a cell from 1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
+#[expect(clippy::large_enum_variant, reason = "events are written and folded one at a time")]
 pub enum What {
     /// First line of every log.
     RunStarted {

@@ -412,3 +412,6 @@ impl CellReport {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 use super::*;
+use crate::console::{Options, Reader, Seen};
 use crate::sample;
 
 fn rule() -> Rule {
@@ -105,4 +106,41 @@ fn a_star_stands_for_anything_and_nothing_else_does() {
     }
     let many = "a*".repeat(30) + "b";
     assert!(!glob(many.as_bytes(), "a".repeat(4000).as_bytes()));
+}
+
+/// What the console reader makes of a console, the rule must understand.
+fn read(console: &str) -> Vec<Finding> {
+    let mut reader = Reader::new(Options::default());
+    let mut seen = reader.push(console.as_bytes());
+    seen.extend(reader.finish());
+    seen.into_iter()
+        .filter_map(|seen| match seen {
+            Seen::Report(finding) => Some(*finding),
+            Seen::Note(_) => None,
+        })
+        .collect()
+}
+
+#[test]
+fn the_race_is_recognised_in_what_the_console_reader_finds() {
+    let [finding] = &read(sample::RACE_6_1_TEXT)[..] else { panic!("not one report") };
+    assert_eq!(reason(finding), "yes", "{finding:#?}");
+
+    // Linux 6.8 and later, with printk's prefix and under another name.
+    let newer = sample::RACE_6_1_TEXT
+        .replace("use-after-free", "slab-use-after-free")
+        .replace("zswap_writeback_entry", "shrink_memcg_cb.isra.0")
+        .replace("zswap_frontswap_invalidate_area", "zswap_swapoff")
+        .lines()
+        .map(|line| format!("[    7.031250][   T21] {line}\r\n"))
+        .collect::<String>();
+    let [finding] = &read(&newer)[..] else { panic!("not one report") };
+    assert_eq!(reason(finding), "yes", "{finding:#?}");
+
+    // Unreliable frames are no evidence.
+    let unreliable = sample::RACE_6_1_TEXT
+        .replace(" zswap_writeback_entry+0x1dd", " ? zswap_writeback_entry+0x1dd")
+        .replace("? zswap_frontswap_load", "? zswap_writeback_entry");
+    let [finding] = &read(&unreliable)[..] else { panic!("not one report") };
+    assert!(reason(finding).starts_with("its access stack holds none of"), "{finding:#?}");
 }
