@@ -1,2 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Placeholder.
+//! Guest images: from a recipe to an initramfs, the same bytes for the same inputs.
+//!
+//! A [`Recipe`] (YAML, see `recipes/`) says what lies where; [`build`] puts it into a
+//! [`tree::Tree`], which knows neither owners nor times of the machine it is made on,
+//! and keeps it in the store as an archive in the [`newc`] format.
+
+mod image;
+pub mod newc;
+mod recipe;
+pub mod tree;
+mod yaml;
+
+pub use image::{IMAGES, ImageArtifact, ImageError, build};
+pub use recipe::{Device, ExtraFile, Link, Program, Recipe, RecipeError};
+pub use yaml::YamlError;

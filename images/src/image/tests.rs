@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+use std::os::unix::fs::MetadataExt;
+
+use tempfile::TempDir;
+
+use super::*;
+
+struct Bench {
+    dir: TempDir,
+    store: Store,
+    programs: BTreeMap<String, PathBuf>,
+}
+
+fn bench() -> Bench {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path().join("store")).unwrap();
+    let agent = dir.path().join("agent");
+    fs_err::write(&agent, "not really").unwrap();
+    Bench { dir, store, programs: BTreeMap::from([("agent".to_owned(), agent)]) }
+}
+
+#[tokio::test]
+async fn the_same_inputs_give_the_same_bytes_and_are_written_once() {
+    let (one, two) = (bench(), bench());
+    let recipe = Recipe::built_in("agent").unwrap();
+    let first = build(&recipe, &one.programs, &one.store).await.unwrap();
+    let other = build(&recipe, &two.programs, &two.store).await.unwrap();
+    assert_eq!(first.key, other.key);
+    assert_eq!(fs_err::read(&first.path).unwrap(), fs_err::read(&other.path).unwrap());
+
+    let inode = fs_err::metadata(&first.path).unwrap().ino();
+    assert_eq!(build(&recipe, &one.programs, &one.store).await.unwrap(), first);
+    assert_eq!(fs_err::metadata(&first.path).unwrap().ino(), inode);
+}
+
+#[tokio::test]
+async fn another_program_is_another_image() {
+    let bench = bench();
+    let recipe = Recipe::built_in("agent").unwrap();
+    let before = build(&recipe, &bench.programs, &bench.store).await.unwrap();
+    fs_err::write(&bench.programs["agent"], "new").unwrap();
+    let after = build(&recipe, &bench.programs, &bench.store).await.unwrap();
+    assert_ne!(before.key, after.key);
+}
+
+#[tokio::test]
+async fn a_users_files_are_found_beside_the_recipe() {
+    let bench = bench();
+    let path = bench.dir.path().join("mine.yaml");
+    fs_err::write(bench.dir.path().join("note"), "to the guest").unwrap();
+    let text = "description: x\nfiles: [{path: /etc/note, source: note}]\n\
+                links: [{path: /n, to: etc/note}]\n";
+    fs_err::write(&path, text).unwrap();
+    let recipe = Recipe::from_file(&path).unwrap();
+    let image = build(&recipe, &bench.programs, &bench.store).await.unwrap();
+    let archive = fs_err::read(image.path).unwrap();
+    assert!(archive.windows(12).any(|window| window == b"to the guest"));
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_recipe_is_said() {
+    let bench = bench();
+    let cases = [
+        ("programs: [{path: /init, program: cake}]", "the program \"cake\" at \"/init\""),
+        ("dirs: [/../etc]", "\"/../etc\" cannot be a path in an image"),
+        ("files: [{path: /x, source: nothing-here}]", "nothing-here"),
+        (
+            "dirs: [/init]\nprograms: [{path: /init, program: agent}]",
+            "\"/init\" is in the image twice",
+        ),
+    ];
+    for (text, expected) in cases {
+        let recipe = Recipe::from_yaml("r.yaml", &format!("description: x\n{text}\n")).unwrap();
+        let error = build(&recipe, &bench.programs, &bench.store).await.unwrap_err().to_string();
+        assert!(error.contains(expected), "{text}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn an_image_has_its_bound() {
+    let bench = bench();
+    let huge = fs_err::File::create(bench.dir.path().join("huge")).unwrap();
+    huge.set_len(MOST_BYTES).unwrap();
+    let mut recipe = Recipe::built_in("agent").unwrap();
+    recipe.files.push(crate::ExtraFile {
+        path: "/huge".into(),
+        source: bench.dir.path().join("huge"),
+        executable: false,
+    });
+    let error = build(&recipe, &bench.programs, &bench.store).await.unwrap_err();
+    assert!(matches!(error, ImageError::TooLarge { path } if path == "/huge"));
+}

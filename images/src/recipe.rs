@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Recipes: what an image is made of.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::yaml::{self, YamlError};
+
+/// Recipes that come with the program: name and text.
+const BUILT_IN: &[(&str, &str)] = &[("agent", include_str!("../recipes/agent.yaml"))];
+
+/// What an image is made of. Paths in the image are absolute; folders above are made as needed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// For people who choose a recipe.
+    pub description: String,
+    /// Folders that would otherwise not be there.
+    #[serde(default)]
+    pub dirs: Vec<String>,
+    /// Programs that we compile.
+    #[serde(default)]
+    pub programs: Vec<Program>,
+    /// Character devices.
+    #[serde(default)]
+    pub devices: Vec<Device>,
+    /// Symbolic links.
+    #[serde(default)]
+    pub links: Vec<Link>,
+    /// Files of the user.
+    #[serde(default)]
+    pub files: Vec<ExtraFile>,
+    /// What relative sources in `files` are relative to: the recipe's own folder.
+    #[serde(skip)]
+    pub folder: PathBuf,
+}
+
+/// A program that we compile.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Program {
+    /// Where it lies in the image.
+    pub path: String,
+    /// Which one, e.g. `agent`.
+    pub program: String,
+}
+
+/// A character device.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Device {
+    /// Where it lies in the image.
+    pub path: String,
+    /// Major number.
+    pub major: u32,
+    /// Minor number.
+    pub minor: u32,
+}
+
+/// A symbolic link.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Link {
+    /// Where it lies in the image.
+    pub path: String,
+    /// Where it points.
+    pub to: String,
+}
+
+/// A file of the user.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExtraFile {
+    /// Where it lies in the image.
+    pub path: String,
+    /// The file on this machine, relative to the recipe.
+    pub source: PathBuf,
+    /// Whether it can be run in the guest.
+    #[serde(default)]
+    pub executable: bool,
+}
+
+/// Why there is no recipe.
+#[derive(Debug, thiserror::Error)]
+pub enum RecipeError {
+    /// Nobody knows this name.
+    #[error("there is no image recipe {name:?}\n  hint: known are {}, or give the path of a YAML file", known.join(", "))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: Vec<&'static str>,
+    },
+    /// The file cannot be read.
+    #[error("cannot read the image recipe {}: {source}", path.display())]
+    Read {
+        /// The user's file.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The file is not a recipe.
+    #[error(transparent)]
+    Yaml(#[from] YamlError),
+}
+
+impl Recipe {
+    /// A recipe that comes with the program.
+    pub fn built_in(name: &str) -> Result<Self, RecipeError> {
+        match BUILT_IN.iter().find(|(built_in, _)| *built_in == name) {
+            Some((_, text)) => Self::from_yaml(&format!("{name}.yaml (built in)"), text),
+            None => {
+                let known = BUILT_IN.iter().map(|(name, _)| *name).collect();
+                Err(RecipeError::Unknown { name: name.to_owned(), known })
+            }
+        }
+    }
+
+    /// A recipe of the user.
+    pub fn from_file(path: &Path) -> Result<Self, RecipeError> {
+        let text = fs_err::read_to_string(path)
+            .map_err(|source| RecipeError::Read { path: path.to_owned(), source })?;
+        let mut recipe = Self::from_yaml(&path.display().to_string(), &text)?;
+        recipe.folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        Ok(recipe)
+    }
+
+    /// Reads a recipe from `text`; `file` is only for messages.
+    pub fn from_yaml(file: &str, text: &str) -> Result<Self, RecipeError> {
+        Ok(yaml::read(file, text)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_point_at_the_value() {
+        let refusal = |text| Recipe::from_yaml("r.yaml", text).unwrap_err().to_string();
+        let words = refusal("description: x\nfile: []\n");
+        assert!(words.starts_with("r.yaml:2:1: unknown field `file`, expected one of"), "{words}");
+        let words = refusal("description: x\ndevices:\n- {path: /d, major: five, minor: 1}\n");
+        assert!(
+            words.starts_with("r.yaml:3:21: devices[0].major: invalid type: string \"five\""),
+            "{words}"
+        );
+    }
+
+    #[test]
+    fn an_unknown_recipe_is_answered_with_the_known_ones() {
+        let words = Recipe::built_in("cake").unwrap_err().to_string();
+        assert!(words.contains("\"cake\"") && words.contains("known are agent"), "{words}");
+    }
+}

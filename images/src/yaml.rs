@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! YAML whose errors say where they are.
+
+use serde::de::DeserializeOwned;
+
+/// A file that is not what it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{file}:{line}:{column}: {message}")]
+pub struct YamlError {
+    /// The file as the user knows it.
+    pub file: String,
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    /// What is wrong, and what was expected.
+    pub message: String,
+}
+
+/// Reads one document.
+pub(crate) fn read<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, YamlError> {
+    serde_yaml::from_str(text).map_err(|error| {
+        let (line, column) = error.location().map_or((1, 1), |at| (at.line(), at.column()));
+        // The place stands in front already.
+        let message = error.to_string();
+        let message = message.strip_suffix(&format!(" at line {line} column {column}"));
+        let message = message.map_or_else(|| error.to_string(), str::to_owned);
+        YamlError { file: file.to_owned(), line, column, message }
+    })
+}
