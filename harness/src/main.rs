@@ -1,3 +1,45 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Placeholder.
-fn main() {}
+//! `swapstorm`: drives Linux kernels into swap and zswap races and reads what their consoles say.
+
+#![expect(unreachable_pub, reason = "in a program, `pub` is what a module offers its siblings")]
+
+mod cell;
+mod cli;
+mod commands;
+mod error;
+mod event_log;
+mod host_facts;
+mod interrupt;
+mod paths;
+mod printer;
+mod progress;
+mod random;
+mod run_folder;
+mod stretch;
+mod timeouts;
+mod vm;
+mod watch;
+mod workshop;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::Cli;
+use crate::printer::Printer;
+
+fn main() -> ExitCode {
+    // A child's supervisor is this same program: it must get away before anything else happens.
+    if let Some(code) = host::process::supervise_if_asked() {
+        return code;
+    }
+    let cli = Cli::parse();
+    let printer = Printer::new(&cli.output);
+    match commands::run(cli, &printer) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            printer.error(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

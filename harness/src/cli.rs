@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands;
+
+/// Exit codes, the same for every command.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    clean; for `repro`: the race was shown on the kernel as it is, and the fixed one stayed clean
+  1    a kernel bug was found
+  2    usage or configuration
+  3    infrastructure: a missing tool, the disk, the network, QEMU
+  4    inconclusive, or this configuration cannot show the bug
+  130  interrupted";
+
+/// Drives Linux kernels into swap and zswap races and reads what their consoles say.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXIT_CODES, propagate_version = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// How to talk.
+    #[command(flatten)]
+    pub output: Output,
+    /// Where things lie.
+    #[command(flatten)]
+    pub places: Places,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show the zswap writeback/swapoff race on a kernel as it is, and the fixed kernel clean
+    Repro(commands::repro::Options),
+    /// Build a kernel, or find it in the store, and say where it is
+    Build(commands::build::Options),
+    /// Say what this machine can do, and what to install
+    Doctor(commands::doctor::Options),
+}
+
+/// How to talk.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Output {
+    /// Say only what was asked for, and errors
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+}
+
+/// Where things lie.
+#[derive(Debug, Clone, Args)]
+pub struct Places {
+    /// Folder for sources, kernels and images [default: ~/.cache/swapstorm]
+    #[arg(long, global = true, value_name = "DIR", env = "SWAPSTORM_CACHE")]
+    pub cache: Option<PathBuf>,
+    /// Folder for the results of runs
+    #[arg(long, global = true, value_name = "DIR", env = "SWAPSTORM_OUT", default_value = "out")]
+    pub out: PathBuf,
+    /// Your own kernels/, workloads/, reports/ and images/ data, used before the built-in ones
+    #[arg(long, global = true, value_name = "DIR", env = "SWAPSTORM_DATA")]
+    pub data: Option<PathBuf>,
+}

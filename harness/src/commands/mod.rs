@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One file for each command.
+
+pub mod build;
+pub mod doctor;
+pub mod repro;
+
+use reports::event::Fault;
+
+use crate::cli::{Cli, Command};
+use crate::error::Error;
+use crate::printer::Printer;
+
+/// Runs the command that was asked for; the result is the exit code.
+pub fn run(cli: Cli, printer: &Printer) -> Result<u8, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let Cli { command, places, .. } = cli;
+    runtime.block_on(async {
+        match command {
+            Command::Repro(options) => repro::run(&options, &places, printer).await,
+            Command::Build(options) => build::run(&options, &places, printer).await,
+            Command::Doctor(options) => doctor::run(&options, &places, printer).await,
+        }
+    })
+}
+
+/// The error for input that is well formed but means nothing here.
+fn usage(words: impl std::fmt::Display) -> Error {
+    Error::new(Fault::Configuration, words)
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Errors at the edge of the program: whose fault it is, and what to say.
+
+use std::fmt;
+use std::io;
+
+use reports::event::Fault;
+use reports::exit::ExitCode;
+
+/// Something that keeps a command or a cell from doing its work.
+#[derive(Debug)]
+pub struct Error {
+    /// Whose fault it is.
+    pub fault: Fault,
+    message: String,
+}
+
+impl Error {
+    /// An error of the given kind; `words` name the file, tool or line and the next step.
+    pub fn new(fault: Fault, words: impl fmt::Display) -> Self {
+        Self { fault, message: words.to_string() }
+    }
+
+    /// The process's exit code for it.
+    pub fn exit_code(&self) -> u8 {
+        let code = match self.fault {
+            Fault::Configuration | Fault::Build | Fault::PatchConflict => ExitCode::Usage,
+            Fault::Infrastructure => ExitCode::Infrastructure,
+            Fault::Unreachable => ExitCode::Inconclusive,
+        };
+        code.code()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Errors whose kind says whose fault they are.
+macro_rules! faults {
+    ($($source:ty => $fault:ident;)*) => {
+        $(impl From<$source> for Error {
+            fn from(source: $source) -> Self {
+                Self::new(Fault::$fault, source)
+            }
+        })*
+    };
+}
+
+faults! {
+    io::Error => Infrastructure;
+    host::process::ProcessError => Infrastructure;
+    host::store::StoreError => Infrastructure;
+    kernels::LibraryError => Configuration;
+    workloads::profile::ProfileError => Configuration;
+    images::ImageError => Infrastructure;
+    images::RecipeError => Configuration;
+    crate::vm::VmError => Infrastructure;
+    crate::stretch::SymbolError => Configuration;
+}
+
+impl From<kernels::KernelError> for Error {
+    fn from(source: kernels::KernelError) -> Self {
+        use kernels::KernelError as K;
+        let fault = match &source {
+            K::Source(_) | K::Store(_) | K::Process(_) => Fault::Infrastructure,
+            K::Conflict(_) => Fault::PatchConflict,
+            K::Compile(_) => Fault::Build,
+            K::Config(_) | K::Request(_) => Fault::Configuration,
+        };
+        Self::new(fault, source)
+    }
+}
+
+impl From<workloads::agent::AgentError> for Error {
+    fn from(source: workloads::agent::AgentError) -> Self {
+        use workloads::agent::AgentError as A;
+        let fault = match &source {
+            A::Compile { .. } => Fault::Build,
+            _ => Fault::Infrastructure,
+        };
+        Self::new(fault, source)
+    }
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! How long to wait for a guest: base values times one scale.
+
+use std::time::Duration;
+
+use crate::vm::Accel;
+
+/// Environment variable that multiplies every limit, for machines slower than usual.
+pub const SCALE_VARIABLE: &str = "SWAPSTORM_TIMEOUT_SCALE";
+
+/// Limits of patience with one virtual machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// QEMU itself must have set up its machine.
+    pub start: Duration,
+    /// The kernel must have printed a byte.
+    pub first_byte: Duration,
+    /// The agent must be ready.
+    pub ready: Duration,
+    /// Something must have been printed again.
+    pub silence: Duration,
+    /// Some counter must have grown.
+    pub progress: Duration,
+    /// A guest that was asked to stop must be gone.
+    pub stop: Duration,
+    /// A report is taken for complete when so much time passed since its last line.
+    pub report_tail: Duration,
+}
+
+impl Timeouts {
+    /// Limits for an accelerator. `scale` is the user's own factor.
+    pub fn new(accel: Accel, scale: f64) -> Self {
+        // A translated guest takes about four times as long here as KVM is said to.
+        let scale = scale * if accel == Accel::Tcg { 4.0 } else { 1.0 };
+        let seconds = |base: f64| Duration::from_secs_f64(base * scale);
+        Self {
+            start: seconds(10.0),
+            first_byte: seconds(5.0),
+            ready: seconds(15.0),
+            silence: seconds(10.0),
+            progress: seconds(15.0),
+            stop: seconds(2.0),
+            report_tail: seconds(0.25),
+        }
+    }
+
+    /// The user's factor from the environment; 1 if it is not set.
+    ///
+    /// # Errors
+    /// The words to say if it is not a number from 0.01 to 1000.
+    pub fn scale_from_env() -> Result<f64, String> {
+        let Some(text) = std::env::var_os(SCALE_VARIABLE) else { return Ok(1.0) };
+        let value = text.to_str().and_then(|text| text.parse::<f64>().ok());
+        value.filter(|value| (0.01..=1000.0).contains(value)).ok_or_else(|| {
+            format!("{SCALE_VARIABLE} is {text:?}; it must be a number from 0.01 to 1000")
+        })
+    }
+}

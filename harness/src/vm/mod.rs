@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One QEMU with its console, its QMP connection and, if asked for, its gdbstub.
+//!
+//! A machine lives in a folder of its own. Its sockets are unlinked as soon as QEMU has
+//! connected and its disks as soon as QEMU has opened them, so a machine that is killed leaves
+//! only its console log and QEMU's messages behind.
+
+pub mod accel;
+mod argv;
+mod qmp;
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use fs_err::{self as fs, File};
+use host::process::{Child, Command, ProcessError};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::process::{ChildStdin, ChildStdout};
+
+pub use argv::{Accel, VmSpec};
+pub use qmp::{Qmp, QmpEvent};
+
+/// File with what QEMU itself says.
+pub const QEMU_LOG: &str = "qemu.log";
+
+/// Why a virtual machine could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum VmError {
+    /// A file in the machine's folder could not be made.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// QEMU is missing or could not be started.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// QEMU ended before the machine was set up.
+    #[error("{qemu} ended at once with exit code {code}: {message}\n  hint: its arguments are in the event log, its messages in {}", log.display())]
+    Died {
+        /// Program name.
+        qemu: &'static str,
+        /// Exit code.
+        code: i32,
+        /// Its last line.
+        message: String,
+        /// Its messages.
+        log: PathBuf,
+    },
+    /// QEMU runs but does not connect.
+    #[error("{qemu} did not connect to its control socket within {} s", limit.as_secs())]
+    Stuck {
+        /// Program name.
+        qemu: &'static str,
+        /// How long we waited.
+        limit: Duration,
+    },
+}
+
+/// A running machine. Dropping it kills QEMU.
+#[derive(Debug)]
+pub struct Vm {
+    /// The supervised QEMU.
+    pub child: Child,
+    /// Control connection.
+    pub qmp: Qmp,
+    /// What the guest prints.
+    pub console: ChildStdout,
+    /// What the guest can read on its serial line.
+    pub input: ChildStdin,
+    /// The gdbstub, if asked for; the machine stands still until it is resumed through it.
+    pub gdb: Option<UnixStream>,
+    /// When QEMU was started.
+    pub started: Instant,
+}
+
+impl Vm {
+    /// Starts QEMU in `spec.dir`, which is made if need be. `patience` bounds QEMU's own start.
+    pub async fn start(spec: &VmSpec, patience: Duration) -> Result<Self, VmError> {
+        let dir = &spec.dir;
+        fs::create_dir_all(dir)?;
+        for index in 0..spec.disks {
+            let disk = File::create(dir.join(argv::disk_name(index)))?;
+            disk.set_len(spec.disk_mib << 20)?;
+        }
+        let (qmp, gdb) = {
+            let folder = File::open(dir)?;
+            let qmp = listen(&folder, argv::QMP_SOCKET)?;
+            (qmp, spec.gdb.then(|| listen(&folder, argv::GDB_SOCKET)).transpose()?)
+        };
+        let log = File::create(dir.join(QEMU_LOG))?.into_parts().0;
+        let started = Instant::now();
+        let mut child = Command::new(spec.arch.qemu)
+            .args(spec.argv())
+            .cwd(dir)
+            .stdin(Stdio::piped())
+            .spawn(Stdio::piped(), log)?;
+        // Taken before the first wait, which closes a child's stdin.
+        let missing = || io::Error::other("QEMU's pipes are gone");
+        let console = child.take_stdout().ok_or_else(missing)?;
+        let input = child.take_stdin().ok_or_else(missing)?;
+        let connected = async {
+            let (qmp, _) = qmp.accept().await?;
+            let gdb = match &gdb {
+                Some(gdb) => Some(gdb.accept().await?.0),
+                None => None,
+            };
+            Ok::<_, io::Error>((Qmp::connect(qmp).await?, gdb))
+        };
+        let connected = tokio::select! {
+            connected = connected => connected.ok(),
+            code = child.wait() => return Err(died(spec, code?)),
+            () = tokio::time::sleep(patience) => {
+                return Err(VmError::Stuck { qemu: spec.arch.qemu, limit: patience });
+            }
+        };
+        // A connection that broke off is a QEMU that is dying: its exit code says more.
+        let Some((qmp, gdb)) = connected else { return Err(died(spec, child.wait().await?)) };
+        forget(dir, argv::QMP_SOCKET);
+        forget(dir, argv::GDB_SOCKET);
+        if !spec.keep_disks {
+            (0..spec.disks).for_each(|index| forget(dir, &argv::disk_name(index)));
+        }
+        Ok(Self { console, input, child, qmp, gdb, started })
+    }
+}
+
+/// Listens on a socket in `folder`. The path goes through the open folder, since a socket's path
+/// may have no more than 107 bytes.
+fn listen(folder: &File, name: &str) -> io::Result<UnixListener> {
+    let path = format!("/proc/self/fd/{}/{name}", folder.as_raw_fd());
+    let _ = fs::remove_file(&path);
+    UnixListener::bind(path)
+}
+
+fn forget(dir: &Path, name: &str) {
+    // What is not there need not be removed.
+    let _ = fs::remove_file(dir.join(name));
+}
+
+fn died(spec: &VmSpec, code: i32) -> VmError {
+    let log = spec.dir.join(QEMU_LOG);
+    let message = last_line(&log).unwrap_or_else(|| "it said nothing".to_owned());
+    VmError::Died { qemu: spec.arch.qemu, code, message, log }
+}
+
+/// The last line of QEMU's messages, escaped.
+pub fn last_line(log: &Path) -> Option<String> {
+    let text = fs::read(log).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    let line = text.lines().rev().find(|line| !line.trim().is_empty())?;
+    Some(line.chars().take(300).map(|c| if c.is_control() { ' ' } else { c }).collect())
+}

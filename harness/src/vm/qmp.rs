@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! QEMU's machine protocol: its greeting, a few commands, and the events it sends.
+//!
+//! Source: <https://www.qemu.org/docs/master/interop/qmp-spec.html>
+
+use std::io;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+
+/// A connection to one QEMU. It runs commands and hands out events.
+#[derive(Debug)]
+pub struct Qmp {
+    reader: BufReader<OwnedReadHalf>,
+    writer: OwnedWriteHalf,
+    line: Vec<u8>,
+}
+
+/// Something QEMU says about its guest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum QmpEvent {
+    /// The guest shut down or reset; with `-no-reboot` QEMU exits next. Holds QEMU's reason word.
+    Shutdown(String),
+    /// A panic device was written.
+    Panicked,
+    /// Anything else, by its name.
+    Other(String),
+}
+
+impl Qmp {
+    /// Greets QEMU and leaves the negotiation mode.
+    pub async fn connect(stream: UnixStream) -> io::Result<Self> {
+        let (reader, writer) = stream.into_split();
+        let mut qmp = Self { reader: BufReader::new(reader), writer, line: Vec::new() };
+        let greeting = qmp.receive().await?;
+        if greeting.get("QMP").is_none() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "no QMP greeting"));
+        }
+        qmp.send("qmp_capabilities").await?;
+        while qmp.receive().await?.get("return").is_none() {}
+        Ok(qmp)
+    }
+
+    async fn send(&mut self, command: &str) -> io::Result<()> {
+        let line = format!("{}\n", json!({ "execute": command }));
+        self.writer.write_all(line.as_bytes()).await
+    }
+
+    /// Reads one message. Safe to cancel: a partial line is kept.
+    async fn receive(&mut self) -> io::Result<Value> {
+        loop {
+            if self.reader.read_until(b'\n', &mut self.line).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            if self.line.ends_with(b"\n") {
+                let message = serde_json::from_slice(&self.line)?;
+                self.line.clear();
+                return Ok(message);
+            }
+        }
+    }
+
+    /// Asks QEMU to end at once.
+    pub async fn quit(&mut self) -> io::Result<()> {
+        self.send("quit").await
+    }
+
+    /// Waits for the next event. Safe to cancel.
+    pub async fn event(&mut self) -> io::Result<QmpEvent> {
+        loop {
+            let message = self.receive().await?;
+            let Some(name) = message.get("event").and_then(Value::as_str) else { continue };
+            return Ok(match name {
+                "SHUTDOWN" => {
+                    let reason = message.pointer("/data/reason").and_then(Value::as_str);
+                    QmpEvent::Shutdown(reason.unwrap_or("unknown").to_owned())
+                }
+                "GUEST_PANICKED" => QmpEvent::Panicked,
+                other => QmpEvent::Other(other.to_owned()),
+            });
+        }
+    }
+}

@@ -1,0 +1,420 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Watches one running guest: reads its console, counts its exposure, and decides when it
+//! has been watched enough. What it saw goes into the event log; it judges nothing.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fs_err::File;
+use reports::console::{Options, Reader, Seen};
+use reports::event::{Exposure, VmEnd, What};
+use reports::finding::Finding;
+use reports::rule::{Match, Rule};
+use reports::telemetry::{Telemetry, TelemetryReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::JoinHandle;
+
+use crate::event_log::EventLog;
+use crate::interrupt::Interrupt;
+use crate::stretch::{Counts, StretchError};
+use crate::timeouts::Timeouts;
+use crate::vm::{QEMU_LOG, QmpEvent, Vm, last_line};
+
+/// Name of the console log in a machine's folder.
+pub const CONSOLE_LOG: &str = "console.log";
+/// A guest may fill so many bytes of disk with its console; the rest is read but not kept.
+const CONSOLE_LIMIT: u64 = 64 << 20;
+/// Counters are written to the event log at most so often.
+const EXPOSURE_PERIOD: Duration = Duration::from_millis(900);
+/// How often limits are looked at.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What one machine is watched for.
+#[derive(Debug, Clone)]
+pub struct Assignment<'a> {
+    /// Cell id.
+    pub cell: &'a str,
+    /// Which machine of the cell, from 1.
+    pub boot: u32,
+    /// The agent's nonce.
+    pub token: &'a str,
+    /// The machine's folder.
+    pub dir: &'a Path,
+    /// The bug that ends the watch when it is seen.
+    pub expected: Option<&'a Rule>,
+    /// True: only the expected bug ends the watch; false: any report does.
+    pub only_expected: bool,
+    /// Exposure that suffices.
+    pub wanted: Option<Exposure>,
+    /// Longest storm, from the moment the agent is ready.
+    pub budget: Duration,
+    /// Limits of patience.
+    pub timeouts: Timeouts,
+}
+
+/// How a watch ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Why.
+    pub why: VmEnd,
+    /// Whether the kernel has printed anything.
+    pub spoke: bool,
+    /// Whether a kernel report was seen.
+    pub reported: bool,
+}
+
+/// The stretcher at work beside a machine.
+#[derive(Debug)]
+pub struct Stretching {
+    /// Its counters.
+    pub counts: Arc<Counts>,
+    /// Its task, which ends with the machine.
+    pub task: JoinHandle<StretchError>,
+}
+
+/// Why the watch is being ended although the guest still runs.
+#[derive(Debug)]
+struct Stopping {
+    why: VmEnd,
+    deadline: Instant,
+}
+
+struct Watch<'a, 'log> {
+    job: &'a Assignment<'a>,
+    log: &'a mut EventLog<'log>,
+    console_log: File,
+    console_bytes: u64,
+    reader: Reader,
+    telemetry: TelemetryReader,
+    counts: Option<Arc<Counts>>,
+    qemu_started: Instant,
+    ready: Option<Instant>,
+    last_byte: Instant,
+    last_growth: Instant,
+    exposure: Exposure,
+    written: Exposure,
+    written_at: Instant,
+    reported: bool,
+    agent_done: bool,
+    guest_ended: Option<String>,
+    enough: Option<Instant>,
+    last_sample: Instant,
+    stopping: Option<Stopping>,
+}
+
+/// Watches `vm` to its end, which is the end of QEMU in any case.
+pub async fn watch(
+    mut vm: Vm,
+    mut stretching: Option<Stretching>,
+    job: &Assignment<'_>,
+    log: &mut EventLog<'_>,
+    interrupt: &mut Interrupt,
+) -> io::Result<Ended> {
+    let now = Instant::now();
+    let mut watch = Watch {
+        console_log: File::create(job.dir.join(CONSOLE_LOG))?,
+        console_bytes: 0,
+        reader: Reader::new(Options::default()),
+        telemetry: TelemetryReader::new(job.token),
+        counts: stretching.as_ref().map(|s| Arc::clone(&s.counts)),
+        qemu_started: vm.started,
+        ready: None,
+        last_byte: now,
+        last_growth: now,
+        exposure: Exposure::default(),
+        written: Exposure::default(),
+        written_at: now,
+        reported: false,
+        agent_done: false,
+        guest_ended: None,
+        enough: None,
+        last_sample: now,
+        stopping: None,
+        job,
+        log,
+    };
+    let mut buffer = vec![0; 64 << 10];
+    let mut tick = tokio::time::interval(TICK);
+    let mut qmp_open = true;
+    let mut lost_stretcher = None;
+    let cut_short = loop {
+        tokio::select! {
+            read = vm.console.read(&mut buffer) => match read? {
+                0 => break None,
+                n => watch.console(&buffer[..n])?,
+            },
+            event = vm.qmp.event(), if qmp_open => match event {
+                Ok(QmpEvent::Shutdown(reason)) => watch.guest_ended = Some(reason),
+                Ok(QmpEvent::Panicked) => watch.guest_ended = Some("guest-panicked".to_owned()),
+                Ok(QmpEvent::Other(_)) => {}
+                Err(_) => qmp_open = false,
+            },
+            error = stretcher_end(&mut stretching), if lost_stretcher.is_none() => {
+                lost_stretcher = Some(error);
+            }
+            () = interrupt.wait(), if watch.stopping.is_none() => {
+                watch.stop(VmEnd::Interrupted, &mut vm).await;
+            }
+            _ = tick.tick() => {}
+        }
+        if let Some(error) = lost_stretcher.take_if(|e| !e.is_end_of_machine()) {
+            watch
+                .finish(&mut vm, Some(VmEnd::QemuDied), &format!("stretching ended: {error}"))
+                .await?;
+            return Ok(watch.ended(VmEnd::QemuDied));
+        }
+        if let Some(why) = watch.limits(&mut vm).await? {
+            break Some(why);
+        }
+    };
+    let detail = match (&watch.guest_ended, &watch.stopping) {
+        (Some(reason), _) => format!("QEMU says {reason}"),
+        (None, Some(_)) if cut_short.is_some() => {
+            format!("the guest did not stop within {} s", job.timeouts.stop.as_secs_f64())
+        }
+        _ => String::new(),
+    };
+    let why = watch.finish(&mut vm, cut_short, &detail).await?;
+    Ok(watch.ended(why))
+}
+
+async fn stretcher_end(stretching: &mut Option<Stretching>) -> StretchError {
+    match stretching {
+        Some(stretching) => match (&mut stretching.task).await {
+            Ok(error) => error,
+            Err(_) => std::future::pending().await,
+        },
+        None => std::future::pending().await,
+    }
+}
+
+impl Watch<'_, '_> {
+    fn ended(&self, why: VmEnd) -> Ended {
+        Ended { why, spoke: self.reader.stats().bytes > 0, reported: self.reported }
+    }
+
+    /// Takes in what the guest printed.
+    fn console(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.last_byte = Instant::now();
+        let room = CONSOLE_LIMIT.saturating_sub(self.console_bytes);
+        let kept = usize::try_from(room).unwrap_or(usize::MAX).min(bytes.len());
+        self.console_log.write_all(&bytes[..kept])?;
+        self.console_bytes += kept as u64;
+        let seen = self.reader.push(bytes);
+        self.saw(seen)?;
+        for line in self.telemetry.push(bytes) {
+            self.told(line)?;
+        }
+        Ok(())
+    }
+
+    /// Notes are counted by whoever reads the console log; only reports decide anything here.
+    fn saw(&mut self, seen: Vec<Seen>) -> io::Result<()> {
+        for seen in seen {
+            if let Seen::Report(finding) = seen {
+                self.found(*finding)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn found(&mut self, finding: Finding) -> io::Result<()> {
+        self.reported = true;
+        let expected = self.job.expected.is_some_and(|rule| rule.matches(&finding) == Match::Yes);
+        self.write_exposure()?;
+        let (cell, boot) = self.whose();
+        let guest_ms = self.ready.map_or(0, |ready| millis(ready.elapsed()));
+        self.log.emit(What::Found { cell, boot, guest_ms, finding })?;
+        if expected || !self.job.only_expected {
+            self.enough.get_or_insert_with(Instant::now);
+        }
+        Ok(())
+    }
+
+    fn told(&mut self, line: Telemetry) -> io::Result<()> {
+        match line {
+            Telemetry::Hello(_) => {}
+            Telemetry::Ready(_) => {
+                self.ready = Some(Instant::now());
+                self.last_growth = Instant::now();
+                let (cell, boot) = self.whose();
+                let boot_ms = millis(self.qemu_started.elapsed());
+                self.log.emit(What::GuestReady { cell, boot, boot_ms })?;
+            }
+            Telemetry::Sample(sample) => {
+                self.last_sample = Instant::now();
+                let before = self.exposure;
+                sample.apply(&mut self.exposure);
+                if grew(&before, &self.exposure) {
+                    self.last_growth = Instant::now();
+                }
+            }
+            Telemetry::Corrupt(corrupt) => {
+                self.reported = true;
+                let (cell, boot) = self.whose();
+                self.log.emit(What::Corruption { cell, boot, detail: corrupt.detail() })?;
+                if !self.job.only_expected {
+                    self.enough.get_or_insert_with(Instant::now);
+                }
+            }
+            Telemetry::Warn(warn) => {
+                let (cell, boot) = self.whose();
+                self.log.emit(What::GuestWarned { cell, boot, detail: warn.detail() })?;
+            }
+            Telemetry::Done(_) => self.agent_done = true,
+        }
+        Ok(())
+    }
+
+    fn whose(&self) -> (String, u32) {
+        (self.job.cell.to_owned(), self.job.boot)
+    }
+
+    fn write_exposure(&mut self) -> io::Result<()> {
+        if let Some(counts) = &self.counts {
+            (self.exposure.windows, self.exposure.refused) = counts.get();
+        }
+        if self.exposure == self.written {
+            return Ok(());
+        }
+        self.written = self.exposure;
+        self.written_at = Instant::now();
+        let (cell, boot) = self.whose();
+        self.log.emit(What::Exposure { cell, boot, exposure: self.exposure })
+    }
+
+    /// Asks the guest to stop; a guest that does not is killed at the deadline.
+    async fn stop(&mut self, why: VmEnd, vm: &mut Vm) {
+        // A guest that no longer reads its serial line is what the deadline is for.
+        let _ = vm.input.write_all(b"stop\n").await;
+        let deadline = Instant::now() + self.job.timeouts.stop;
+        self.stopping = Some(Stopping { why, deadline });
+    }
+
+    /// Looks at the clock and the counters; `Some` ends the watch at once.
+    async fn limits(&mut self, vm: &mut Vm) -> io::Result<Option<VmEnd>> {
+        let limits = self.job.timeouts;
+        if self.last_byte.elapsed() > limits.report_tail {
+            let seen = self.reader.idle();
+            self.saw(seen)?;
+        }
+        if self.written_at.elapsed() > EXPOSURE_PERIOD {
+            self.write_exposure()?;
+        }
+        // One more sample, if the guest still can, says how much exposure the bug took.
+        if let Some(seen) = self.enough
+            && (self.last_sample > seen || seen.elapsed() > limits.report_tail)
+        {
+            return Ok(Some(VmEnd::Enough));
+        }
+        if let Some(stopping) = &self.stopping {
+            return Ok((Instant::now() > stopping.deadline).then_some(stopping.why));
+        }
+        let running = self.qemu_started.elapsed();
+        let Some(ready) = self.ready else {
+            return Ok(if self.reader.stats().bytes == 0 {
+                (running > limits.first_byte).then_some(VmEnd::NeverSpoke)
+            } else {
+                (running > limits.ready).then_some(VmEnd::NeverReady)
+            });
+        };
+        if self.last_byte.elapsed() > limits.silence {
+            return Ok(Some(VmEnd::WentSilent));
+        }
+        if self.last_growth.elapsed() > limits.progress {
+            return Ok(Some(VmEnd::NoProgress));
+        }
+        if self.job.wanted.is_some_and(|wanted| reached(&self.exposure, &wanted)) {
+            self.write_exposure()?;
+            self.stop(VmEnd::Enough, vm).await;
+        } else if ready.elapsed() > self.job.budget {
+            self.stop(VmEnd::Budget, vm).await;
+        }
+        Ok(None)
+    }
+
+    /// Ends QEMU, reads what is left, and writes the last events.
+    async fn finish(
+        &mut self,
+        vm: &mut Vm,
+        cut_short: Option<VmEnd>,
+        detail: &str,
+    ) -> io::Result<VmEnd> {
+        let mut code = None;
+        if cut_short.is_some() {
+            vm.child.kill().await;
+            let mut rest = Vec::new();
+            // Bounded by what the pipe holds: its writer is dead.
+            let _ = vm.console.read_to_end(&mut rest).await;
+            self.console(&rest)?;
+        } else if let Ok(waited) =
+            tokio::time::timeout(self.job.timeouts.stop, vm.child.wait()).await
+        {
+            code = waited.ok();
+        }
+        vm.child.kill().await;
+        let seen = self.reader.finish();
+        self.saw(seen)?;
+        self.write_exposure()?;
+        let (cell, boot) = self.whose();
+        let health = *self.telemetry.health();
+        self.log.emit(What::TelemetryChecked { cell, boot, health })?;
+        let why = match (cut_short, &self.stopping) {
+            (Some(why), _) => why,
+            (None, Some(stopping)) if self.agent_done => stopping.why,
+            (None, _) if self.agent_done => VmEnd::PoweredOff,
+            (None, _) if self.guest_ended.is_some() => VmEnd::Crashed,
+            (None, _) => VmEnd::QemuDied,
+        };
+        let mut detail = detail.to_owned();
+        if why == VmEnd::QemuDied && detail.is_empty() {
+            let said = last_line(&self.job.dir.join(QEMU_LOG));
+            let code = code.map_or_else(String::new, host::process::status_words);
+            detail = format!("{code}: {}", said.unwrap_or_else(|| "QEMU said nothing".to_owned()));
+        }
+        let (cell, boot) = self.whose();
+        self.log.emit(What::VmStopped { cell, boot, why, detail })?;
+        Ok(why)
+    }
+}
+
+/// True if a counter that only work can raise has risen.
+fn grew(before: &Exposure, after: &Exposure) -> bool {
+    let work = |e: &Exposure| [e.swapoffs, e.stores, e.writebacks, e.verified];
+    work(before).iter().zip(work(after)).any(|(before, after)| after > *before)
+}
+
+/// True if every counter that was asked for has been reached.
+fn reached(have: &Exposure, wanted: &Exposure) -> bool {
+    have.swapoffs >= wanted.swapoffs
+        && have.windows >= wanted.windows
+        && have.writebacks >= wanted.writebacks
+        && have.guest_ms >= wanted.guest_ms
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn enough_needs_every_counter_that_was_asked_for() {
+        let wanted = Exposure { swapoffs: 10, windows: 3, ..Exposure::default() };
+        let have = |swapoffs, windows| Exposure { swapoffs, windows, ..Exposure::default() };
+        assert!(reached(&have(10, 3), &wanted));
+        assert!(!reached(&have(10, 2), &wanted));
+        assert!(!reached(&have(9, 30), &wanted));
+    }
+
+    #[test]
+    fn time_alone_is_no_progress() {
+        let base = Exposure { guest_ms: 5, swapoffs: 2, ..Exposure::default() };
+        assert!(!grew(&base, &Exposure { guest_ms: 500, swapons: 9, ..base }));
+        assert!(grew(&base, &Exposure { swapoffs: 3, ..base }));
+    }
+}

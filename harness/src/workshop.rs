@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Makes what a cell needs before it can boot: kernels, initramfs, stretch plans.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use host::arch::Arch;
+use host::store::Store;
+use images::{ImageArtifact, Recipe};
+use kernels::{
+    KernelArtifact, KernelConfig, Kernels, Library, Manifest, Progress, Request, Series,
+};
+use reports::event::{Fault, KernelFacts};
+use reports::rule::Rule;
+use workloads::Profile;
+
+use crate::cli::Places;
+use crate::error::Error;
+use crate::progress::View;
+use crate::stretch::StretchPlan;
+
+/// The store and the data, embedded or the user's own.
+#[derive(Debug)]
+pub struct Workshop {
+    /// Where everything that was made is kept.
+    pub store: Store,
+    /// Kernel manifests, configuration fragments and series.
+    pub library: Library,
+    places: Places,
+    kernels: Kernels,
+}
+
+/// A kernel that can be asked for.
+#[derive(Debug, Clone)]
+pub struct KernelChoice {
+    /// Where it comes from and how it is configured.
+    pub manifest: Manifest,
+    /// Patches on top.
+    pub series: Option<Series>,
+    /// Architecture.
+    pub arch: &'static Arch,
+}
+
+impl KernelChoice {
+    fn request(&self) -> Request<'_> {
+        let Self { manifest, series, arch } = self;
+        Request { manifest, arch, fragments: &[], series: series.as_ref() }
+    }
+
+    /// A name for progress lines: `debian-6.1` or `debian-6.1 + series`.
+    pub fn name(&self) -> String {
+        match &self.series {
+            Some(series) => format!("{} + {}", self.manifest.name, series.name),
+            None => self.manifest.name.clone(),
+        }
+    }
+}
+
+impl Workshop {
+    /// Opens the store.
+    pub fn open(places: &Places) -> Result<Self, Error> {
+        let library = Library::new(places.own("kernels"));
+        let store = places.store()?;
+        let kernels = Kernels::new(store.clone());
+        Ok(Self { store, library, places: places.clone(), kernels })
+    }
+
+    /// Finds an architecture by the name a user typed.
+    pub fn arch(name: &str) -> Result<&'static Arch, Error> {
+        Arch::by_name(name).ok_or_else(|| {
+            let known: Vec<&str> = host::arch::ALL.iter().map(|arch| arch.name).collect();
+            let words = format!(
+                "there is no architecture `{name}`\n  hint: choose one of {}",
+                known.join(", ")
+            );
+            Error::new(Fault::Configuration, words)
+        })
+    }
+
+    /// The profile of that name.
+    pub fn profile(&self, name: &str) -> Result<Profile, Error> {
+        let own = self.places.own("workloads").map(|dir| dir.join("profiles"));
+        Ok(Profile::load(name, own.as_deref())?)
+    }
+
+    /// The expected-bug rule of that name: the user's own before a built-in one.
+    pub fn rule(&self, name: &str) -> Result<Rule, Error> {
+        let file =
+            self.places.own("reports").map(|dir| dir.join("rules").join(format!("{name}.yaml")));
+        if let Some(file) = file.filter(|file| file.exists()) {
+            let text = fs_err::read_to_string(&file)?;
+            let rule = Rule::from_yaml(&file.display().to_string(), &text);
+            return rule.map_err(|error| Error::new(Fault::Configuration, error));
+        }
+        Rule::built_in(name).ok_or_else(|| {
+            let known: Vec<&str> = Rule::built_in_names().collect();
+            let words =
+                format!("there is no rule `{name}`\n  hint: choose one of {}", known.join(", "));
+            Error::new(Fault::Configuration, words)
+        })
+    }
+
+    /// Builds a kernel, or finds it.
+    pub async fn kernel(
+        &self,
+        choice: &KernelChoice,
+        view: &View,
+    ) -> Result<KernelArtifact, Error> {
+        let name = choice.name();
+        let progress = |progress: Progress<'_>| view.kernel(&name, progress);
+        Ok(self.kernels.build(choice.request(), &progress).await?)
+    }
+
+    /// The kernel's final configuration, checked, without compiling it.
+    pub async fn config(&self, choice: &KernelChoice, view: &View) -> Result<KernelConfig, Error> {
+        let name = choice.name();
+        let progress = |progress: Progress<'_>| view.kernel(&name, progress);
+        Ok(self.kernels.configure(choice.request(), &progress).await?)
+    }
+
+    /// The guest agent in an initramfs.
+    pub async fn initramfs(&self, arch: &'static Arch) -> Result<ImageArtifact, Error> {
+        let agent = workloads::agent::build(arch, &self.store).await?;
+        let recipe = Recipe::built_in("agent")?;
+        let programs = BTreeMap::from([("agent".to_owned(), agent.path)]);
+        Ok(images::build(&recipe, &programs, &self.store).await?)
+    }
+
+    /// The profile's stretch points in a kernel.
+    pub fn stretch_plan(
+        &self,
+        arch: &Arch,
+        kernel: &KernelArtifact,
+        profile: &Profile,
+    ) -> Result<Arc<StretchPlan>, Error> {
+        if profile.stretch.is_empty() {
+            let words = format!(
+                "the profile {} has no stretch points; use --technique natural",
+                profile.name
+            );
+            return Err(Error::new(Fault::Configuration, words));
+        }
+        Ok(Arc::new(StretchPlan::resolve(arch, &kernel.vmlinux(), &profile.stretch)?))
+    }
+}
+
+/// What the event log says of a kernel.
+pub fn facts(kernel: &KernelArtifact, ms: u64) -> KernelFacts {
+    KernelFacts {
+        release: kernel.release.clone(),
+        compiler: kernel.compiler.clone(),
+        key: kernel.key.to_string(),
+        cached: kernel.from_store,
+        ms,
+        source: kernel.source.to_string(),
+        patches: kernel.patches.clone(),
+    }
+}
