@@ -1,1 +1,258 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+//! The whole way from apt to the store, with a miniature kernel that builds in a moment.
+//! apt is played by two scripts; dpkg, tar, patch, make and the compiler are real.
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::sync::Mutex;
+
+use super::*;
+use crate::{Library, SourceError};
+
+const MAKEFILE: &str = r#"
+all: vmlinux bzImage
+tinyconfig:
+	echo 'CONFIG_64BIT=y' > $(O)/.config
+olddefconfig:
+	sed -i '/CONFIG_NEEDS_MORE=/d' $(O)/.config
+vmlinux: $(O)/mm/zswap.o $(O)/mm/other.o
+	cat $^ > $(O)/vmlinux
+	mkdir -p $(O)/include/config $(O)/arch/x86/boot
+	echo 9.9.1 > $(O)/include/config/kernel.release
+bzImage: vmlinux
+	cp $(O)/vmlinux $(O)/arch/x86/boot/bzImage
+$(O)/mm/%.o: mm/%.c
+	@echo '  CC      mm/$*.o'
+	@echo $* >> $(O)/compiled
+	@mkdir -p $(O)/mm
+	@gcc -c $< -o $@
+"#;
+const MERGE: &str = "shift 2; cat \"$@\" >> .config\n";
+const KCONFIG: &str = "config NEEDS_MORE\n\tbool \"Needs\"\n\tdepends on MORE\n";
+const MANIFEST: &str = "about: a miniature
+source: {debian: {package: linux-source-9.9}}
+config: {base: tinyconfig, fragments: [mini], arch: {x86_64: []}}
+";
+
+struct Fixture {
+    dir: tempfile::TempDir,
+    library: Library,
+    kernels: Kernels,
+    notices: Mutex<Vec<String>>,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        for (file, text) in [
+            ("src/linux-9.9/Makefile", MAKEFILE),
+            ("src/linux-9.9/Kconfig", KCONFIG),
+            ("src/linux-9.9/scripts/kconfig/merge_config.sh", MERGE),
+            ("src/linux-9.9/mm/zswap.c", "int zswap;\n"),
+            ("src/linux-9.9/mm/other.c", "int other;\n"),
+            (
+                "deb/DEBIAN/control",
+                "Package: linux-source-9.9\nVersion: 9.9.1-1\nArchitecture: all\nMaintainer: m <m@example.org>\nDescription: d\n",
+            ),
+            ("user/manifests/mini.yaml", MANIFEST),
+            ("user/config/mini.config", "CONFIG_MINI=y\n"),
+            ("lists/one", ""),
+        ] {
+            fs_err::create_dir_all(root.join(file).parent().unwrap()).unwrap();
+            fs_err::write(root.join(file), text).unwrap();
+        }
+        fs_err::create_dir_all(root.join("deb/usr/src")).unwrap();
+        run(root, "tar -C src -cJf deb/usr/src/linux-source-9.9.tar.xz linux-9.9");
+        run(root, "dpkg-deb --root-owner-group --build deb mini.deb");
+        let apt = Apt {
+            get: root.join("apt-get").display().to_string(),
+            cache: root.join("apt-cache").display().to_string(),
+            state: vec![root.join("lists")],
+        };
+        let kernels = Kernels { apt, ..Kernels::new(Store::open(root.join("store")).unwrap()) };
+        let library = Library::new(Some(root.join("user")));
+        let fixture = Self { dir, library, kernels, notices: Mutex::default() };
+        fixture.apt(
+            "sum=$(sha256sum $DIR/mini.deb)
+             printf 'Package: linux-source-9.9\\nVersion: 9.9.1-1\\nSHA256: %s\\n' ${sum%% *}",
+            "cp $DIR/mini.deb .",
+        );
+        fixture
+    }
+
+    /// Replaces the scripts that play apt.
+    fn apt(&self, cache: &str, get: &str) {
+        for (name, script) in [("apt-cache", cache), ("apt-get", get)] {
+            let path = self.dir.path().join(name);
+            let text = format!("#!/bin/sh\nDIR={}\n{script}\n", self.dir.path().display());
+            fs_err::write(&path, text).unwrap();
+            fs_err::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        }
+        // apt's lists change with its answers.
+        let lists = self.dir.path().join("lists/one");
+        let mut text = fs_err::read_to_string(&lists).unwrap();
+        text.push('x');
+        fs_err::write(lists, text).unwrap();
+    }
+
+    fn series(&self, from: &str, to: &str) -> Series {
+        let text = format!(
+            "Subject: s\n--- a/mm/zswap.c\n+++ b/mm/zswap.c\n@@ -1 +1 @@\n-{from}\n+{to}\n"
+        );
+        let path = self.dir.path().join("s.patch");
+        fs_err::write(&path, text).unwrap();
+        self.library.series(path.to_str().unwrap()).unwrap()
+    }
+
+    async fn build(&self, series: Option<&Series>) -> Result<KernelArtifact, KernelError> {
+        self.build_with(series, &[]).await
+    }
+
+    async fn build_with(
+        &self,
+        series: Option<&Series>,
+        fragments: &[Fragment],
+    ) -> Result<KernelArtifact, KernelError> {
+        let manifest = self.library.manifest("mini").unwrap();
+        let arch = &host::arch::X86_64;
+        let request = Request { manifest: &manifest, arch, fragments, series };
+        let progress = |news: Progress<'_>| {
+            if let Progress::Notice(text) | Progress::Waiting(text) = news {
+                self.notices.lock().unwrap().push(text.to_owned());
+            }
+        };
+        self.kernels.build(request, &progress).await
+    }
+
+    /// Objects compiled so far, in any work tree.
+    fn compiled(&self) -> Vec<String> {
+        let work = self.kernels.store.path("work");
+        let trees = fs_err::read_dir(work).into_iter().flatten().flatten();
+        let logs = trees
+            .filter_map(|tree| fs_err::read_to_string(tree.path().join("build/compiled")).ok());
+        let mut objects: Vec<String> =
+            logs.flat_map(|log| log.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+        objects.sort();
+        objects
+    }
+}
+
+fn run(dir: &Path, command: &str) {
+    let mut words = command.split(' ');
+    let mut command = Command::new(words.next().unwrap());
+    let output = command.args(words).current_dir(dir).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[tokio::test]
+async fn a_kernel_is_made_once_and_a_series_compiles_only_what_it_touches() {
+    let fixture = Fixture::new();
+    let plain = fixture.build(None).await.unwrap();
+    assert_eq!((plain.release.as_str(), plain.from_store), ("9.9.1", false));
+    assert_eq!(plain.config().unwrap().value("CONFIG_MINI"), "y");
+    for image in host::arch::X86_64.images {
+        assert!(plain.image(image).is_file());
+    }
+    assert_eq!(fixture.compiled(), ["other", "zswap"]);
+    let again = fixture.build(None).await.unwrap();
+    assert!(again.from_store && again.key == plain.key);
+    let series = fixture.series("int zswap;", "int zswap = 1;");
+    let patched = fixture.build(Some(&series)).await.unwrap();
+    assert_eq!(fixture.compiled(), ["other", "zswap", "zswap"]);
+    assert_eq!(patched.patches, ["s"]);
+    assert_ne!(fs_err::read(patched.vmlinux()).unwrap(), fs_err::read(plain.vmlinux()).unwrap());
+    // The way back, when the store has lost the plain one, gives the same bytes.
+    let vmlinux = fs_err::read(plain.vmlinux()).unwrap();
+    host::store::remove_tree(plain.vmlinux().parent().unwrap()).unwrap();
+    let back = fixture.build(None).await.unwrap();
+    assert_eq!(fs_err::read(back.vmlinux()).unwrap(), vmlinux);
+    assert_eq!(fixture.compiled(), ["other", "zswap", "zswap", "zswap"]);
+}
+
+#[tokio::test]
+async fn a_kernel_that_does_not_compile_shows_the_error_and_the_log() {
+    let fixture = Fixture::new();
+    let series = fixture.series("int zswap;", "int zswap = nonsuch;");
+    let error = fixture.build(Some(&series)).await.unwrap_err();
+    let KernelError::Compile(error) = error else { panic!("{error}") };
+    assert!(error.errors[0].starts_with("mm/zswap.c:1:13: error: "), "{error}");
+    assert!(fs_err::read_to_string(&error.log).unwrap().contains(&error.errors[0]));
+    // The same tree builds when the mistake is taken off.
+    assert!(fixture.build(None).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_option_that_the_kernel_drops_stops_the_build_and_is_explained() {
+    let fixture = Fixture::new();
+    let asked = Fragment::parse("profile.yaml", "# why\nCONFIG_NEEDS_MORE=y\n").unwrap();
+    let error = fixture.build_with(None, &[asked]).await.unwrap_err();
+    let KernelError::Config(error) = error else { panic!("{error}") };
+    let dropped = &error.dropped[0];
+    assert_eq!((dropped.name.as_str(), dropped.got.as_str()), ("CONFIG_NEEDS_MORE", "n"));
+    assert_eq!(dropped.place, "profile.yaml:2");
+    assert_eq!(dropped.remarks.last().unwrap(), "depends on MORE (Kconfig:3); here MORE=n");
+    assert_eq!(fixture.compiled(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_conflict_comes_before_the_configuration() {
+    let fixture = Fixture::new();
+    let series = fixture.series("int other_text;", "int zswap = 1;");
+    let error = fixture.build(Some(&series)).await.unwrap_err();
+    assert!(matches!(error, KernelError::Conflict(_)), "{error}");
+    assert_eq!(fixture.compiled(), [""; 0]);
+}
+
+#[tokio::test]
+async fn two_at_once_compile_once() {
+    let fixture = Fixture::new();
+    let (one, two) = tokio::join!(fixture.build(None), fixture.build(None));
+    let (one, two) = (one.unwrap(), two.unwrap());
+    assert_eq!(one.key, two.key);
+    assert_eq!(fixture.compiled(), ["other", "zswap"]);
+    assert_eq!(*fixture.notices.lock().unwrap(), ["building this kernel"]);
+}
+
+#[tokio::test]
+async fn a_damaged_kernel_is_noticed_and_made_again() {
+    let fixture = Fixture::new();
+    let vmlinux = fixture.build(None).await.unwrap().vmlinux();
+    fs_err::remove_file(&vmlinux).unwrap();
+    fs_err::write(&vmlinux, "rubbish").unwrap();
+    let again = fixture.build(None).await.unwrap();
+    assert!(!again.from_store);
+    let notices = fixture.notices.lock().unwrap();
+    assert!(notices[0].contains("was damaged"), "{notices:?}");
+}
+
+#[tokio::test]
+async fn without_apt_the_newest_version_in_the_store_is_taken() {
+    let fixture = Fixture::new();
+    fixture.build(None).await.unwrap();
+    fixture.apt("exit 100", "exit 100");
+    let kernel = fixture.build(None).await.unwrap();
+    assert!(kernel.from_store);
+    let notices = fixture.notices.lock().unwrap();
+    assert!(notices[0].contains("9.9.1-1 from the store"), "{notices:?}");
+}
+
+#[tokio::test]
+async fn what_apt_cannot_do_is_explained() {
+    let fixture = Fixture::new();
+    let show = "printf 'Package: linux-source-9.9\\nVersion: 9.9.1-1\\nSHA256: %064d\\n' 0";
+    let unreachable = "echo 'E: Failed to fetch http://x  Could not resolve x' >&2; exit 100";
+    for (cache, get, says) in [
+        ("exit 100", "", "apt does not know this package"),
+        (show, unreachable, "apt cannot reach its mirror"),
+        (show, "cp $DIR/mini.deb .", "another SHA-256"),
+    ] {
+        fixture.apt(cache, get);
+        let error = fixture.build(None).await.unwrap_err();
+        assert!(matches!(
+            error,
+            KernelError::Source(SourceError::Apt { .. } | SourceError::Damaged { .. })
+        ));
+        assert!(error.to_string().contains(says), "{error}");
+    }
+}

@@ -26,6 +26,11 @@ pub struct Patch {
 }
 
 impl Patch {
+    /// The whole file.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Reads a patch. Errors name the line.
     pub(crate) fn parse(name: &str, strip: usize, text: &Text) -> Result<Self, LibraryError> {
         let mut reader = Reader { strip, ..Reader::default() };
