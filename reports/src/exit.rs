@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The exit codes of every command, in one table.
 
-use crate::run::RunReport;
+use crate::run::{CellReport, RunReport};
 use crate::verdict::CellVerdict;
 
 /// How the program ends. The number is the process's exit code.
@@ -73,32 +73,30 @@ impl RunReport {
         if self.interrupted {
             return ExitCode::Interrupted;
         }
-        let worst = self
-            .cells
-            .iter()
-            .map(|cell| {
-                let wanted = purpose == Purpose::Repro && cell.cell.should_show == Some(true);
-                cell_code(&cell.verdict, wanted)
-            })
-            .min_by_key(|code| match code {
-                ExitCode::KernelBug => 0,
-                ExitCode::Usage => 1,
-                ExitCode::Infrastructure => 2,
-                ExitCode::Inconclusive => 3,
-                ExitCode::Interrupted => 4,
-                ExitCode::Clean => 5,
-            });
-        match worst {
+        match self.deciding_cell(purpose).map(|cell| cell_code(cell, purpose)) {
             Some(ExitCode::Clean) if !self.finished => ExitCode::Inconclusive,
             Some(code) => code,
             // A run without a cell has judged nothing.
             None => ExitCode::Inconclusive,
         }
     }
+
+    /// The cell that decides the exit code: the first of the worst.
+    pub fn deciding_cell(&self, purpose: Purpose) -> Option<&CellReport> {
+        self.cells.iter().min_by_key(|cell| match cell_code(cell, purpose) {
+            ExitCode::KernelBug => 0,
+            ExitCode::Usage => 1,
+            ExitCode::Infrastructure => 2,
+            ExitCode::Inconclusive => 3,
+            ExitCode::Interrupted => 4,
+            ExitCode::Clean => 5,
+        })
+    }
 }
 
-fn cell_code(verdict: &CellVerdict, wanted: bool) -> ExitCode {
-    match verdict {
+fn cell_code(cell: &CellReport, purpose: Purpose) -> ExitCode {
+    let wanted = purpose == Purpose::Repro && cell.cell.should_show == Some(true);
+    match &cell.verdict {
         CellVerdict::Clean { .. } => ExitCode::Clean,
         CellVerdict::KernelBug { expected: true, .. } if wanted => ExitCode::Clean,
         CellVerdict::KernelBug { .. } => ExitCode::KernelBug,

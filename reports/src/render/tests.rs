@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 use super::{Look, json, markdown, text};
-use crate::event::What;
+use crate::event::{Fault, What};
 use crate::exit::Purpose;
 use crate::run::RunReport;
 use crate::sample::events::{BUGGY, FIXED, Log, good_repro};
@@ -635,5 +635,45 @@ fn a_program_gets_verdicts_and_numbers() {
   "verdict": "clean",
   "warnings": []
 }
+"#);
+}
+
+#[test]
+fn failures_say_what_to_do() {
+    let report = Log::new()
+        .planned(BUGGY)
+        .planned(FIXED)
+        .kernel(BUGGY)
+        .failed(
+            BUGGY,
+            Fault::Unreachable,
+            "the kernel is not preemptible (CONFIG_PREEMPT_NONE=y): the window holds no quiescent \
+             state, so no grace period can end in it\nhint: build with CONFIG_PREEMPT=y, or boot a \
+             PREEMPT_DYNAMIC kernel with preempt=full",
+        )
+        .finished(BUGGY)
+        .failed(
+            FIXED,
+            Fault::PatchConflict,
+            "0001-mm-zswap-hold-the-swap-device.patch does not apply: mm/zswap.c, hunk 3 at line 1021",
+        )
+        .finished(FIXED)
+        .end(false)
+        .report();
+    insta::assert_snapshot!(shown(&report, 80), @r#"
+No answer: patch conflict on debian-6.1 + zswap-writeback-swapoff-6.1.
+
+debian-6.1                               debian-6.1
+as it is                                 + zswap-writeback-swapoff-6.1
+Linux 6.1.192, x86_64, gcc 12.2.0
+──────────────────────────────────────   ──────────────────────────────────────
+UNREACHABLE                              PATCH CONFLICT
+the kernel is not preemptible            0001-mm-zswap-hold-the-swap-device.pat
+(CONFIG_PREEMPT_NONE=y): the window      ch does not apply: mm/zswap.c, hunk 3
+holds no quiescent state, so no grace    at line 1021
+period can end in it
+hint: build with CONFIG_PREEMPT=y, or
+boot a PREEMPT_DYNAMIC kernel with
+preempt=full
 "#);
 }

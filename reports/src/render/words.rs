@@ -176,44 +176,28 @@ pub(crate) fn head_lines(finding: &Finding) -> Vec<&str> {
 /// The run in one sentence.
 pub(crate) fn headline(report: &RunReport, purpose: Purpose) -> String {
     let code = report.exit_code(purpose);
-    let worst = |wanted: fn(&CellVerdict) -> bool| {
-        let cell = report.cells.iter().find(|cell| wanted(&cell.verdict))?;
-        Some(format!("{} on {}", cell.verdict.word(), kernel_name(&cell.cell)))
-    };
-    match (code, purpose) {
-        (ExitCode::Interrupted, _) => "Interrupted; this is what had been seen.".to_owned(),
-        (ExitCode::Clean, Purpose::Repro) => reproduced(report),
-        (ExitCode::Clean, Purpose::Search) => "Clean.".to_owned(),
-        (ExitCode::KernelBug, Purpose::Repro) => {
-            let bad = report.cells.iter().find(|cell| match cell.verdict {
-                CellVerdict::KernelBug { expected, .. } => {
-                    !expected || cell.cell.should_show == Some(false)
-                }
-                _ => false,
-            });
-            bad.map_or_else(
-                || "A kernel bug was found.".to_owned(),
-                |cell| {
-                    let name = kernel_name(&cell.cell);
-                    let expected =
-                        matches!(cell.verdict, CellVerdict::KernelBug { expected: true, .. });
-                    if expected {
-                        format!("Not fixed: {name} shows the bug that it must not show.")
-                    } else {
-                        format!("Another bug than the expected one, on {name}.")
-                    }
-                },
-            )
+    let decided = report.deciding_cell(purpose);
+    let name = decided.map_or_else(String::new, |cell| kernel_name(&cell.cell));
+    let verdict = decided.map(|cell| &cell.verdict);
+    match (code, purpose, verdict) {
+        (ExitCode::Interrupted, ..) => "Interrupted; this is what had been seen.".to_owned(),
+        (ExitCode::Clean, Purpose::Repro, _) => reproduced(report),
+        (ExitCode::Clean, Purpose::Search, _) => "Clean.".to_owned(),
+        (
+            ExitCode::KernelBug,
+            Purpose::Repro,
+            Some(CellVerdict::KernelBug { expected: true, .. }),
+        ) => {
+            format!("Not fixed: {name} shows the bug that it must not show.")
         }
-        (ExitCode::KernelBug, Purpose::Search) => "A kernel bug was found.".to_owned(),
-        _ => {
-            let bad =
-                worst(|v| !matches!(v, CellVerdict::Clean { .. } | CellVerdict::KernelBug { .. }));
-            match bad {
-                Some(what) if report.finished => format!("No answer: {what}."),
-                _ => "No answer: the log ends before the run does.".to_owned(),
-            }
+        (ExitCode::KernelBug, Purpose::Repro, _) => {
+            format!("Another bug than the expected one, on {name}.")
         }
+        (ExitCode::KernelBug, Purpose::Search, _) => format!("A kernel bug was found on {name}."),
+        (.., None | Some(CellVerdict::Clean { .. } | CellVerdict::KernelBug { .. })) => {
+            "No answer: the log ends before the run does.".to_owned()
+        }
+        (.., Some(verdict)) => format!("No answer: {} on {name}.", verdict.word()),
     }
 }
 

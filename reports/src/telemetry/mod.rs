@@ -175,7 +175,7 @@ impl Health {
     /// our token, or the guest's memory is damaged.
     pub fn doubt(&self) -> Option<String> {
         if self.suspicious > 0 {
-            Some(format!("{} telemetry lines contradict the ones before them", self.suspicious))
+            Some(format!("telemetry contradicts itself (lines refused: {})", self.suspicious))
         } else if self.malformed > 2 + self.believed / 10 {
             Some(format!(
                 "{} of {} telemetry lines are malformed",

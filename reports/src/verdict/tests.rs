@@ -210,8 +210,8 @@ fn clean_takes_exposure_that_can_be_believed() {
     assert_eq!(
         with(enough(), Health { suspicious: 1, ..healthy }),
         is(
-            "inconclusive: the guest's counters cannot be believed: 1 telemetry lines contradict \
-             the ones before them",
+            "inconclusive: the guest's counters cannot be believed: telemetry contradicts \
+             itself (lines refused: 1)",
             ExitCode::Inconclusive
         )
     );
@@ -283,4 +283,15 @@ fn a_rule_of_the_users_own_judges_from_the_log_alone() {
 #[test]
 fn a_run_without_cells_has_judged_nothing() {
     assert_eq!(repro(&RunReport::default()), ExitCode::Inconclusive);
+}
+
+#[test]
+fn a_log_without_its_last_line_is_no_success() {
+    let mut log = good_repro();
+    log.events.pop();
+    let report = log.report();
+    assert_eq!(repro(&report), ExitCode::Inconclusive);
+    let look = crate::render::Look { width: 80, colour: false };
+    let text = crate::render::text(&report, Purpose::Repro, look);
+    assert!(text.starts_with("No answer: the log ends before the run does.\n"), "{text}");
 }
