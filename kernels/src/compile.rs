@@ -3,6 +3,7 @@
 
 mod errors;
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -74,16 +75,18 @@ impl Make<'_> {
     /// A program in an environment of ours alone: kernels are shaped by a host of
     /// variables (KCFLAGS, LOCALVERSION, MAKEFLAGS, ...) that no key knows of.
     fn isolated(&self, program: &str) -> Command {
+        let setting = |name: &str, value: OsString| {
+            let mut setting = OsString::from(name);
+            setting.push("=");
+            setting.push(value);
+            setting
+        };
         let mut command = Command::new("env").arg("-i");
-        for name in ["PATH", "HOME", "TMPDIR"] {
-            if let Some(mut value) = std::env::var_os(name) {
-                let mut setting = std::ffi::OsString::from(name);
-                setting.push("=");
-                setting.push(std::mem::take(&mut value));
-                command = command.arg(setting);
-            }
+        for name in ["PATH", "HOME"] {
+            command = command.args(std::env::var_os(name).map(|value| setting(name, value)));
         }
         command
+            .arg(setting("TMPDIR", self.tree.temporary().into()))
             .arg("LC_ALL=C")
             // The same input gives the same kernel, whoever builds it, wherever, whenever.
             .arg("KBUILD_BUILD_TIMESTAMP=Thu Jan  1 00:00:00 UTC 1970")
@@ -216,6 +219,12 @@ impl Make<'_> {
         }
         if errors.disk_full {
             return self.tree.io(|| Err(std::io::ErrorKind::StorageFull.into()));
+        }
+        if errors.killed {
+            let program = format!("make {what}");
+            let status = "the system killed a compiler, for want of memory in all likelihood: use fewer jobs";
+            let stderr = errors.finish().join("\n");
+            return Err(ProcessError::Failed { program, status: status.into(), stderr }.into());
         }
         // A log that could not be written explains the failure better than half of it.
         if let Some(error) = log_error {

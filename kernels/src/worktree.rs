@@ -7,6 +7,7 @@
 //! work/KEY/differs.json    files of source/ that may differ from the pristine tree
 //! work/KEY/making          there while make runs; what it leaves tells of a killed make
 //! work/KEY/build.log       what the last make said
+//! work/KEY/tmp/            the compilers' temporary files
 //! ```
 //!
 //! A file is replaced, never written to: its inode may be the pristine tree's. Only
@@ -58,7 +59,10 @@ impl WorkTree {
         let tree = Self { store: store.clone(), root, _lock: lock };
         tree.io(|| {
             fs_err::create_dir_all(tree.build())?;
-            tree.repair_build()
+            tree.repair_build()?;
+            // Killed compilers leave files there that nobody else would remove.
+            remove_tree(&tree.temporary())?;
+            fs_err::create_dir(tree.temporary())
         })?;
         Ok(tree)
     }
@@ -69,6 +73,10 @@ impl WorkTree {
 
     pub(crate) fn build(&self) -> PathBuf {
         self.root.join("build")
+    }
+
+    pub(crate) fn temporary(&self) -> PathBuf {
+        self.root.join("tmp")
     }
 
     pub(crate) fn log(&self) -> PathBuf {
@@ -93,7 +101,7 @@ impl WorkTree {
             fs_err::create_dir(&stage)
         })?;
         if let Some(series) = series {
-            series::stage(series, pristine, &stage).await?;
+            series::stage(series, pristine, &stage, &self.store).await?;
         }
         self.lay_out(pristine).await?;
         let touched: BTreeSet<String> =

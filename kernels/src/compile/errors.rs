@@ -33,6 +33,8 @@ const SPECIFIC: [&str; 13] = [
 pub(super) struct ErrorLines {
     /// Some tool ran out of disk space.
     pub(super) disk_full: bool,
+    /// The system killed a compiler: the source is not to blame.
+    pub(super) killed: bool,
     specific: Vec<String>,
     /// Lines in which make or a script only reports that something below it failed.
     general: Vec<String>,
@@ -42,6 +44,7 @@ pub(super) struct ErrorLines {
 impl ErrorLines {
     pub(super) fn line(&mut self, line: &str) {
         self.disk_full |= line.contains("No space left on device");
+        self.killed |= line.contains("Killed signal terminated program");
         let specific = SPECIFIC.iter().any(|mark| line.contains(mark))
             || ["error: ", "ERROR: ", "fatal: "].iter().any(|mark| line.starts_with(mark));
         if specific {
@@ -117,11 +120,14 @@ make: *** [Makefile:234: __sub-make] Error 2
     }
 
     #[test]
-    fn the_number_of_errors_is_bounded_and_a_full_disk_is_noticed() {
+    fn the_number_of_errors_is_bounded_and_the_machines_own_faults_are_noticed() {
         let many: String = (0..100).map(|n| format!("a.c:{n}:1: error: x\n")).collect();
         assert_eq!(errors(&many).len(), KEPT);
         let mut full = ErrorLines::default();
         full.line("fatal error: error writing to /tmp/x.s: No space left on device");
-        assert!(full.disk_full);
+        assert!(full.disk_full && !full.killed);
+        let mut killed = ErrorLines::default();
+        killed.line("gcc: fatal error: Killed signal terminated program cc1");
+        assert!(killed.killed && !killed.disk_full);
     }
 }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Applies a series to copies of the files it touches, away from any tree.
 
-use std::io;
+use std::io::{self, Seek, Write};
 use std::path::Path;
 use std::sync::LazyLock;
 
 use host::process::Command;
+use host::store::Store;
 use regex::Regex;
 
 use super::{Conflict, HunkFailure, Patch, Series};
@@ -15,8 +16,8 @@ use crate::text::quote;
 /// Failures named of one patch; a patch against another kernel fails everywhere.
 const MOST_FAILURES: usize = 8;
 
-/// Fills the empty folder `stage` with the files that `series` touches, as they are
-/// after it. A file that is absent there afterwards is removed by the series.
+/// Fills the empty folder `stage`, below `store`, with the files that `series` touches,
+/// as they are after it. A file that is absent there afterwards is removed by the series.
 ///
 /// `patch` sees copies only, so it can harm neither `pristine` nor what is hard-linked
 /// to it, and a series that does not fit changes nothing.
@@ -24,51 +25,70 @@ pub(crate) async fn stage(
     series: &Series,
     pristine: &Path,
     stage: &Path,
+    store: &Store,
 ) -> Result<(), KernelError> {
-    for file in series.files() {
-        copy(pristine, stage, file).map_err(|error| KernelError::Request(error.to_string()))?;
-    }
+    let failed = |error| KernelError::Store(store.error(error));
     for patch in &series.patches {
-        apply(series, patch, stage).await?;
-    }
-    Ok(())
-}
-
-/// Copies a file of the tree, if it is there. Links on the way would lead elsewhere.
-fn copy(pristine: &Path, stage: &Path, file: &str) -> io::Result<()> {
-    let mut path = pristine.to_owned();
-    for part in file.split('/') {
-        path.push(part);
-        match path.symlink_metadata() {
-            Ok(meta) if meta.is_symlink() => {
-                let text = format!("a patch may not change {file}: {part} is a symbolic link");
-                return Err(io::Error::other(text));
+        for file in &patch.files {
+            if let Some(link) = link_on_the_way(pristine, file) {
+                let reason = format!("{link} is a symbolic link, which patches may not follow");
+                let failure = HunkFailure { file: file.clone(), hunk: None, line: None, reason };
+                return Err(conflict(series, patch, vec![failure]));
             }
-            Ok(_) => {}
-            Err(_) => return Ok(()),
         }
     }
-    let target = stage.join(file);
-    if let Some(parent) = target.parent() {
-        fs_err::create_dir_all(parent)?;
+    for file in series.files() {
+        copy(&pristine.join(file), &stage.join(file)).map_err(failed)?;
     }
-    fs_err::copy(path, target)?;
+    for patch in &series.patches {
+        let Err(said) = apply(patch, stage, store).await? else { continue };
+        if said.contains("No space left on device") {
+            return Err(store.full().into());
+        }
+        return Err(conflict(series, patch, failures(&said)));
+    }
     Ok(())
 }
 
-async fn apply(series: &Series, patch: &Patch, stage: &Path) -> Result<(), KernelError> {
-    let conflict = |failures| {
-        KernelError::Conflict(Conflict {
-            series: quote(&series.name),
-            patch: quote(&patch.name),
-            subject: patch.subject.clone(),
-            failures,
-        })
+/// The first part of a file's path in the tree that is a link, if there is one.
+fn link_on_the_way(tree: &Path, file: &str) -> Option<String> {
+    let parts = Path::new(file).ancestors().filter(|part| !part.as_os_str().is_empty());
+    let link = parts.filter(|part| tree.join(part).is_symlink()).last()?;
+    Some(link.display().to_string())
+}
+
+/// Copies a file of the tree, if it is there.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    if !from.is_file() {
+        return Ok(());
+    }
+    if let Some(parent) = to.parent() {
+        fs_err::create_dir_all(parent)?;
+    }
+    fs_err::copy(from, to).map(drop)
+}
+
+fn conflict(series: &Series, patch: &Patch, failures: Vec<HunkFailure>) -> KernelError {
+    KernelError::Conflict(Conflict {
+        series: quote(&series.name),
+        patch: quote(&patch.name),
+        subject: patch.subject.clone(),
+        failures,
+    })
+}
+
+/// Applies one patch to the copies; the inner error is what `patch` said.
+async fn apply(
+    patch: &Patch,
+    stage: &Path,
+    store: &Store,
+) -> Result<Result<(), String>, KernelError> {
+    let input = || {
+        let mut input = tempfile::tempfile_in(stage)?;
+        input.write_all(&patch.bytes)?;
+        input.rewind()?;
+        Ok(input)
     };
-    let reject = |error: io::Error| KernelError::Request(error.to_string());
-    let mut input = tempfile::tempfile().map_err(reject)?;
-    io::Write::write_all(&mut input, &patch.bytes).map_err(reject)?;
-    io::Seek::rewind(&mut input).map_err(reject)?;
     let output = Command::new("patch")
         // Unified only: `patch` would also run ed scripts. No fuzz: context that moved may
         // mean that the change no longer does what it says.
@@ -77,14 +97,15 @@ async fn apply(series: &Series, patch: &Patch, stage: &Path) -> Result<(), Kerne
         .arg(stage)
         .env("LC_ALL", "C")
         .env("QUOTING_STYLE", "literal")
-        .stdin(input)
+        // A killed `patch` leaves its temporary files where they are removed.
+        .env("TMPDIR", stage)
+        .stdin(input().map_err(|error| store.error(error))?)
         .output()
         .await?;
     if output.code == 0 {
-        return Ok(());
+        return Ok(Ok(()));
     }
-    let said = [output.stdout, output.stderr].concat();
-    Err(conflict(failures(&String::from_utf8_lossy(&said))))
+    Ok(Err(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()))
 }
 
 /// Finds what failed in the words of GNU patch.
@@ -152,7 +173,8 @@ mod tests {
         fs_err::write(dir.join("series/series"), order).unwrap();
         let series = dir.join("series");
         let series = crate::Library::default().series(series.to_str().unwrap()).unwrap();
-        stage(&series, &dir.join("pristine"), &dir.join("stage")).await
+        let store = Store::open(dir.join("store")).unwrap();
+        stage(&series, &dir.join("pristine"), &dir.join("stage"), &store).await
     }
 
     fn change(line: u32, from: &str) -> String {
@@ -211,6 +233,6 @@ mod tests {
         let dir = tree();
         let diff = change(3, "line 3").replace("mm/", "link/");
         let error = run(dir.path(), &[&diff]).await.unwrap_err().to_string();
-        assert!(error.contains("symbolic link"), "{error}");
+        assert!(error.contains("link is a symbolic link"), "{error}");
     }
 }

@@ -29,7 +29,7 @@ pub(super) async fn identify(
     fetcher: &Fetcher<'_>,
     package: &DebianPackage,
 ) -> Result<SourceIdentity, KernelError> {
-    let memo = fetcher.store.path(format!("apt-{}.json", package.name));
+    let memo = fetcher.store.path(format!("apt/{}.json", package.name));
     let fingerprint = fetcher.apt.fingerprint();
     if let (Some(fingerprint), Ok(bytes)) = (&fingerprint, fs_err::read(&memo))
         && let Ok(remembered) = serde_json::from_slice::<Remembered>(&bytes)
