@@ -115,7 +115,7 @@ async fn one_boot(
         accel: job.accel,
         kernel: image.to_owned(),
         initramfs: job.initramfs.to_owned(),
-        cmdline: cmdline(job.arch, job.profile, seed, &token),
+        cmdline: cmdline(job.arch, job.accel, job.profile, seed, &token),
         memory_mib: job.profile.guest.memory_mib,
         cpus: job.profile.guest.cpus,
         disks: job.profile.guest.disks,
@@ -161,10 +161,12 @@ fn broken_stub(error: StretchError) -> Error {
 }
 
 /// The kernel command line for a guest.
-pub fn cmdline(arch: &Arch, profile: &Profile, seed: u64, token: &str) -> String {
+pub fn cmdline(arch: &Arch, accel: Accel, profile: &Profile, seed: u64, token: &str) -> String {
     // The storm has no end of its own: the harness decides when it has seen enough.
     let storm = profile.cmdline(seed, token, 0);
-    format!("console={} {} panic=-1 {storm} swapstorm.end={}", arch.console, arch.cmdline, arch.end)
+    let fast = if accel == Accel::Tcg { arch.cmdline_tcg } else { "" };
+    let words = [arch.cmdline, fast, "panic=-1", &storm].join(" ");
+    format!("console={} {words} swapstorm.end={}", arch.console, arch.end)
 }
 
 /// Which of a kernel's images has spoken before; the first one if none has.

@@ -36,12 +36,26 @@ impl<'a> EventLog<'a> {
         // One write for each line: a kill leaves at most one cut line, the last.
         self.file.write_all(&line)?;
         (self.onlooker)(&event);
-        self.events.push(event);
+        // Newer counters of a machine replace older ones: a long run stays small in memory.
+        match self.events.last_mut() {
+            Some(last) if same_counters(&last.what, &event.what) => *last = event,
+            _ => self.events.push(event),
+        }
         Ok(())
     }
 
     /// What the events so far come to.
     pub fn report(&self) -> RunReport {
         RunReport::fold(self.events.iter().cloned())
+    }
+}
+
+fn same_counters(old: &What, new: &What) -> bool {
+    match (old, new) {
+        (
+            What::Exposure { cell, boot, .. },
+            What::Exposure { cell: new_cell, boot: new_boot, .. },
+        ) => cell == new_cell && boot == new_boot,
+        _ => false,
     }
 }

@@ -51,7 +51,7 @@ impl View {
             Progress::Stage(Stage::Compile) => self.begin(&format!("{name}: compiling")),
             Progress::Stage(stage) => self.begin(&format!("{name}: {stage}")),
             Progress::Waiting(thing) => {
-                self.begin(&format!("{name}: another swapstorm makes {thing}; waiting for it"));
+                self.begin(&format!("{name}: waiting for another swapstorm: {thing}"));
             }
             Progress::Notice(text) => self.line(&format!("{name}: {text}")),
             Progress::Download { percent } => {

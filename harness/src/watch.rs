@@ -28,6 +28,8 @@ pub const CONSOLE_LOG: &str = "console.log";
 const CONSOLE_LIMIT: u64 = 64 << 20;
 /// Counters are written to the event log at most so often.
 const EXPOSURE_PERIOD: Duration = Duration::from_millis(900);
+/// A guest that reports without end is not written down without end.
+const MOST_FINDINGS: u32 = 200;
 /// How often limits are looked at.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -96,7 +98,8 @@ struct Watch<'a, 'log> {
     exposure: Exposure,
     written: Exposure,
     written_at: Instant,
-    reported: bool,
+    findings: u32,
+    corruptions: u32,
     agent_done: bool,
     guest_ended: Option<String>,
     enough: Option<Instant>,
@@ -126,7 +129,8 @@ pub async fn watch(
         exposure: Exposure::default(),
         written: Exposure::default(),
         written_at: now,
-        reported: false,
+        findings: 0,
+        corruptions: 0,
         agent_done: false,
         guest_ended: None,
         enough: None,
@@ -192,7 +196,11 @@ async fn stretcher_end(stretching: &mut Option<Stretching>) -> StretchError {
 
 impl Watch<'_, '_> {
     fn ended(&self, why: VmEnd) -> Ended {
-        Ended { why, spoke: self.reader.stats().bytes > 0, reported: self.reported }
+        Ended {
+            why,
+            spoke: self.reader.stats().bytes > 0,
+            reported: self.findings + self.corruptions > 0,
+        }
     }
 
     /// Takes in what the guest printed.
@@ -221,7 +229,10 @@ impl Watch<'_, '_> {
     }
 
     fn found(&mut self, finding: Finding) -> io::Result<()> {
-        self.reported = true;
+        self.findings += 1;
+        if self.findings > MOST_FINDINGS {
+            return Ok(());
+        }
         let expected = self.job.expected.is_some_and(|rule| rule.matches(&finding) == Match::Yes);
         self.write_exposure()?;
         let (cell, boot) = self.whose();
@@ -252,7 +263,10 @@ impl Watch<'_, '_> {
                 }
             }
             Telemetry::Corrupt(corrupt) => {
-                self.reported = true;
+                self.corruptions += 1;
+                if self.corruptions > MOST_FINDINGS {
+                    return Ok(());
+                }
                 let (cell, boot) = self.whose();
                 self.log.emit(What::Corruption { cell, boot, detail: corrupt.detail() })?;
                 if !self.job.only_expected {

@@ -98,7 +98,7 @@ async fn bench_boot(options: &Boot, places: &Places, printer: &Printer) -> Resul
         accel: Accel::Tcg,
         kernel: kernel.image(&arch.images[0]),
         initramfs: initramfs.to_owned(),
-        cmdline: cell::cmdline(arch, &profile, 1, TOKEN),
+        cmdline: cell::cmdline(arch, Accel::Tcg, &profile, 1, TOKEN),
         memory_mib: profile.guest.memory_mib,
         cpus: profile.guest.cpus,
         disks: profile.guest.disks,

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use reports::event::{Cell, Exposure, Fault, What};
 use reports::exit::Purpose;
 use reports::render;
 use reports::rule::Rule;
+use reports::run::{CellReport, RunReport};
 use workloads::Profile;
 
 use super::usage;
@@ -26,7 +27,7 @@ use crate::interrupt::Interrupt;
 use crate::printer::Printer;
 use crate::progress::View;
 use crate::random::Random;
-use crate::run_folder;
+use crate::run_folder::{self, BundleSources};
 use crate::stretch::StretchPlan;
 use crate::timeouts::Timeouts;
 use crate::vm::{Accel, VmSpec, accel};
@@ -232,7 +233,10 @@ impl Repro<'_, '_> {
             self.log.emit(What::CellPlanned { cell: fixed.clone() })?;
             self.boot(&fixed, &made.fixed, &made).await?;
             // What was learned so far survives whatever comes.
-            run_folder::write_reports(self.dir, &self.log.report(), Purpose::Repro)?;
+            let report = self.log.report();
+            run_folder::write_reports(self.dir, &report, Purpose::Repro)?;
+            self.bundle(&report, &buggy.id, &made.buggy, &made)?;
+            self.bundle(&report, &fixed.id, &made.fixed, &made)?;
         }
         Ok(())
     }
@@ -274,7 +278,7 @@ impl Repro<'_, '_> {
                 accel: Accel::Tcg,
                 kernel: buggy_side.kernel.image(&arch.images[0]),
                 initramfs: initramfs.path.clone(),
-                cmdline: cell::cmdline(arch, &plan.profile, 0, "probe"),
+                cmdline: cell::cmdline(arch, Accel::Kvm, &plan.profile, 0, "probe"),
                 memory_mib: plan.profile.guest.memory_mib,
                 cpus: 1,
                 disks: 0,
@@ -316,6 +320,9 @@ impl Repro<'_, '_> {
             })
         };
         let stretch = step(&mut self.log, self.interrupt, cell, stretch).await?;
+        for reason in stretch.iter().flat_map(|plan| &plan.left_out) {
+            view.line(&format!("{}: a stretch point is left out: {reason}", cell.id));
+        }
         let facts = workshop::facts(&kernel, ms);
         self.log.emit(What::KernelReady { cell: cell.id.clone(), kernel: facts })?;
         Ok(Side { kernel, stretch })
@@ -341,6 +348,29 @@ impl Repro<'_, '_> {
         };
         cell::run(&job, &mut self.log, self.interrupt).await?;
         if self.interrupt.requested() { Err(Cut::Stopped) } else { Ok(()) }
+    }
+
+    /// Writes the repro bundle of a cell that showed a bug, unless an earlier cell showed the same.
+    fn bundle(&self, report: &RunReport, id: &str, side: &Side, made: &Prepared) -> io::Result<()> {
+        let shown = |cell: &CellReport| cell.deciding_bug().map(|bug| bug.finding.title.clone());
+        let Some(cell) = report.cell(id) else { return Ok(()) };
+        let Some(title) = shown(cell) else { return Ok(()) };
+        let earlier = report.cells.iter().take_while(|other| other.cell.id != id);
+        let mut earlier = earlier.filter(|other| other.cell.series == cell.cell.series);
+        if earlier.any(|other| shown(other).as_ref() == Some(&title)) {
+            return Ok(());
+        }
+        let arch = self.plan.buggy.arch;
+        let images: Vec<PathBuf> = arch.images.iter().map(|i| side.kernel.image(i)).collect();
+        let fixed = cell.cell.series.is_some();
+        let sources = BundleSources {
+            kernel: &side.kernel,
+            images: &images,
+            initramfs: &made.initramfs.path,
+            series: self.plan.fixed.series.as_ref().filter(|_| fixed),
+            disk_mib: self.plan.profile.guest.disk_mib,
+        };
+        run_folder::write_bundle(self.dir, report, cell, &sources)
     }
 }
 

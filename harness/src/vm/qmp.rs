@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! QEMU's machine protocol: its greeting, a few commands, and the events it sends.
+//! QEMU's machine protocol: its greeting and the events it sends.
 //!
 //! Source: <https://www.qemu.org/docs/master/interop/qmp-spec.html>
 
@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
-/// A connection to one QEMU. It runs commands and hands out events.
+/// A connection to one QEMU. It hands out events.
 #[derive(Debug)]
 pub struct Qmp {
     reader: BufReader<OwnedReadHalf>,
@@ -60,11 +60,6 @@ impl Qmp {
                 return Ok(message);
             }
         }
-    }
-
-    /// Asks QEMU to end at once.
-    pub async fn quit(&mut self) -> io::Result<()> {
-        self.send("quit").await
     }
 
     /// Waits for the next event. Safe to cancel.

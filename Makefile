@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# The two commands of the README: `make repro` and `make test`.
+
+CARGO ?= cargo
+# cargo-deny is installed here once, and only for `make deny`.
+TOOLS := target/tools
+DENY_VERSION := 0.20.2
+
+.PHONY: repro test setup check unit end-to-end deny clean
+
+repro: setup
+	$(CARGO) run --release --locked --quiet -- repro
+
+test: setup
+	@sh host/timed.sh check $(MAKE) --no-print-directory check
+	@sh host/timed.sh unit $(MAKE) --no-print-directory unit
+	@sh host/timed.sh end-to-end $(MAKE) --no-print-directory end-to-end
+	@sh host/timed.sh deny $(MAKE) --no-print-directory deny
+
+# Installs what is missing (Debian), or says what to install (elsewhere).
+setup:
+	@sh host/setup.sh
+
+check:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+# Everything that needs neither QEMU nor a kernel source.
+unit:
+	$(CARGO) test --workspace --locked --quiet
+
+# Real kernels in real QEMU.
+end-to-end:
+	$(CARGO) test --package swapstorm --locked --features end-to-end --test end_to_end -- --test-threads=1
+
+deny:
+	@[ -x $(TOOLS)/bin/cargo-deny ] || $(CARGO) install --quiet --locked --debug --no-default-features \
+		--root $(TOOLS) cargo-deny@$(DENY_VERSION)
+	$(TOOLS)/bin/cargo-deny --log-level warn check bans licenses sources
+
+clean:
+	$(CARGO) clean
+	rm -rf out
