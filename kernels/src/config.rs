@@ -146,22 +146,32 @@ fn list(dropped: &[Dropped]) -> String {
     dropped.iter().map(|dropped| format!("\n  {dropped}")).collect()
 }
 
-/// Compares what the fragments ask for with the outcome. Where two ask for the same
-/// option, the later one counts, as it does for the kernel's merge script. `tree` and
-/// `kernel_arch` (make's `ARCH`) are for explaining what was dropped.
+/// What the fragments ask for together, by option, each with its fragment's origin.
+/// Where two ask for the same option, the later one counts, as it does for the kernel's
+/// merge script.
+fn effective<'a>(fragments: &[&'a Fragment]) -> BTreeMap<&'a str, (&'a Asked, &'a str)> {
+    let options = fragments.iter().flat_map(|fragment| {
+        fragment.asked.iter().map(|option| (option, fragment.origin.as_str()))
+    });
+    options.map(|(option, origin)| (option.name.as_str(), (option, origin))).collect()
+}
+
+/// What the fragments ask for together, one option a line: the same for fragments that
+/// differ in comments and order alone.
+pub(crate) fn canonical(fragments: &[&Fragment]) -> String {
+    let options = effective(fragments).into_values();
+    options.map(|(option, _)| format!("{}={}\n", option.name, option.value)).collect()
+}
+
+/// Compares what the fragments ask for with the outcome. `tree` and `kernel_arch`
+/// (make's `ARCH`) are for explaining what was dropped.
 pub(crate) fn check(
     fragments: &[&Fragment],
     config: &KernelConfig,
     tree: &Path,
     kernel_arch: &str,
 ) -> Result<(), ConfigError> {
-    let mut asked = BTreeMap::new();
-    for fragment in fragments {
-        for option in &fragment.asked {
-            asked.insert(option.name.as_str(), (option, fragment.origin.as_str()));
-        }
-    }
-    let differing: Vec<(&Asked, &str)> = asked
+    let differing: Vec<(&Asked, &str)> = effective(fragments)
         .into_values()
         .filter(|(option, _)| !same(&option.value, config.value(&option.name)))
         .collect();
@@ -246,6 +256,17 @@ mod tests {
     fn the_later_request_counts() {
         assert_eq!(dropped("CONFIG_A=y\n# CONFIG_A is not set\n", ""), []);
         assert_eq!(dropped("# CONFIG_A is not set\nCONFIG_A=y\n", "").len(), 1);
+    }
+
+    #[test]
+    fn comments_and_order_do_not_change_what_is_asked() {
+        let canon = |texts: &[&str]| {
+            let fragments: Vec<Fragment> = texts.iter().map(|text| fragment(text)).collect();
+            canonical(&fragments.iter().collect::<Vec<_>>())
+        };
+        let one = canon(&["# why\nCONFIG_B=y\n# CONFIG_A is not set\n"]);
+        assert_eq!(one, canon(&["CONFIG_A=y\n", "CONFIG_A=n\n\nCONFIG_B=y\n"]));
+        assert_ne!(one, canon(&["CONFIG_A=n\n", "CONFIG_A=y\nCONFIG_B=y\n"]));
     }
 
     #[test]

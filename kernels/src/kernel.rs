@@ -9,7 +9,7 @@ use host::store::{Bucket, Check, Claim, Entry, Key, KeyHasher, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::compile::{Make, compiler};
-use crate::config::{Fragment, KernelConfig};
+use crate::config::{self, Fragment, KernelConfig};
 use crate::error::KernelError;
 use crate::manifest::Manifest;
 use crate::progress::{OnProgress, Progress, Stage};
@@ -136,7 +136,7 @@ impl Kernels {
         progress: OnProgress<'_>,
     ) -> Result<KernelArtifact, KernelError> {
         let plan = self.plan(request, progress).await?;
-        let waiting = || progress(Progress::Waiting("building this kernel"));
+        let waiting = || progress(Progress::Waiting("this kernel"));
         let slot = match self.store.claim(KERNELS, &plan.key, waiting).await? {
             Claim::Found(entry) => return self.artifact(entry, true),
             Claim::Absent(slot) => slot,
@@ -185,17 +185,13 @@ impl Kernels {
         let fetcher = self.fetcher(progress);
         let (source, compiler) =
             tokio::try_join!(fetcher.identify(&manifest.source), compiler(arch))?;
-        let config = fragments.iter().fold(
-            KeyHasher::new("configuration", VERSION)
-                .field("arch", arch.name)
-                .field(
-                    "targets",
-                    arch.images.iter().map(|i| i.target).collect::<Vec<_>>().join(" "),
-                )
-                .field("variables", manifest.variables(arch).join(" "))
-                .field("base", &manifest.base),
-            |hasher, fragment| hasher.field("fragment", fragment.text()),
-        );
+        let targets: Vec<&str> = arch.images.iter().map(|image| image.target).collect();
+        let config = KeyHasher::new("configuration", VERSION)
+            .field("arch", arch.name)
+            .field("targets", targets.join(" "))
+            .field("variables", manifest.variables(arch).join(" "))
+            .field("base", &manifest.base)
+            .field("options", config::canonical(&fragments));
         let tree = KeyHasher::new("work tree", VERSION)
             .field("configuration", config.finish().as_str())
             .field("source", source.to_string())

@@ -46,7 +46,7 @@ impl WorkTree {
         key: &Key,
         progress: OnProgress<'_>,
     ) -> Result<Self, KernelError> {
-        let waiting = || progress(Progress::Waiting("building in the same work tree"));
+        let waiting = || progress(Progress::Waiting("a kernel in the same work tree"));
         let lock = store.lock(&format!("work-{key}"), waiting).await?;
         let root = store.path("work").join(key.as_str());
         let bad = |c: char| c.is_whitespace() || c == ':';

@@ -144,7 +144,7 @@ pub(super) async fn tree(
     fetcher: &Fetcher<'_>,
     identity: &SourceIdentity,
 ) -> Result<Entry, KernelError> {
-    let waiting = || (fetcher.progress)(Progress::Waiting("unpacking the same source"));
+    let waiting = || (fetcher.progress)(Progress::Waiting("the same source tree"));
     let key = key("debian tree", 1, identity);
     let slot = match fetcher.store.claim(TREES, &key, waiting).await? {
         Claim::Found(entry) => return Ok(entry),
@@ -178,7 +178,7 @@ fn write_identity(
 
 /// The entry that holds the package, fetched if need be.
 async fn package(fetcher: &Fetcher<'_>, identity: &SourceIdentity) -> Result<Entry, KernelError> {
-    let waiting = || (fetcher.progress)(Progress::Waiting("fetching the same source"));
+    let waiting = || (fetcher.progress)(Progress::Waiting("the same download"));
     let key = key("debian package", 1, identity);
     let slot = match fetcher.store.claim(PACKAGES, &key, waiting).await? {
         Claim::Found(entry) => return Ok(entry),
