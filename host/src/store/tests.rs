@@ -125,3 +125,44 @@ fn a_full_disk_is_told_apart_and_names_the_folder() {
     let other = store.error(io::Error::from(io::ErrorKind::PermissionDenied));
     assert!(matches!(other, StoreError::Io { .. }));
 }
+
+/// Not a test by itself: the other process of the next one.
+#[tokio::test]
+async fn claimant() {
+    let Some(root) = std::env::var_os("STORE_TEST_ROOT") else { return };
+    let slot = slot(&Store::open(root).unwrap(), FILES).await;
+    fs_err::write(slot.dir().join("half"), "half").unwrap();
+    // The parent sees this file, and never writes to our stdin.
+    fs_err::write(std::env::var_os("STORE_TEST_READY").unwrap(), "").unwrap();
+    let _ = io::Read::read(&mut io::stdin(), &mut [0]);
+}
+
+#[tokio::test]
+async fn a_killed_process_holds_nothing_back() {
+    use tokio::io::AsyncReadExt;
+    let (dir, store) = store();
+    // Opened by the child for writing, the pipe tells us when the claim is there.
+    let ready = dir.path().join("ready");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &ready, rustix::fs::Mode::RWXU).unwrap();
+    let mut reader = tokio::net::unix::pipe::OpenOptions::new().open_receiver(&ready).unwrap();
+    let mut child = tokio::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "store::tests::claimant"])
+        .env("STORE_TEST_ROOT", store.root())
+        .env("STORE_TEST_READY", &ready)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    reader.readable().await.unwrap();
+    reader.read_to_end(&mut Vec::new()).await.unwrap();
+    let temporary = store.path("tmp").join(guarded(FILES.name, &key()));
+    assert!(temporary.join("half").exists(), "the other process holds the claim");
+    Store::open(store.root()).unwrap();
+    assert!(temporary.exists(), "what a living process makes is not swept");
+    child.kill().await.unwrap();
+    let slot = slot(&store, FILES).await;
+    assert!(!slot.dir().join("half").exists());
+    drop(slot);
+    publish(&store, FILES).await;
+}
