@@ -27,7 +27,9 @@ const BUILT_IN: &[(&str, &str)] = &[
 const MOST_BYTES: u64 = 256 << 10;
 
 /// Words that the agent's lines depend on: they must reach the console, and unthrottled.
-const TELEMETRY_WORDS: &str = "loglevel=7 printk.devkmsg=on";
+/// Level 6 shows notices (the agent's lines) and all that is worse, every part of an oops
+/// included, but not a line for each swapon.
+const TELEMETRY_WORDS: &str = "loglevel=6 printk.devkmsg=on";
 
 /// What a guest is given, what runs in it, and what can be expected of it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]

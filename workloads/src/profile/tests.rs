@@ -57,7 +57,7 @@ fn the_command_line_has_the_profiles_words_and_the_storms() {
         read("cmdline: [nokaslr]\nstorm: {workers: 3, on_ms: 1-50, shrinker: false}").unwrap();
     assert_eq!(
         profile.cmdline(7, "abc", 10),
-        "loglevel=7 printk.devkmsg=on nokaslr swapstorm.token=abc swapstorm.seed=7 \
+        "loglevel=6 printk.devkmsg=on nokaslr swapstorm.token=abc swapstorm.seed=7 \
          swapstorm.seconds=10 swapstorm.shrinker=off swapstorm.on_ms=1-50 swapstorm.workers=3"
     );
 }
