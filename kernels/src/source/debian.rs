@@ -215,7 +215,9 @@ async fn unpack(
     }
     let tree = dir.join(TREE);
     fs_err::create_dir(&tree).map_err(store_error)?;
+    // Debian's tarballs are packed in blocks, so that xz can use every processor.
     let tar = Command::new("tar")
+        .env("XZ_OPT", "-T0")
         .args(["--extract", "--xz", "--strip-components=1"])
         .args(["--no-same-owner", "--no-same-permissions", "--file"])
         .arg(&tarball)
