@@ -99,8 +99,7 @@ impl CompiledDetector {
             }
         }
         alt_titles.sort();
-        let corrupted =
-            found.corrupted.or_else(|| distrust(&found.title, found.format, whole));
+        let corrupted = found.corrupted.or_else(|| distrust(&found.title, found.format, whole));
         Reading {
             kind: kinds::of(&raw_title),
             frame: title::frame(&raw_title).to_owned(),
@@ -116,7 +115,9 @@ impl CompiledDetector {
             let first = format.first.get_or_init(|| pattern::compile(format.data.first));
             let Some(at) = first.find(text).map(|m| m.start()) else { continue };
             match &best {
-                Some((start, described)) if at > *start || (at == *start && described.is_some()) => {
+                Some((start, described))
+                    if at > *start || (at == *start && described.is_some()) =>
+                {
                     continue;
                 }
                 Some((start, _)) if at == *start => {}
@@ -179,13 +180,7 @@ impl CompiledFormat {
 }
 
 /// Replaces `{1}` (a capture), `{F}` (the blamed function) and `{O}` (the origin).
-fn fill_in(
-    template: &str,
-    captures: &Captures<'_>,
-    name: &str,
-    text: &[u8],
-    at: usize,
-) -> String {
+fn fill_in(template: &str, captures: &Captures<'_>, name: &str, text: &[u8], at: usize) -> String {
     static ORIGIN: LazyLock<Rule> = LazyLock::new(|| Rule::compile(&detectors::ORIGIN));
     let mut out = String::new();
     let mut rest = template;
@@ -227,11 +222,10 @@ fn distrust(title: &str, format: Option<&Format>, text: &[u8]) -> Option<&'stati
         if memchr::memchr_iter(b'\n', rest).take(3).count() < 3 {
             return Some("a stack is cut off");
         }
-        let frame = Lines { rest }
-            .skip(1)
-            .take(15)
-            .take_while(|line| !is_stack_start(line))
-            .any(|line| FrameLine::read(line).is_some() || has(line, b"(stack is not available)"));
+        let frame =
+            Lines { rest }.skip(1).take(15).take_while(|line| !is_stack_start(line)).any(|line| {
+                FrameLine::read(line).is_some() || has(line, b"(stack is not available)")
+            });
         if !frame {
             return Some("a stack has no frames");
         }

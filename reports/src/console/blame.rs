@@ -105,7 +105,8 @@ fn follow(way: &[Step], rule: &Rule, text: &[u8]) -> Option<Vec<String>> {
                     if is_fault_injection(line) {
                         return None;
                     }
-                    if is_stack_start(line) || is_origin(line) || candidates.len() >= MAX_CANDIDATES {
+                    if is_stack_start(line) || is_origin(line) || candidates.len() >= MAX_CANDIDATES
+                    {
                         break;
                     }
                     if let Some(frame) = FrameLine::read(line) {
@@ -141,7 +142,11 @@ impl<'a> Iterator for Lines<'a> {
 }
 
 fn is_fault_injection(line: &[u8]) -> bool {
-    static RE: LazyLock<Regex> = LazyLock::new(|| pattern::compile(r"should_fail(?:slab|_alloc_page|_ex|_bio|_futex|_usercopy)?(?:\.[a-z0-9.]+)?\+0x"));
+    static RE: LazyLock<Regex> = LazyLock::new(|| {
+        pattern::compile(
+            r"should_fail(?:slab|_alloc_page|_ex|_bio|_futex|_usercopy)?(?:\.[a-z0-9.]+)?\+0x",
+        )
+    });
     memchr::memmem::find(line, b"should_fail").is_some() && RE.is_match(line)
 }
 
@@ -156,7 +161,8 @@ pub(super) static STACK_STARTS: LazyLock<[Regex; 8]> = LazyLock::new(|| {
         // "stack backtrace:" only announces a "Call Trace:".
         r"[^k] backtrace(?: \(crc [0-9a-f]*\))?:",
         r"Backtrace:",
-        r"Uninit was stored to memory at|status: [0-9a-f]{16} badaddr: [0-9a-f]{16} cause: [0-9a-f]{16}",
+        // RISC-V's oops has no title above its stack; the registers' end stands for it.
+        r"Uninit was stored to memory at|status: [0-9a-f]{16} badaddr: [0-9a-f]{16} cause: [0-9a-f]{16}\n *\[<",
     ]
     .map(pattern::compile)
 });
@@ -223,12 +229,9 @@ const ANCHORS: &[&str] = &[
     "cpu_startup_entry",
     "cpu_idle",
     "do_idle",
-    // Page faults.
-    "handle_mm_fault",
-    "do_page_fault",
-    "do_user_addr_fault",
-    "^page_fault",
+    // Page faults that end in a file system.
     "__do_fault",
+    "__do_page_fault",
     // Files.
     "vfs_read",
     "vfs_write",
@@ -243,6 +246,8 @@ const ANCHORS: &[&str] = &[
     "do_loop_readv_writev",
     "vfs_ioctl",
     "compat_ioctl",
+    "SyS_ioctl",
+    "SYSC_ioctl",
     "blkdev_ioctl",
     "vfs_open",
     "do_dentry_open",
@@ -265,6 +270,9 @@ const ANCHORS: &[&str] = &[
     "__sys_recvfrom",
     "sock_close",
     "sock_release",
+    "netlink_rcv_msg",
+    "genl_rcv_msg",
+    "genl_family_rcv_msg",
     "smp_call_function",
 ];
 

@@ -20,6 +20,10 @@ impl<'a> FrameLine<'a> {
     /// `[<addr>] (name) from [<addr>] (caller+0x1/0x2)`.
     pub(super) fn read(line: &'a [u8]) -> Option<Self> {
         let mut at = trim(line);
+        // PowerPC: `--- interrupt: 700 at f+0x2c/0x70`.
+        if let Some(rest) = at.strip_prefix(b"--- interrupt: ") {
+            at = &rest[memchr::memmem::find(rest, b" at ")? + 4..];
+        }
         for _ in 0..2 {
             match skip_address(at) {
                 Some(rest) => at = rest,
@@ -125,7 +129,10 @@ mod tests {
             ("[c000] [c001] .do_exit+0x1/0x2", ""),
             ("[c000000001] [c0000002] do_exit+0x1/0x2", "do_exit"),
             (" lru_add_fn.isra.0+0x1/0x2", "lru_add_fn"),
-            (" [<8010f8e0>] (dump_backtrace) from [<8010fb04>] (show_stack+0x18/0x1c)", "show_stack"),
+            (
+                " [<8010f8e0>] (dump_backtrace) from [<8010fb04>] (show_stack+0x18/0x1c)",
+                "show_stack",
+            ),
             (" dump_backtrace from show_stack+0x10/0x14", "show_stack"),
         ] {
             assert_eq!(function(line).unwrap_or_default(), want, "{line:?}");
@@ -134,14 +141,17 @@ mod tests {
 
     #[test]
     fn other_lines_are_not_frames() {
-        for line in ["", " <TASK>", "RAX: 1", "Modules linked in: zram", "zswap_load mm/zswap.c:1 [inline]"] {
+        for line in
+            ["", " <TASK>", "RAX: 1", "Modules linked in: zram", "zswap_load mm/zswap.c:1 [inline]"]
+        {
             assert_eq!(function(line), None, "{line:?}");
         }
     }
 
     #[test]
     fn offset_and_size_are_kept() {
-        let frame = FrameLine::read(b" zswap_load.part.0+0x67/0x570 [zswap]").map(FrameLine::to_frame);
+        let frame =
+            FrameLine::read(b" zswap_load.part.0+0x67/0x570 [zswap]").map(FrameLine::to_frame);
         assert_eq!(frame.and_then(|f| f.offset), Some((0x67, 0x570)));
     }
 }

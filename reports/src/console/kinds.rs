@@ -60,7 +60,6 @@ const KINDS: &[(&str, &str)] = &[
     ("WARNING: still has locks held in", "LOCKDEP"),
     ("WARNING: locking bug in", "LOCKDEP"),
     ("WARNING: lock held when returning to user space in", "LOCKDEP"),
-    ("WARNING: Nested lock was not taken in", "LOCKDEP"),
     ("WARNING: nested lock was not taken in", "LOCKDEP"),
     ("WARNING: suspicious RCU usage in", "LOCKDEP"),
     ("possible deadlock in", "LOCKDEP"),

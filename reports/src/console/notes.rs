@@ -99,7 +99,10 @@ mod tests {
     fn an_oom_kill_names_task_and_memcg() {
         let line = b"oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=/storm,task_memcg=/storm,task=hog,pid=71,uid=0";
         let note = read(line, 7).expect("a note");
-        assert_eq!((note.kind, note.task.as_str(), note.place.as_str()), (NoteKind::OomKill, "hog", "/storm"));
+        assert_eq!(
+            (note.kind, note.task.as_str(), note.place.as_str()),
+            (NoteKind::OomKill, "hog", "/storm")
+        );
     }
 
     #[test]

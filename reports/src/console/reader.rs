@@ -9,7 +9,7 @@ use memchr::memmem;
 
 use super::analyse::{self, CompiledDetector};
 use super::detectors::{FOLLOW_UPS, INTRUSIONS};
-use super::facts::{Facts, FactReader};
+use super::facts::{FactReader, Facts};
 use super::line::{Context, Line};
 use super::notes::{self, Note};
 use super::prefilter::Prefilter;

@@ -6,7 +6,8 @@ use super::report::printable;
 use crate::finding::Scene;
 
 /// Registers that tell what went wrong, by how their values are written.
-const REGISTERS: &[&str] = &["CR2:", "RAX:", "RDI:", "RIP:", "pc :", "lr :", "epc :", "badaddr:", "FAR"];
+const REGISTERS: &[&str] =
+    &["CR2:", "RAX:", "RDI:", "RIP:", "pc :", "lr :", "epc :", "badaddr:", "FAR"];
 
 /// Reads the lines that `dump_stack_print_info()` and `show_regs()` print.
 pub(super) fn read(text: &[u8]) -> Scene {
@@ -113,7 +114,8 @@ mod tests {
 
     #[test]
     fn newer_kernels_explain_the_taint() {
-        let scene = read(b"CPU: 0 UID: 0 PID: 5 Comm: a b Tainted: G        W           6.14.0 #1\n");
+        let scene =
+            read(b"CPU: 0 UID: 0 PID: 5 Comm: a b Tainted: G        W           6.14.0 #1\n");
         assert_eq!((scene.comm.as_str(), scene.release.as_str()), ("a b", "6.14.0"));
         let scene = read(b"CPU: 0 UID: 0 PID: 5 Comm: sh Not tainted 6.12.0 #1\n");
         assert_eq!((scene.taint.as_str(), scene.release.as_str()), ("", "6.12.0"));

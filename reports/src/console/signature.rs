@@ -52,8 +52,22 @@ fn add_stack(hash: &mut Fnv, stack: &Stack, blamed: &str) {
 /// Where an architecture enters the kernel: the same bug has other names there.
 fn is_entry(name: &str) -> bool {
     const ENTRY: &[&str] = &[
-        "entry_", "do_syscall", "__x64_", "__arm64_", "__riscv_", "__se_sys", "__do_sys", "el0", "el1",
-        "ret_from", "invoke_syscall", "do_trap_ecall", "handle_exception", "asm_", "kthread", "sysvec",
+        "entry_",
+        "do_syscall",
+        "__x64_",
+        "__arm64_",
+        "__riscv_",
+        "__se_sys",
+        "__do_sys",
+        "el0",
+        "el1",
+        "ret_from",
+        "invoke_syscall",
+        "do_trap_ecall",
+        "handle_exception",
+        "asm_",
+        "kthread",
+        "sysvec",
     ];
     ENTRY.iter().any(|entry| name.starts_with(entry))
 }

@@ -84,8 +84,14 @@ mod tests {
     #[test]
     fn what_differs_from_run_to_run_is_replaced() {
         for (raw, want) in [
-            ("INFO: Object 0xffff8801d2c8f9a0 @offset=2464 fp=0x0000000000000bbb", "INFO: Object ADDR @offset=NUM fp=ADDR"),
-            ("kernel panic: VFS: Unable to mount root fs on unknown-block(0,0)", "kernel panic: VFS: Unable to mount root fs on unknown-block(NUM,NUM)"),
+            (
+                "INFO: Object 0xffff8801d2c8f9a0 @offset=2464 fp=0x0000000000000bbb",
+                "INFO: Object ADDR @offset=NUM fp=ADDR",
+            ),
+            (
+                "kernel panic: VFS: Unable to mount root fs on unknown-block(0,0)",
+                "kernel panic: VFS: Unable to mount root fs on unknown-block(NUM,NUM)",
+            ),
             ("kernel BUG at mm/zswap.c:1275!", "kernel BUG at mm/zswap.c:LINE!"),
             ("zswap_load+0x67/0x570 on CPU#3", "zswap_load on CPU"),
             ("cfg80211_scan 80211", "cfg80211_scan NUM"),

@@ -3,10 +3,13 @@
 
 use super::*;
 
-const KASAN_LINE: Look = Look::Line(r"BUG: KASAN: [a-z\-]+ in {FUNC}");
+const KASAN_LINE: Look = Look::Line(r"BUG: KASAN: [a-z\- ]+ in {FUNC}");
+
+/// The stack follows on the first line, or in older kernels on a title of its own.
+const KMSAN_WAYS: &[&[Look]] = &[&[Look::Line(r"BUG: KMSAN:"), FRAMES], &[TRACE, FRAMES]];
 
 const KMSAN: Blame = Blame {
-    ways: &[&[Look::Line(r"BUG: KMSAN:"), FRAMES]],
+    ways: KMSAN_WAYS,
     skip: &[
         "alloc_skb",
         "netlink_ack",
@@ -20,8 +23,11 @@ const KMSAN: Blame = Blame {
     pick: Pick::Top,
 };
 
-const KFENCE: Blame =
-    Blame { ways: &[&[Look::Line(r"BUG: KFENCE: .* in {FUNC}"), FRAMES]], skip: &[], pick: Pick::Top };
+const KFENCE: Blame = Blame {
+    ways: &[&[Look::Line(r"BUG: KFENCE: .* in {FUNC}"), FRAMES]],
+    skip: &[],
+    pick: Pick::Top,
+};
 
 /// The place in the code that `at:` or a bare `[<pc>] name` gives for a lock.
 const LOCK_PLACE: &str = r"(?:{PC} +{FUNC}|at: (?:{PC} +)?{FUNC})";
@@ -68,19 +74,14 @@ pub(super) static BUG: Detector = Detector {
             title: "KASAN: {1} {2}",
             ..BASE
         },
-        Format {
-            first: r"BUG: KASAN: (.*)",
-            title: "KASAN: {1}",
-            trust: Trust::Never,
-            ..BASE
-        },
+        Format { first: r"BUG: KASAN: (.*)", title: "KASAN: {1}", trust: Trust::Never, ..BASE },
         Format {
             first: r"BUG: KMSAN: kernel-usb-infoleak",
             then: r"BUG: KMSAN: kernel-usb-infoleak in {FUNC}",
             title: "KMSAN: kernel-usb-infoleak in {F}",
             alt: &["KMSAN origin in {O}"],
             blame: Some(&Blame {
-                ways: &[&[Look::Line(r"BUG: KMSAN:"), FRAMES]],
+                ways: KMSAN_WAYS,
                 skip: &[
                     "alloc_skb",
                     "usb_submit_urb",
@@ -103,12 +104,7 @@ pub(super) static BUG: Detector = Detector {
             trust: Trust::Always,
             ..BASE
         },
-        Format {
-            first: r"BUG: KCSAN: (.*)",
-            title: "KCSAN: {1}",
-            trust: Trust::Always,
-            ..BASE
-        },
+        Format { first: r"BUG: KCSAN: (.*)", title: "KCSAN: {1}", trust: Trust::Always, ..BASE },
         Format {
             first: r"BUG: KFENCE: (use-after-free|out-of-bounds) (read|write) in {FUNC}",
             title: "KFENCE: {1} {2} in {F}",
@@ -175,7 +171,7 @@ pub(super) static BUG: Detector = Detector {
             title: "BUG: soft lockup in {F}",
             alt: &["stall in {F}"],
             blame: Some(&Blame {
-                ways: &[&[IP, FRAMES], &[TRACE, FRAMES]],
+                ways: &[&[IP, TRACE, FRAMES], &[TRACE, FRAMES]],
                 skip: &[],
                 pick: Pick::Stall,
             }),
@@ -307,11 +303,7 @@ pub(super) static BUG: Detector = Detector {
             first: r"BUG: (?:TASK |IRQ |.*)?stack guard page was hit at",
             title: "BUG: stack guard page was hit in {F}",
             alt: &["stack-overflow in {F}"],
-            blame: Some(&Blame {
-                ways: &[&[IP, TRACE, FRAMES]],
-                skip: &[],
-                pick: Pick::Stall,
-            }),
+            blame: Some(&Blame { ways: &[&[IP, TRACE, FRAMES]], skip: &[], pick: Pick::Stall }),
             ..BASE
         },
         Format {

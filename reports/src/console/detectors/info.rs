@@ -9,7 +9,6 @@ const RCU_STALL: Blame = Blame {
         &[Look::Line(r"apic_timer_interrupt"), IP, FRAMES],
         &[Look::Line(r"apic_timer_interrupt"), FRAMES],
         &[Look::Line(r"Exception stack|el1h_64_irq"), FRAMES],
-        &[TRACE, FRAMES],
     ],
     skip: &[],
     pick: Pick::Stall,
@@ -21,11 +20,13 @@ pub(super) static INFO: Detector = Detector {
         r"INFO: lockdep is turned off",
         r"INFO: Stall ended before state dump start",
         r"INFO: NMI handler",
-        r"INFO: .*(?:handler|interrupt) took too long",
+        r"(?:handler|interrupt).*took too long",
         r"INFO: recovery required on readonly filesystem",
+        // Drivers' and host programs' own marks.
         r"_INFO:",
         r"rmt_storage:INFO:",
-        r"INFO: .*(?:syz|executing program)",
+        r"INFO: sys_.* is not present in /proc/kallsyms",
+        r"INFO: no syscalls can create resource",
     ],
     formats: &[
         Format {

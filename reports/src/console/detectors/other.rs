@@ -10,15 +10,13 @@ const fn plain(header: &'static str, formats: &'static [Format]) -> Detector {
 pub(super) static REST: &[Detector] = &[
     plain(
         "Unable to handle kernel",
-        &[
-            Format {
-                first: r"Unable to handle kernel (paging request|NULL pointer dereference|access to user memory)",
-                title: "BUG: unable to handle kernel {1} in {F}",
-                alt: &["bad-access in {F}"],
-                blame: Some(&FROM_IP_OR_TRACE),
-                ..BASE
-            },
-        ],
+        &[Format {
+            first: r"Unable to handle kernel (paging request|NULL pointer dereference|access to user memory)",
+            title: "BUG: unable to handle kernel {1} in {F}",
+            alt: &["bad-access in {F}"],
+            blame: Some(&FROM_IP_OR_TRACE),
+            ..BASE
+        }],
     ),
     Detector {
         header: "general protection fault",
@@ -58,7 +56,11 @@ pub(super) static REST: &[Detector] = &[
             Format {
                 first: r"Kernel panic - not syncing: stack-protector:",
                 title: "kernel panic: stack is corrupted in {F}",
-                blame: Some(&Blame { ways: &[&[TRACE, FRAMES]], skip: &["stack_chk"], pick: Pick::Top }),
+                blame: Some(&Blame {
+                    ways: &[&[TRACE, FRAMES]],
+                    skip: &["stack_chk"],
+                    pick: Pick::Top,
+                }),
                 trust: Trust::Always,
                 ..BASE
             },
@@ -127,7 +129,11 @@ pub(super) static REST: &[Detector] = &[
             Format {
                 first: r"kernel BUG at mm/usercopy\.c",
                 title: "BUG: bad usercopy in {F}",
-                blame: Some(&Blame { ways: &[&[TRACE, FRAMES]], skip: &["usercopy", "__check"], pick: Pick::Top }),
+                blame: Some(&Blame {
+                    ways: &[&[TRACE, FRAMES]],
+                    skip: &["usercopy", "__check"],
+                    pick: Pick::Top,
+                }),
                 ..BASE
             },
             Format {
@@ -142,17 +148,22 @@ pub(super) static REST: &[Detector] = &[
                 title: "kernel BUG in {F}",
                 blame: Some(&Blame {
                     ways: &[&[IP, TRACE, FRAMES]],
-                    skip: &["skb_panic", "skb_under_panic", "skb_over_panic", "skb_push", "skb_put", "skb_pull", "skb_trim"],
+                    skip: &[
+                        "skb_panic",
+                        "skb_under_panic",
+                        "skb_over_panic",
+                        "skb_push",
+                        "skb_put",
+                        "skb_pull",
+                        "skb_trim",
+                    ],
                     pick: Pick::Top,
                 }),
                 ..BASE
             },
         ],
     ),
-    plain(
-        "Kernel BUG",
-        &[Format { first: r"Kernel BUG (.*)", title: "kernel BUG {1}", ..BASE }],
-    ),
+    plain("Kernel BUG", &[Format { first: r"Kernel BUG (.*)", title: "kernel BUG {1}", ..BASE }]),
     plain(
         "BUG kmalloc-",
         &[Format {
@@ -276,7 +287,7 @@ pub(super) static REST: &[Detector] = &[
         &[
             Format {
                 first: r"trusty: panic.* ASSERT FAILED",
-                then: r"trusty: panic.* ASSERT FAILED at \(.*\): ?(.+)",
+                then: r"trusty: panic.* ASSERT FAILED at \(.*\): *([^ \n].*)",
                 title: "trusty: ASSERT FAILED: {1}",
                 trust: Trust::Always,
                 ..BASE
@@ -326,9 +337,11 @@ pub(super) static REST: &[Detector] = &[
     Detector {
         header: "panic:",
         except: &[
-            // Mount options and boot parameters that echo on the console.
-            r"(?:ddb\.onpanic|evtlog|[a-z_]+panic):[ =]",
-            r"rust_kernel",
+            // Function names, and settings that drivers echo at boot.
+            r"_panic:",
+            r"xlog_status:",
+            r"ddb\.onpanic:",
+            r"evtlog_status:",
         ],
         formats: &[Format { first: r"panic:.*", title: "{0}", trust: Trust::Always, ..BASE }],
     },
@@ -348,6 +361,10 @@ const RUST_PANIC: &[Format] = &[Format {
     // The message is on the line after the place.
     first: r"rust_kernel: panicked at .*\n(.*)",
     title: "{1} in {F}",
-    blame: Some(&Blame { ways: &[&[TRACE, FRAMES]], skip: &["rust_begin_unwind"], pick: Pick::Top }),
+    blame: Some(&Blame {
+        ways: &[&[TRACE, FRAMES]],
+        skip: &["rust_begin_unwind"],
+        pick: Pick::Top,
+    }),
     ..BASE
 }];

@@ -13,6 +13,15 @@ const fn warned_but(skip: &'static [&'static str]) -> Blame {
 /// The place where the lock that is asked for is taken.
 const AT: Look = Look::Line(r"at: (?:{PC} +)?{FUNC}");
 const ACQUIRED: Blame = Blame { ways: &[&[AT]], skip: &[], pick: Pick::Top };
+/// The same, unless that is a helper: then the stack has to tell.
+const ACQUIRED_OR_TRACE: Blame =
+    Blame { ways: &[&[AT, TRACE, FRAMES]], skip: &[], pick: Pick::Top };
+/// Where the lock was taken that must not wait for the new one.
+const BECAME: Blame = Blame {
+    ways: &[&[Look::Line(r"which became .*-safe at:"), FRAMES], &[AT]],
+    skip: &[],
+    pick: Pick::Top,
+};
 const CIRCULAR: Blame = Blame {
     ways: &[&[AT, AT, FRAMES]],
     skip: &["process_one_work", "flush_work", "drain_workqueue", "destroy_workqueue"],
@@ -24,11 +33,11 @@ pub(super) static WARNING: Detector = Detector {
     except: &[
         // User space and boot noise.
         r"WARNING: /etc/ssh/moduli does not exist, using fixed modulus",
-        r"WARNING: workqueue cpumask: online intersect > possible intersect",
+        r"WARNING: workqueue cpumask:",
         r"WARNING: [Tt]he mand mount option (?:being|is) deprecated",
         r"WARNING: Unsupported flag value\(s\) of 0x[0-9a-f]+ in DT_FLAGS_1",
         r"WARNING: .*with eIBRS",
-        r"WARNING: See https://www\.kernel\.org/doc/html/latest/admin-guide/hw-vuln",
+        r"WARNING: See https?://.* for mitigation options",
         r"WARNING: Microcode not updated",
         r"Spectre V2 : WARNING",
         r"TAA: |MDS: |MMIO Stale Data: ",
@@ -84,13 +93,13 @@ pub(super) static WARNING: Detector = Detector {
             ..BASE
         },
         Format {
-            first: r"WARNING: .*kernel/locking/lockdep\.c.* lock_",
+            first: r"WARNING: .*kernel/locking/lockdep\.c.*lock_",
             title: "WARNING: locking bug in {F}",
             blame: Some(&WARNED),
             ..BASE
         },
         Format {
-            first: r"WARNING: .*mm/[a-z0-9_/]*\.c.*k.?malloc",
+            first: r"WARNING: .*mm/[a-z0-9_/]*\.c:[0-9]+ (?:at )?_*k.?malloc",
             title: "WARNING: kmalloc bug in {F}",
             blame: Some(&warned_but(&["kmalloc", "kcalloc", "kzalloc", "krealloc", "slab"])),
             ..BASE
@@ -104,7 +113,13 @@ pub(super) static WARNING: Detector = Detector {
         Format {
             first: r"WARNING: .* usb_submit_urb",
             title: "WARNING in {F}/usb_submit_urb",
-            blame: Some(&warned_but(&["usb_submit_urb", "usb_start_wait_urb", "usb_bulk_msg", "usb_interrupt_msg", "usb_control_msg"])),
+            blame: Some(&warned_but(&[
+                "usb_submit_urb",
+                "usb_start_wait_urb",
+                "usb_bulk_msg",
+                "usb_interrupt_msg",
+                "usb_control_msg",
+            ])),
             ..BASE
         },
         Format {
@@ -122,26 +137,30 @@ pub(super) static WARNING: Detector = Detector {
         },
         Format {
             first: r"WARNING: possible irq lock inversion dependency detected",
-            then: r"WARNING: possible irq lock inversion dependency detected(?:.*\n)+?.*just changed the state of lock(?:.*\n)+?.*at: (?:{PC} +)?{FUNC}",
-            title: "possible deadlock in {1}",
+            then: r"WARNING: possible irq lock inversion dependency detected(?:.*\n)+?.*just changed the state of lock",
+            title: "possible deadlock in {F}",
+            blame: Some(&ACQUIRED_OR_TRACE),
             ..BASE
         },
         Format {
             first: r"WARNING: [A-Z_]+-safe -> [A-Z_]+-unsafe lock order detected",
-            then: r"WARNING: [A-Z_]+-safe -> [A-Z_]+-unsafe lock order detected(?:.*\n)+?.*is trying to acquire(?:.*\n)+?.*at: (?:{PC} +)?{FUNC}",
-            title: "possible deadlock in {1}",
+            then: r"WARNING: [A-Z_]+-safe -> [A-Z_]+-unsafe lock order detected(?:.*\n)+?.*which became .*-safe at:",
+            title: "possible deadlock in {F}",
+            blame: Some(&BECAME),
             ..BASE
         },
         Format {
             first: r"WARNING: possible recursive locking detected",
-            then: r"WARNING: possible recursive locking detected(?:.*\n)+?.*is trying to acquire lock(?:.*\n)+?.*at: (?:{PC} +)?{FUNC}",
-            title: "possible deadlock in {1}",
+            then: r"WARNING: possible recursive locking detected(?:.*\n)+?.*is trying to acquire lock",
+            title: "possible deadlock in {F}",
+            blame: Some(&ACQUIRED_OR_TRACE),
             ..BASE
         },
         Format {
             first: r"WARNING: inconsistent lock state",
-            then: r"WARNING: inconsistent lock state(?:.*\n)+?.*takes(?:.*\n)+?.*at: (?:{PC} +)?{FUNC}",
-            title: "inconsistent lock state in {1}",
+            then: r"WARNING: inconsistent lock state(?:.*\n)+?.*takes",
+            title: "inconsistent lock state in {F}",
+            blame: Some(&ACQUIRED_OR_TRACE),
             ..BASE
         },
         Format {
@@ -156,14 +175,8 @@ pub(super) static WARNING: Detector = Detector {
             ..BASE
         },
         Format {
-            first: r"WARNING: kernel stack regs (?:at [0-9a-fx()a-z]+ )?in .* has bad '.*' value",
+            first: r"WARNING: kernel stack (?:regs|frame pointer) .*has bad .*value",
             title: "WARNING: kernel stack regs has bad value",
-            trust: Trust::Always,
-            ..BASE
-        },
-        Format {
-            first: r"WARNING: kernel stack frame pointer (?:at [0-9a-fx()a-z]+ )?in .* has bad value",
-            title: "WARNING: kernel stack frame pointer has bad value",
             trust: Trust::Always,
             ..BASE
         },
@@ -191,7 +204,7 @@ pub(super) static WARNING: Detector = Detector {
         },
         Format {
             first: r"WARNING: Nested lock was not taken",
-            title: "WARNING: Nested lock was not taken in {F}",
+            title: "WARNING: nested lock was not taken in {F}",
             blame: Some(&WARNED),
             ..BASE
         },
