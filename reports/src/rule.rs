@@ -134,6 +134,14 @@ impl Rule {
         self.holds(finding, StackRole::Access, &self.access)
     }
 
+    /// Whether `finding` is of the rule's type but lacks a stack that the rule judges by: it was
+    /// cut, by the end of its machine for instance.
+    pub fn lacks_evidence(&self, finding: &Finding) -> bool {
+        let has = |role| finding.stacks.iter().any(|s| s.role == role && !s.frames.is_empty());
+        self.types.matches(&finding.kind)
+            && !(has(StackRole::Access) && (self.freed_by.is_none() || has(StackRole::FreedBy)))
+    }
+
     /// Whether the rule looks for `function` in stacks of this role: renderings point it out.
     pub fn names(&self, role: StackRole, function: &str) -> bool {
         match role {

@@ -120,6 +120,9 @@ pub enum Standing {
     Expected,
     /// A consequence of the expected bug: the same code, later in the same boot.
     FollowUp,
+    /// A report that was cut, of the expected type and later in the same boot: which bug it is
+    /// cannot be told. The end of a machine that had shown what was waited for cuts reports so.
+    Cut,
     /// Another bug.
     Another,
 }
@@ -386,6 +389,7 @@ impl CellReport {
     fn found(&mut self, number: u32, run_ms: u64, guest_ms: u64, finding: Finding) {
         let matched = self.rule.as_ref().map(|rule| rule.matches(&finding));
         let same_code = self.rule.as_ref().is_some_and(|r| r.is_about_the_same_code(&finding));
+        let cut = self.rule.as_ref().is_some_and(|rule| rule.lacks_evidence(&finding));
         let boot = self.boot(number);
         boot.findings += 1;
         let after_expected = boot.showed_expected;
@@ -393,6 +397,7 @@ impl CellReport {
             None => (Standing::Another, None),
             Some(Match::Yes) => (Standing::Expected, None),
             Some(Match::No(why)) if after_expected && same_code => (Standing::FollowUp, Some(why)),
+            Some(Match::No(why)) if after_expected && cut => (Standing::Cut, Some(why)),
             Some(Match::No(why)) => (Standing::Another, Some(why)),
         };
         boot.showed_expected |= standing == Standing::Expected;

@@ -93,6 +93,7 @@ fn bug(out: &mut String, bug: &Bug) {
     let what = match bug.standing {
         Standing::Expected => "The expected bug",
         Standing::FollowUp => "A consequence of it",
+        Standing::Cut => "A report that was cut after it",
         Standing::Another => "Another bug",
     };
     heading(out, 3, &format!("{what}: {}", bug.finding.title));
@@ -104,13 +105,13 @@ fn bug(out: &mut String, bug: &Bug) {
         duration(bug.first.vm_ms)
     );
     if let Some(why) = &bug.why_not {
-        words.push_str(&format!(" It is not the expected bug: {why}."));
+        words.push_str(&format!(" It does not count as the expected bug: {why}."));
     }
     if bug.after_expected && bug.standing == Standing::Another {
         words.push_str(" Memory was already damaged by the expected bug in the same boot.");
     }
     paragraph(out, &words);
-    if bug.standing != Standing::FollowUp {
+    if !matches!(bug.standing, Standing::FollowUp | Standing::Cut) {
         let mut text = bug.finding.text.as_str();
         if text.len() > MAX_TEXT {
             text = &text[..text.floor_char_boundary(MAX_TEXT)];

@@ -469,8 +469,8 @@ CPU: 1 PID: 21 Comm: kworker/1:1 Not tainted 6.1.192 #1
 ### A consequence of it: general protection fault in zswap_writeback_entry
 
 Reported once; first in boot 1, 702 ms after the guest was ready and 2.3
-s after QEMU's start. It is not the expected bug: its type is DoS, not
-KASAN-USE-AFTER-FREE\*, KASAN-SLAB-USE-AFTER-FREE\*.
+s after QEMU's start. It does not count as the expected bug: its type is
+DoS, not KASAN-USE-AFTER-FREE\*, KASAN-SLAB-USE-AFTER-FREE\*.
 
 ### QEMU
 

@@ -164,14 +164,19 @@ fn table(cells: &[CellReport], width: usize) -> Vec<Line> {
     lines
 }
 
-/// Every bug once by title: first others, then the expected one. Consequences are only noted.
+/// Other bugs, each once by title, and then the expected one as it first showed. The rest is
+/// only noted.
 fn bugs_worth_showing(report: &RunReport) -> Vec<(&CellReport, &Bug)> {
     let mut shown: Vec<(&CellReport, &Bug)> = Vec::new();
     for standing in [Standing::Another, Standing::Expected] {
         for cell in &report.cells {
             for bug in cell.bugs.iter().filter(|bug| bug.standing == standing) {
-                let title = &bug.finding.title;
-                if shown.iter().all(|(_, other)| other.finding.title != *title) {
+                let known = |other: &Bug| {
+                    other.standing == standing
+                        && (standing == Standing::Expected
+                            || other.finding.title == bug.finding.title)
+                };
+                if !shown.iter().any(|(_, other)| known(other)) {
                     shown.push((cell, bug));
                 }
             }
@@ -201,8 +206,11 @@ fn bug(cell: &CellReport, bug: &Bug, width: usize) -> Vec<Line> {
     if let Some(why) = &bug.finding.corrupted {
         lines.extend(wrapped(Style::Doubtful, &format!("The report is damaged: {why}."), width));
     }
-    lines.push(Line::blank());
-    lines.extend(stacks(bug, cell.rule.as_ref(), width));
+    let stacks = stacks(bug, cell.rule.as_ref(), width);
+    if !stacks.is_empty() {
+        lines.push(Line::blank());
+        lines.extend(stacks);
+    }
     lines
 }
 
@@ -261,12 +269,17 @@ fn notes(report: &RunReport, width: usize) -> Vec<Line> {
     let mut notes = Vec::new();
     for cell in &report.cells {
         let name = &cell.cell.id;
+        let first = cell.time_to_bug.map_or(0, |moment| moment.run_ms);
         for bug in &cell.bugs {
-            let title = &bug.finding.title;
-            if bug.standing == Standing::FollowUp {
-                let times = if bug.count == 1 { "" } else { &format!(", {} times", bug.count) };
-                notes.push(format!("{name}: as its consequence{times}: {title}"));
-            }
+            let what = match bug.standing {
+                Standing::Expected if bug.first.run_ms == first => continue,
+                Standing::Another => continue,
+                Standing::Expected => "the expected bug as well",
+                Standing::FollowUp => "as its consequence",
+                Standing::Cut => "after it, cut",
+            };
+            let times = if bug.count == 1 { "" } else { &format!(", {} times", bug.count) };
+            notes.push(format!("{name}: {what}{times}: {}", bug.finding.title));
         }
         for corruption in &cell.corruptions {
             notes.push(format!("{name}: data corruption: {}", corruption.detail));

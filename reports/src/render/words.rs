@@ -98,10 +98,17 @@ pub(crate) fn stack_title(stack: &Stack, finding: &Finding) -> String {
         StackRole::FreedBy => "freed by",
         StackRole::Access | StackRole::Other => "stack of",
     };
-    match stack.task.as_deref() {
-        Some(task) if task.bytes().all(|b| b.is_ascii_digit()) => format!("{what} task {task}"),
-        Some(task) => format!("{what} {task}"),
-        None => format!("{what} an unnamed task"),
+    let scene = &finding.scene;
+    let task = match (&stack.task, scene.pid, stack.role) {
+        (Some(task), ..) => task.clone(),
+        (None, Some(pid), StackRole::Access) if scene.comm.is_empty() => pid.to_string(),
+        (None, Some(pid), StackRole::Access) => format!("{}/{pid}", scene.comm),
+        _ => "a task without a name".to_owned(),
+    };
+    if task.bytes().all(|b| b.is_ascii_digit()) {
+        format!("{what} task {task}")
+    } else {
+        format!("{what} {task}")
     }
 }
 
