@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The program as a user meets it, where neither QEMU nor a kernel is needed.
+
+use std::fs;
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+struct Scene {
+    dir: TempDir,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn own(&self, file: &str, text: &str) {
+        let file = self.dir.path().join("data").join(file);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_swapstorm"));
+        command
+            .env("SWAPSTORM_CACHE", self.dir.path().join("store"))
+            .env("SWAPSTORM_OUT", self.dir.path().join("out"))
+            .env("SWAPSTORM_DATA", self.dir.path().join("data"));
+        command
+    }
+
+    /// Runs the program; returns its exit code and its stderr with the scene's folder cut out.
+    fn run(&self, args: &[&str]) -> (Option<i32>, String) {
+        self.talk(self.command().args(args).output().unwrap())
+    }
+
+    fn talk(&self, output: Output) -> (Option<i32>, String) {
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        let folder = self.dir.path().display().to_string();
+        (output.status.code(), stderr.replace(&folder, "[SCENE]"))
+    }
+}
+
+#[test]
+fn a_wrong_option_is_a_usage_error() {
+    let (code, stderr) = Scene::new().run(&["repro", "--frobnicate"]);
+    assert_eq!(code, Some(2));
+    assert!(stderr.contains("--frobnicate") && stderr.contains("--help"), "{stderr}");
+}
+
+#[test]
+fn a_wrong_budget_says_what_is_expected() {
+    let (code, stderr) = Scene::new().run(&["repro", "--budget", "soon"]);
+    assert_eq!(code, Some(2));
+    assert!(stderr.contains("from 1s to 24h"), "{stderr}");
+}
+
+#[test]
+fn unknown_names_list_the_known_ones() {
+    let scene = Scene::new();
+    for (option, known) in [
+        ("--kernel", "debian-6.1"),
+        ("--series", "zswap-writeback-swapoff-6.1"),
+        ("--profile", "zswap-writeback-swapoff"),
+        ("--arch", "x86_64"),
+    ] {
+        let (code, stderr) = scene.run(&["repro", option, "nonsuch"]);
+        assert_eq!(code, Some(2), "{stderr}");
+        assert!(stderr.contains("nonsuch") && stderr.contains(known), "{option}: {stderr}");
+    }
+}
+
+#[test]
+fn yaml_problems_name_file_line_and_column() {
+    let scene = Scene::new();
+    let manifest = "about: mine\nsource:\n  debian:\n    package: linux-source-6.1\n    flavour: x\nconfig:\n  base: tinyconfig\n  fragments: []\n  arch: {x86_64: []}\n";
+    scene.own("kernels/manifests/mine.yaml", manifest);
+    let (code, stderr) = scene.run(&["build", "mine"]);
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("[SCENE]/data/kernels/manifests/mine.yaml:5:5: "), "{stderr}");
+    assert!(stderr.contains("flavour") && stderr.contains("package"), "{stderr}");
+
+    let profile = "name: mine\ndescription: mine\nguest:\n  memory_mib: lots\n";
+    scene.own("workloads/profiles/mine.yaml", profile);
+    let (code, stderr) = scene.run(&["repro", "--profile", "mine"]);
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("[SCENE]/data/workloads/profiles/mine.yaml:4:15: "), "{stderr}");
+
+    scene.own("reports/rules/zswap-writeback-swapoff.yaml", "name: x\nfrobnicate: 1\n");
+    let (code, stderr) = scene.run(&["repro"]);
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(
+        stderr.contains("[SCENE]/data/reports/rules/zswap-writeback-swapoff.yaml:2:1: "),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_missing_tool_is_named_with_its_package() {
+    let scene = Scene::new();
+    let empty = scene.dir.path().join("bin");
+    fs::create_dir(&empty).unwrap();
+    let output = scene.command().env("PATH", &empty).args(["doctor"]).output().unwrap();
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{stdout}");
+    assert!(
+        stdout.contains("qemu-system-x86 (Debian)") && stdout.contains("make setup"),
+        "{stdout}"
+    );
+
+    let output =
+        scene.command().env("PATH", &empty).args(["build", "debian-6.1"]).output().unwrap();
+    let (code, stderr) = scene.talk(output);
+    assert_eq!(code, Some(3), "{stderr}");
+    assert!(stderr.contains("is not installed") && stderr.contains("make setup"), "{stderr}");
+}
+
+#[test]
+fn a_bad_timeout_scale_is_refused() {
+    let scene = Scene::new();
+    let output = scene.command().env("SWAPSTORM_TIMEOUT_SCALE", "0").arg("repro").output().unwrap();
+    let (code, stderr) = scene.talk(output);
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("SWAPSTORM_TIMEOUT_SCALE"), "{stderr}");
+}

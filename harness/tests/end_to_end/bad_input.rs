@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Bad input that is noticed only with a kernel source at hand.
+
+use std::fs;
+use std::process::Command;
+
+use crate::repro::scene_manifest;
+use crate::support::{Ran, Scene, cache};
+
+/// A quilt folder with one patch.
+fn series(scene: &Scene, patch: &str) -> String {
+    let folder = scene.path("series");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("one.patch"), patch).unwrap();
+    fs::write(folder.join("series"), "one.patch\n").unwrap();
+    folder.display().to_string()
+}
+
+#[test]
+fn a_patch_that_does_not_apply() {
+    let scene = Scene::new();
+    let series = series(
+        &scene,
+        "Subject: [PATCH] mm: fit nothing\n\n--- a/mm/zswap.c\n+++ b/mm/zswap.c\n@@ -1,3 +1,3 @@\n no such line\n-nor this one\n+at all\n or this\n",
+    );
+    let ran = scene.run(&["repro", "--series", &series]);
+    ran.expect(2).says(&["one.patch", "mm/zswap.c", "hunk"]);
+    assert_eq!(scene.report()["cells"][1]["verdict"], "patch-conflict");
+}
+
+#[test]
+fn a_kernel_that_does_not_compile() {
+    let scene = Scene::new();
+    // Any function of zswap.c's first lines would do; a new file needs no context.
+    let series = series(
+        &scene,
+        "Subject: [PATCH] lib: do not compile\n\n--- a/lib/ctype.c\n+++ b/lib/ctype.c\n@@ -8,3 +8,4 @@\n #include <linux/ctype.h>\n #include <linux/compiler.h>\n #include <linux/export.h>\n+this is not C;\n",
+    );
+    let ran = scene.run(&["build", "debian-6.1", "--series", &series]);
+    ran.expect(2).says(&["lib/ctype.c", "error:"]);
+}
+
+#[test]
+fn an_option_that_the_kernel_drops() {
+    let scene = Scene::new();
+    let kernel =
+        scene_manifest(&scene, "dropped", "CONFIG_ZSMALLOC_STAT=y\nCONFIG_NO_SUCH_OPTION=y\n");
+    let ran = scene.run(&["build", &kernel]);
+    ran.expect(2).says(&["CONFIG_NO_SUCH_OPTION", "dropped.config:2"]);
+}
+
+#[test]
+fn a_mirror_that_cannot_be_reached() {
+    let scene = Scene::new();
+    scene.fake("apt-get", "echo 'E: Could not resolve the mirror' >&2; exit 100");
+    let output = scene
+        .swapstorm()
+        .env("SWAPSTORM_CACHE", scene.path("empty store"))
+        .args(["build", "debian-6.1"])
+        .output();
+    Ran::from(output.unwrap()).expect(3).says(&["linux-source-6.1", "hint:"]);
+}
+
+#[test]
+fn a_full_disk() {
+    let scene = Scene::new();
+    scene.run(&["build", "debian-6.1"]).expect(0);
+    let out = scene.path("small");
+    fs::create_dir(&out).unwrap();
+    // A file system of 64 KiB, seen by nobody else.
+    let script = "mount -t tmpfs -o size=64k none \"$0\" && exec \"$@\"";
+    let me = rustix::process::getuid();
+    let mut command = Command::new("unshare");
+    if !me.is_root() {
+        command.arg("--map-root-user");
+    }
+    let output = command
+        .args(["--mount", "sh", "-c", script])
+        .arg(&out)
+        .arg(env!("CARGO_BIN_EXE_swapstorm"))
+        .args(["repro", "--seed", "7", "--out"])
+        .arg(&out)
+        .env("SWAPSTORM_CACHE", cache())
+        .output();
+    Ran::from(output.unwrap()).expect(3).says(&["No space left on device"]);
+}

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Real kernels in real QEMU. The first test that needs a kernel builds it (minutes); the store in
+//! Cargo's target folder keeps it for the others and for the next time.
+
+#![expect(
+    unreachable_pub,
+    reason = "in a test program, `pub` is what a module offers its siblings"
+)]
+
+mod bad_input;
+mod lifetime;
+mod repro;
+mod silent_guests;
+mod store;
+mod support;

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The reproduction itself, and the controls of its verdict.
+
+use std::fs;
+
+use crate::support::{Scene, shipped_series};
+
+#[test]
+fn the_race_shows_on_the_kernel_as_it_is_and_the_fixed_one_stays_clean() {
+    let scene = Scene::new();
+    let ran = scene.run(&["repro", "--seed", "1", "--json"]);
+    ran.expect(0);
+    let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(report, scene.report());
+
+    let [buggy, fixed] = &report["cells"].as_array().unwrap()[..] else { panic!("{report:#}") };
+    assert_eq!(buggy["verdict"], "kernel-bug");
+    assert_eq!(buggy["expected"], true);
+    let title = buggy["bugs"][0]["finding"]["title"].as_str().unwrap();
+    assert!(title.starts_with("KASAN: use-after-free"), "{title}");
+    assert_eq!(fixed["verdict"], "clean");
+    assert_eq!(fixed["bugs"].as_array().unwrap().len(), 0);
+    let count = |cell: &serde_json::Value, name: &str| cell["exposure"][name].as_u64().unwrap();
+    for name in ["windows", "swapoffs"] {
+        assert!(count(fixed, name) >= 10 * count(buggy, name), "{name}: {report:#}");
+        assert!(count(fixed, name) >= 10, "{name}: {report:#}");
+    }
+    // The fixed kernel did write back: it was not clean because nothing happened.
+    assert!(count(fixed, "writebacks") > 0 && count(fixed, "verified") > 0, "{report:#}");
+
+    let folder = scene.run_folder();
+    let console = fs::read(folder.join("buggy/boot-1/console.log")).unwrap();
+    let console = String::from_utf8_lossy(&console);
+    assert!(console.contains("BUG: KASAN: use-after-free") && console.contains("Freed by task"));
+    for file in ["README", "replay.sh", "config", "vmlinux", "initramfs.cpio"] {
+        assert!(folder.join("bundle-buggy").join(file).is_file(), "{file} is missing");
+    }
+    let mail = fs::read_to_string(folder.join("report.md")).unwrap();
+    assert!(mail.contains(title) && mail.contains("6.1."), "{mail}");
+    // Sockets and disks are gone.
+    let left: Vec<_> = fs::read_dir(folder.join("buggy/boot-1")).unwrap().flatten().collect();
+    assert_eq!(left.len(), 2, "{left:?}");
+}
+
+/// Another crash in the fixed kernel is another bug, never the race.
+#[test]
+fn a_crash_elsewhere_is_another_bug() {
+    let scene = Scene::new();
+    let series = scene.path("series");
+    fs::create_dir(&series).unwrap();
+    let mut list = String::new();
+    for name in ["zswap-writeback-swapoff-6.1", "bug-elsewhere-6.1"] {
+        let folder = shipped_series(name);
+        for line in fs::read_to_string(folder.join("series")).unwrap().lines() {
+            if !line.is_empty() && !line.starts_with('#') {
+                fs::copy(folder.join(line), series.join(line)).unwrap();
+                list.push_str(&format!("{line}\n"));
+            }
+        }
+    }
+    fs::write(series.join("series"), list).unwrap();
+    let ran = scene.run(&["repro", "--seed", "2", "--series", series.to_str().unwrap()]);
+    ran.expect(1);
+    let report = scene.report();
+    assert_eq!(report["cells"][0]["expected"], true, "{report:#}");
+    let fixed = &report["cells"][1];
+    assert_eq!(fixed["verdict"], "kernel-bug", "{report:#}");
+    assert_eq!(fixed["expected"], false, "{report:#}");
+    let title = fixed["bugs"][0]["finding"]["title"].as_str().unwrap();
+    assert!(title.starts_with("kernel BUG in"), "{title}");
+}
+
+/// Without preemption the window holds no quiescent state: nothing is compiled or booted.
+#[test]
+fn a_kernel_that_cannot_show_the_race_is_not_booted() {
+    let scene = Scene::new();
+    let manifests =
+        scene_manifest(&scene, "no-preempt", "CONFIG_PREEMPT_NONE=y\nCONFIG_PREEMPT=n\n");
+    let ran = scene.run(&["repro", "--kernel", &manifests]);
+    ran.expect(4).says(&["CONFIG_PREEMPT", "quiescent state"]);
+    let report = scene.report();
+    assert_eq!(report["cells"][0]["verdict"], "unreachable", "{report:#}");
+    assert_eq!(report["cells"][0]["boots"].as_array().unwrap().len(), 0);
+}
+
+/// A manifest of the user's own: Debian's 6.1 with one more fragment. Returns its name.
+pub fn scene_manifest(scene: &Scene, fragment: &str, options: &str) -> String {
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../kernels/manifests/debian-6.1.yaml");
+    let text = fs::read_to_string(shipped).unwrap();
+    let text = text.replace("race]", &format!("race, {fragment}]"));
+    assert!(text.contains(fragment), "{text}");
+    scene.own(&format!("kernels/config/{fragment}.config"), options);
+    scene.own(&format!("kernels/manifests/with-{fragment}.yaml"), &text);
+    format!("with-{fragment}")
+}

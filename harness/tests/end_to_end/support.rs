@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the tests share: the program, its store, and fakes put before real tools.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A guest keeps this machine busy: two at once would only make each other slow.
+static MACHINE: Mutex<()> = Mutex::new(());
+
+/// The store that all tests share, unless a test harms it.
+pub fn cache() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("store")
+}
+
+/// A place of its own for each test.
+pub struct Scene {
+    /// Everything that the test writes.
+    pub dir: TempDir,
+    _machine: MutexGuard<'static, ()>,
+}
+
+impl Scene {
+    pub fn new() -> Self {
+        let machine = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
+        let dir = tempfile::Builder::new().prefix("swapstorm-test-").tempdir().unwrap();
+        Self { dir, _machine: machine }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Writes a file below the user's own data folder, which `swapstorm` then uses.
+    pub fn own(&self, file: &str, text: &str) {
+        let file = self.path("data").join(file);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+    }
+
+    /// Puts a program before the real ones on the PATH.
+    pub fn fake(&self, program: &str, script: &str) {
+        let file = self.path("bin").join(program);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(file, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// The program with the shared store, this scene's data and fakes.
+    pub fn swapstorm(&self) -> Command {
+        let path = std::env::var("PATH").unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_swapstorm"));
+        command
+            .env("PATH", format!("{}:{path}", self.path("bin").display()))
+            .env("SWAPSTORM_CACHE", cache())
+            .env("SWAPSTORM_OUT", self.path("out"))
+            .env("SWAPSTORM_DATA", self.path("data"))
+            .stdin(Stdio::null())
+            .current_dir(self.dir.path());
+        command
+    }
+
+    /// Runs the program to its end.
+    pub fn run(&self, args: &[&str]) -> Ran {
+        Ran::from(self.swapstorm().args(args).output().unwrap())
+    }
+
+    /// The folder of the only run.
+    pub fn run_folder(&self) -> PathBuf {
+        let mut runs: Vec<PathBuf> =
+            fs::read_dir(self.path("out")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(runs.len(), 1, "{runs:?}");
+        runs.remove(0)
+    }
+
+    /// The report of the only run.
+    pub fn report(&self) -> Value {
+        let text = fs::read(self.run_folder().join("report.json")).unwrap();
+        serde_json::from_slice(&text).unwrap()
+    }
+}
+
+/// How the program ended and what it said.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self {
+            code: output.status.code(),
+            stdout: text(&output.stdout),
+            stderr: text(&output.stderr),
+        }
+    }
+}
+
+impl Ran {
+    /// Checks the exit code, and shows everything if it is another.
+    #[track_caller]
+    pub fn expect(&self, code: i32) -> &Self {
+        assert_eq!(self.code, Some(code), "\n{}\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Checks that stderr holds all of these.
+    #[track_caller]
+    pub fn says(&self, words: &[&str]) -> &Self {
+        for word in words {
+            assert!(self.stderr.contains(word), "no {word:?} in\n{}", self.stderr);
+        }
+        assert!(!self.stderr.contains("panicked at"), "{}", self.stderr);
+        self
+    }
+}
+
+/// A shipped series, as a folder in a checkout.
+pub fn shipped_series(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../kernels/series").join(name)
+}
+
+/// Ids of live processes whose command line holds `word`.
+pub fn processes_with(word: &str) -> Vec<u32> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        if pid != std::process::id() && String::from_utf8_lossy(&line).contains(word) {
+            found.push(pid);
+        }
+    }
+    found
+}
