@@ -6,6 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::sync::Mutex;
 
+use host::store::StoreError;
+
 use super::*;
 use crate::{Library, SourceError};
 
@@ -255,4 +257,7 @@ async fn what_apt_cannot_do_is_explained() {
         ));
         assert!(error.to_string().contains(says), "{error}");
     }
+    fixture.apt(show, "echo 'E: Write error - write (28: No space left on device)'; exit 100");
+    let error = fixture.build(None).await.unwrap_err();
+    assert!(matches!(error, KernelError::Store(StoreError::Full { .. })), "{error}");
 }

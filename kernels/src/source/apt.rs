@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use host::process::{Command, ProcessError};
-use host::store::KeyHasher;
+use host::store::{KeyHasher, Store};
 
 use super::{SourceError, SourceIdentity};
 use crate::error::KernelError;
@@ -84,10 +84,12 @@ impl Apt {
         }))
     }
 
-    /// Fetches the package into `dir` and returns its path. `percent` follows the download.
+    /// Fetches the package into `dir`, a folder below `store`, and returns its path.
+    /// `percent` follows the download.
     pub(crate) async fn download(
         &self,
         identity: &SourceIdentity,
+        store: &Store,
         dir: &Path,
         percent: impl Fn(f64),
     ) -> Result<PathBuf, KernelError> {
@@ -109,6 +111,10 @@ impl Apt {
                 None => {}
             })
             .await?;
+        let text = String::from_utf8_lossy(&said);
+        if text.contains("No space left") || text.contains("enough free space") {
+            return Err(store.full().into());
+        }
         if code != 0 {
             return Err(explain(&identity.package, &said).into());
         }

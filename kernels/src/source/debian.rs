@@ -187,7 +187,7 @@ async fn package(fetcher: &Fetcher<'_>, identity: &SourceIdentity) -> Result<Ent
     notice_damage(fetcher, &slot, "the fetched package");
     (fetcher.progress)(Progress::Stage(Stage::Fetch));
     let percent = |percent| (fetcher.progress)(Progress::Download { percent });
-    let file = fetcher.apt.download(identity, slot.dir(), percent).await?;
+    let file = fetcher.apt.download(identity, fetcher.store, slot.dir(), percent).await?;
     let sum = Command::new("sha256sum").arg("--").arg(&file).env("LC_ALL", "C").success().await?;
     if !String::from_utf8_lossy(&sum.stdout).trim_start_matches('\\').starts_with(&identity.sha256)
     {
