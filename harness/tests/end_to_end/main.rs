@@ -7,6 +7,8 @@
     reason = "in a test program, `pub` is what a module offers its siblings"
 )]
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+
 mod bad_input;
 mod lifetime;
 mod repro;
