@@ -138,8 +138,9 @@ impl Rule {
     /// cut, by the end of its machine for instance.
     pub fn lacks_evidence(&self, finding: &Finding) -> bool {
         let has = |role| finding.stacks.iter().any(|s| s.role == role && !s.frames.is_empty());
-        self.types.matches(&finding.kind)
-            && !(has(StackRole::Access) && (self.freed_by.is_none() || has(StackRole::FreedBy)))
+        let complete =
+            has(StackRole::Access) && (self.freed_by.is_none() || has(StackRole::FreedBy));
+        !complete && (self.types.matches(&finding.kind) || is_cut_in_its_head(finding))
     }
 
     /// Whether the rule looks for `function` in stacks of this role: renderings point it out.
@@ -159,6 +160,16 @@ impl Rule {
             .flat_map(|stack| &stack.frames)
             .any(|frame| patterns.matches(&frame.function))
     }
+}
+
+/// Whether nothing but the beginning of a sanitizer's first line is there: `BUG: KASAN: use-a`.
+/// Its type then cannot be known.
+fn is_cut_in_its_head(finding: &Finding) -> bool {
+    const HEAD: &str = "BUG: KASAN: ";
+    let head = finding.head.trim_end();
+    finding.stacks.is_empty()
+        && finding.kind.ends_with("UNKNOWN")
+        && (HEAD.starts_with(head) || head.starts_with(HEAD))
 }
 
 fn no_frame(finding: &Finding, role: StackRole, patterns: &Patterns) -> String {

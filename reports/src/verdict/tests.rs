@@ -139,6 +139,24 @@ fn a_report_cut_by_the_end_of_the_machine_decides_nothing() {
 }
 
 #[test]
+fn a_report_cut_in_its_first_line_decides_nothing_but_a_short_one_does() {
+    let verdict_with = |kind: &str, head: &str| {
+        let mut short = bug_elsewhere();
+        (short.kind, short.head) = (kind.to_owned(), head.to_owned());
+        short.title = head.to_owned();
+        short.stacks.clear();
+        let log = Log::new().planned(BUGGY).started(BUGGY, 1).ready(BUGGY, 1);
+        let log = log.found(BUGGY, 1, 300, race_6_1()).found(BUGGY, 1, 310, short);
+        repro(&log.finished(BUGGY).end(false).report())
+    };
+    assert_eq!(verdict_with("UNKNOWN", "BUG: KA"), ExitCode::Clean);
+    assert_eq!(verdict_with("KASAN-UNKNOWN", "BUG: KASAN: slab-use"), ExitCode::Clean);
+    assert_eq!(verdict_with("KASAN-READ", "BUG: KASAN: wild"), ExitCode::KernelBug);
+    let complete = "BUG: Bad rss-counter state mm:1 idx:0 val:15";
+    assert_eq!(verdict_with("UNKNOWN", complete), ExitCode::KernelBug);
+}
+
+#[test]
 fn a_retry_never_hides_a_bug() {
     let good = |log: Log| {
         log.started(FIXED, 2)
