@@ -132,3 +132,34 @@ async fn the_agent_takes_every_word_that_profiles_can_say() {
     let refused = run("swapstorm.workers=65").await;
     assert_eq!(refused, (1, "workers=65: out-of-range\n".to_owned()));
 }
+
+/// Names between backquotes in the first column of the protocol's tables.
+fn documented() -> Vec<&'static str> {
+    let protocol = include_str!("../../guest/PROTOCOL.md");
+    let cells = protocol.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+    cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect()
+}
+
+#[test]
+fn the_protocol_documents_every_parameter_and_counter() {
+    let documented = documented();
+    let source = |name| SOURCES.iter().find(|(file, _)| *file == name).unwrap().1;
+    let mut names = Vec::new();
+    for line in source("params.c").lines().map(str::trim) {
+        let macros = ["TEXT(", "SPEC(", "PICK("];
+        if let Some(inner) = macros.iter().find_map(|name| line.strip_prefix(name)) {
+            let mut arguments = inner.trim_end_matches("),").split(", ");
+            let first = arguments.next().unwrap();
+            // PICK names the field first, the others second.
+            names.push(if line.starts_with("PICK") { first } else { arguments.next().unwrap() });
+        }
+    }
+    assert_eq!(names.len(), 26, "{names:?}");
+    for line in source("telemetry.c").lines() {
+        names.extend(line.trim().strip_prefix("COUNTER(").and_then(|rest| rest.strip_suffix("),")));
+    }
+    assert_eq!(names.len(), 26 + 17, "{names:?}");
+    for name in names {
+        assert!(documented.contains(&name), "{name} is not in PROTOCOL.md");
+    }
+}
