@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+use crate::console::{Options, Reader, Seen};
 use crate::event::{Exposure, Fault, VmEnd, What};
 use crate::exit::{ExitCode, Purpose};
 use crate::run::{RunReport, Standing};
@@ -154,6 +155,27 @@ fn a_report_cut_in_its_first_line_decides_nothing_but_a_short_one_does() {
     assert_eq!(verdict_with("KASAN-READ", "BUG: KASAN: wild"), ExitCode::KernelBug);
     let complete = "BUG: Bad rss-counter state mm:1 idx:0 val:15";
     assert_eq!(verdict_with("UNKNOWN", complete), ExitCode::KernelBug);
+}
+
+#[test]
+fn a_console_cut_anywhere_after_the_expected_bug_still_shows_it() {
+    let report = format!("{}{}\n", "=".repeat(66) + "\n", crate::sample::RACE_6_1_TEXT);
+    let console = report.repeat(2);
+    // Every byte of the second report's first lines, and then some.
+    let near = report.len()..report.len() + 300;
+    for cut in near.chain((report.len() + 300..console.len()).step_by(41)) {
+        let mut reader = Reader::new(Options::default());
+        let mut seen = reader.push(&console.as_bytes()[..cut]);
+        seen.extend(reader.finish());
+        let mut log = Log::new().planned(BUGGY).started(BUGGY, 1).ready(BUGGY, 1);
+        for seen in seen {
+            if let Seen::Report(finding) = seen {
+                log = log.found(BUGGY, 1, 300, *finding);
+            }
+        }
+        let report = log.finished(BUGGY).end(false).report();
+        assert_eq!(repro(&report), ExitCode::Clean, "cut at {cut}: {}", verdict(&report, BUGGY));
+    }
 }
 
 #[test]
