@@ -4,6 +4,7 @@
 use std::sync::{LazyLock, OnceLock};
 
 use aho_corasick::AhoCorasick;
+use memchr::memmem::Finder;
 use regex::bytes::Regex;
 
 use super::detectors::{Blame, Look, Pick};
@@ -147,7 +148,8 @@ fn is_fault_injection(line: &[u8]) -> bool {
             r"should_fail(?:slab|_alloc_page|_ex|_bio|_futex|_usercopy)?(?:\.[a-z0-9.]+)?\+0x",
         )
     });
-    memchr::memmem::find(line, b"should_fail").is_some() && RE.is_match(line)
+    static WORD: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"should_fail"));
+    WORD.find(line).is_some() && RE.is_match(line)
 }
 
 /// Kinds of lines that a stack follows on. The order matters to nobody; each is looked for once.
@@ -176,8 +178,10 @@ pub(super) fn is_stack_start(line: &[u8]) -> bool {
     words.is_match(line) && STACK_STARTS.iter().any(|start| start.is_match(line))
 }
 
-fn is_origin(line: &[u8]) -> bool {
-    memchr::memmem::find(line, b"created at:").is_some()
+/// True for the title of the stack that tells where uninitialised memory comes from.
+pub(super) fn is_origin(line: &[u8]) -> bool {
+    static WORD: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"created at:"));
+    WORD.find(line).is_some()
 }
 
 fn pick(how: Pick, candidates: &[String]) -> Vec<String> {

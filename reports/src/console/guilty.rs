@@ -112,7 +112,13 @@ pub(super) fn find(text: &[u8]) -> Option<String> {
             below = INTERRUPTS.iter().any(|word| memchr::memmem::find(line, word).is_some());
             continue;
         }
-        if memchr::memchr(b':', line).is_none() {
+        // A place in the source is `name.c:12`; few lines have one.
+        let place = memchr::memchr_iter(b':', line).any(|at| {
+            at > 2
+                && matches!(line[at - 1], b'c' | b'h' | b's')
+                && line.get(at + 1).is_some_and(u8::is_ascii_digit)
+        });
+        if !place {
             continue;
         }
         let Some(found) = FILE.captures(line) else { continue };

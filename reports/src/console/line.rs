@@ -4,6 +4,12 @@
 //! Format source: `Documentation/core-api/printk-basics.rst` and `info_print_prefix()`
 //! in the kernel's `kernel/printk/printk.c`.
 
+use std::sync::LazyLock;
+
+use memchr::memmem;
+
+static LOGIN: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(b" login: "));
+
 /// Who printed a line, as far as its prefix tells.
 ///
 /// Lines of several CPUs are interleaved on a console. With `CONFIG_PRINTK_CALLER`
@@ -81,17 +87,22 @@ impl<'a> Line<'a> {
             return Line { prefix, text: line, unreliable: false };
         }
         // Even when the caller is in the way the cut is at the first "] ".
-        let cut = memchr::memmem::find(line, b"] ").map_or(0, |at| at + 2);
+        let cut = memchr::memchr_iter(b']', line)
+            .find(|at| line.get(at + 1) == Some(&b' '))
+            .map_or(0, |at| at + 2);
         let text = &line[cut..];
-        if memchr::memmem::find(text, b"<EOI>").is_none() {
-            if let Some(at) = memchr::memmem::find(text, b" ? ") {
-                return Line { prefix, text: &text[at + 2..], unreliable: true };
+        let guess = memchr::memchr_iter(b'?', text)
+            .find(|&at| at > 0 && text[at - 1] == b' ' && text.get(at + 1) == Some(&b' '));
+        let guess = match guess {
+            Some(at) => Some(&text[at + 1..]),
+            None => text.strip_suffix(b" (unreliable)"),
+        };
+        match guess {
+            Some(symbol) if memmem::find(text, b"<EOI>").is_none() => {
+                Line { prefix, text: symbol, unreliable: true }
             }
-            if let Some(text) = text.strip_suffix(b" (unreliable)") {
-                return Line { prefix, text, unreliable: true };
-            }
+            _ => Line { prefix, text, unreliable: false },
         }
-        Line { prefix, text, unreliable: false }
     }
 }
 
@@ -105,7 +116,7 @@ fn read_prefix(line: &[u8]) -> Prefix<'_> {
     // A login prompt has no line end of its own, so the kernel's line follows on it.
     let mut from = start;
     let mut found = Prefix::None;
-    while let Some(at) = memchr::memmem::find(&line[from..], b" login: ") {
+    while let Some(at) = LOGIN.find(&line[from..]) {
         from += at + b" login: ".len();
         if let Some(prefix) = stamp(&line[from..]) {
             found = prefix;

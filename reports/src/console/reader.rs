@@ -5,6 +5,9 @@
 //! with. While a report is open every line is looked at and handed to the reports that
 //! it belongs to. All state is bounded: a line, a few reports' text, a little history.
 
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
 use memchr::memmem;
 
 use super::analyse::{self, CompiledDetector};
@@ -19,9 +22,9 @@ use crate::finding::Finding;
 /// Longest line that is looked at; what is beyond it is dropped.
 pub const MAX_LINE: usize = 8 << 10;
 /// Bytes before a report in which its context is looked for.
-const HISTORY: usize = 16 << 10;
+const HISTORY: usize = 8 << 10;
 /// Bytes that are worked on in one go.
-const BLOCK: usize = 256 << 10;
+const BLOCK: usize = 64 << 10;
 /// Longest text of one report.
 const MAX_TEXT: usize = 64 << 10;
 /// A report without an end of its own ends this many lines after its first.
@@ -256,9 +259,9 @@ impl Reader {
 
     /// Looks at one line. `lines[..before]` came just before it, behind the history.
     fn line(&mut self, line: &[u8], offset: u64, lines: &[u8], before: usize) {
-        let replayed = std::mem::take(&mut self.just_opened)
-            && memmem::find(line, b"** replaying previous printk message **").is_some();
-        if replayed {
+        if std::mem::take(&mut self.just_opened)
+            && has(line, b"** replaying previous printk message **")
+        {
             self.open.pop();
         }
         let hit = self.prefilter.find(line).is_some();
@@ -275,11 +278,12 @@ impl Reader {
                 self.out.push(Seen::Note(note));
             }
         }
-        let follow_up = detector.is_some() && FOLLOW_UPS.iter().any(|w| has(line, w.as_bytes()));
-        let ends_title = (detector.is_some() && !follow_up)
-            || hit && INTRUSIONS.iter().any(|w| has(line, w.as_bytes()));
+        let any = |words: &[&str]| words.iter().any(|word| has(line, word.as_bytes()));
+        let follow_up = detector.is_some() && any(FOLLOW_UPS);
+        let ends_title = hit && (detector.is_some() && !follow_up || any(INTRUSIONS));
+        let marks = Marks::of(line, ends_title);
         for open in &mut self.open {
-            open.feed(&read, line, ends_title);
+            open.feed(&read, &marks);
         }
         if let Some(detector) = detector {
             if follow_up && has_cause(line) && self.is_aftermath() {
@@ -421,32 +425,29 @@ impl Open {
         self.text.push(b'\n');
     }
 
-    fn feed(&mut self, read: &Line<'_>, line: &[u8], ends_title: bool) {
+    fn feed(&mut self, read: &Line<'_>, marks: &Marks) {
         self.lines += 1;
         if self.lines > MAX_LINES {
             self.done = true;
             return;
         }
-        if ends_title && !self.context.has_caller() && self.titled.is_none() {
+        if marks.ends_title && !self.context.has_caller() && self.titled.is_none() {
             self.titled = Some(self.text.len());
         }
         let own = read.prefix.matches(&self.context);
         if !own && !(self.all_cpus && read.prefix.is_cpu()) {
             return;
         }
-        if has(line, b"Disabling lock debugging due to kernel taint") {
+        if marks.noise {
             return;
         }
-        if has(line, b"Sending NMI from CPU") {
+        if marks.all_cpus {
             self.all_cpus = true;
         }
         // With panic_on_warn the same stack is printed once more; and printing an oops
         // provokes lockdep. Both say nothing new about a report that has said enough.
         let enough = if self.kmsan { 16 } else { 22 };
-        if self.kept > enough
-            && (has(line, b"Kernel panic - not syncing")
-                || has(line, b"WARNING: possible circular locking dependency detected"))
-        {
+        if marks.repeats && self.kept > enough {
             self.done = true;
             return;
         }
@@ -456,6 +457,41 @@ impl Open {
         if is_tail(self.detector.header(), &self.text, read.text) {
             self.done = true;
         }
+    }
+}
+
+/// What a line means to the reports that are open.
+struct Marks {
+    /// A title that cannot tell its lines from others' must not use what follows.
+    ends_title: bool,
+    /// Belongs to no report.
+    noise: bool,
+    /// From here on all CPUs' stacks are printed for the report.
+    all_cpus: bool,
+    /// What follows was said before.
+    repeats: bool,
+}
+
+impl Marks {
+    fn of(line: &[u8], ends_title: bool) -> Self {
+        static WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| {
+            AhoCorasick::new([
+                "Disabling lock debugging due to kernel taint",
+                "Sending NMI from CPU",
+                "Kernel panic - not syncing",
+                "WARNING: possible circular locking dependency detected",
+            ])
+            .expect("four short literals")
+        });
+        let mut marks = Marks { ends_title, noise: false, all_cpus: false, repeats: false };
+        for found in WORDS.find_iter(line) {
+            match found.pattern().as_usize() {
+                0 => marks.noise = true,
+                1 => marks.all_cpus = true,
+                _ => marks.repeats = true,
+            }
+        }
+        marks
     }
 }
 

@@ -68,6 +68,11 @@ fn printable_lines(before: &[u8], text: &[u8]) -> String {
 
 fn push_printable(out: &mut String, bytes: &[u8], most: usize) {
     let end = out.len() + most;
+    // Nearly all lines are plain.
+    let plain = bytes.iter().take_while(|&&b| (b' '..=b'~').contains(&b) || b == b'\t').count();
+    let (plain, bytes) = bytes.split_at(plain.min(most));
+    // What was just checked is ASCII.
+    out.push_str(std::str::from_utf8(plain).unwrap_or_default());
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
             if out.len() + 10 > end && out.len() + c.len_utf8() > end {

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Who was running what when a report was made.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 use super::blame::Lines;
 use super::report::printable;
 use crate::finding::Scene;
@@ -9,12 +13,20 @@ use crate::finding::Scene;
 const REGISTERS: &[&str] =
     &["CR2:", "RAX:", "RDI:", "RIP:", "pc :", "lr :", "epc :", "badaddr:", "FAR"];
 
+/// How the lines begin that have anything to tell.
+const STARTS: &[&str] =
+    &["CPU: ", "Workqueue: ", "RIP: ", "RAX: ", "RDX: ", "CR2: ", "pc :", "lr :", "epc :", "status:", "FAR "];
+
 /// Reads the lines that `dump_stack_print_info()` and `show_regs()` print.
 pub(super) fn read(text: &[u8]) -> Scene {
     let mut scene = Scene::default();
     for line in (Lines { rest: text }).take(400) {
-        let line = String::from_utf8_lossy(&line[..line.len().min(512)]);
-        let line = line.trim_start();
+        let line = line[..line.len().min(512)].trim_ascii_start();
+        if !STARTS.iter().any(|start| line.starts_with(start.as_bytes())) {
+            continue;
+        }
+        let line = String::from_utf8_lossy(line);
+        let line = &*line;
         if line.starts_with("CPU: ") && scene.release.is_empty() {
             read_cpu(line, &mut scene);
         } else if let Some(rest) = line.strip_prefix("Workqueue: ") {
@@ -59,8 +71,9 @@ fn read_cpu(line: &str, scene: &mut Scene) {
 /// `Comm: syz.3.12` names a program of the fuzzer: process 3, program 12.
 pub(super) fn executor(text: &[u8]) -> Option<String> {
     const KEY: &[u8] = b"Comm: syz.";
+    static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(KEY));
     let mut rest = text;
-    while let Some(at) = memchr::memmem::find(rest, KEY) {
+    while let Some(at) = FINDER.find(rest) {
         rest = &rest[at + KEY.len()..];
         let word = &rest[..rest.iter().take_while(|b| b.is_ascii_digit() || **b == b'.').count()];
         let word = std::str::from_utf8(word).ok()?;

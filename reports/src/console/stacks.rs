@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The stacks of a report as data.
 
-use super::blame::{Lines, is_stack_start};
+use super::blame::{Lines, is_origin, is_stack_start};
 use super::frames::FrameLine;
 use crate::finding::{Frame, Stack, StackRole};
 
@@ -70,7 +70,7 @@ fn finish(stacks: &mut Vec<Stack>, current: Option<(Stack, u32)>) {
 
 /// What a line announces: a stack's role, and the task it names.
 fn header(line: &[u8]) -> Option<(StackRole, Option<String>)> {
-    if !is_stack_start(line) && memchr::memmem::find(line, b"created at:").is_none() {
+    if !is_stack_start(line) && !is_origin(line) {
         return None;
     }
     let text = String::from_utf8_lossy(&line[..line.len().min(256)]);
@@ -100,8 +100,8 @@ fn frame(line: &[u8]) -> Option<Frame> {
         frame.source = source(line);
         return Some(frame);
     }
-    let text = std::str::from_utf8(line).ok()?.trim();
-    let text = text.strip_suffix(" [inline]")?;
+    let text = line.trim_ascii_end().strip_suffix(b" [inline]")?;
+    let text = std::str::from_utf8(text).ok()?.trim_start();
     let (function, source) = text.rsplit_once(' ')?;
     Some(Frame {
         function: function.to_owned(),
@@ -113,7 +113,11 @@ fn frame(line: &[u8]) -> Option<Frame> {
 
 /// The last word, if it is a place in the source.
 fn source(line: &[u8]) -> Option<String> {
-    let text = std::str::from_utf8(line).ok()?.trim_end();
+    let line = line.trim_ascii_end();
+    if !line.last().is_some_and(u8::is_ascii_digit) {
+        return None;
+    }
+    let text = std::str::from_utf8(line).ok()?;
     let (_, last) = text.rsplit_once(' ')?;
     let (file, number) = last.split_once(':')?;
     (file.contains('.') && number.bytes().all(|b| b.is_ascii_digit())).then(|| last.to_owned())
