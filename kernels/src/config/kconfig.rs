@@ -90,25 +90,31 @@ struct Scan<'a> {
 
 /// A block that conditions what is inside it.
 struct Block {
-    keyword: &'static str,
+    /// `if`, `menu` or `choice`; its end is `end` and this.
+    keyword: String,
     conditions: Vec<(String, usize)>,
+}
+
+/// Where in a file the scan is.
+struct Place<'a> {
+    file: &'a str,
+    line: usize,
+    blocks: Vec<Block>,
+    /// The symbol whose entry this is; `None` right after a block's beginning or end.
+    entry: Option<String>,
 }
 
 impl Scan<'_> {
     fn file(&mut self, file: &str, text: &str) {
-        let mut blocks: Vec<Block> = Vec::new();
-        // The symbol whose entry we are in, if any, and whether we are in a help text.
-        let mut entry: Option<String> = None;
-        let mut help_indent: Option<usize> = None;
+        let mut place = Place { file, line: 0, blocks: Vec::new(), entry: None };
+        // Indentation of the `help` whose text we are in.
+        let mut help: Option<usize> = None;
         let mut lines = text.lines().enumerate();
-        while let Some((at, line)) = lines.next() {
-            let number = at + 1;
+        while let Some((number, line)) = lines.next() {
+            place.line = number + 1;
             let indent = line.len() - line.trim_start().len();
-            if let Some(above) = help_indent {
-                if line.trim().is_empty() || indent > above {
-                    continue;
-                }
-                help_indent = None;
+            if help.is_some_and(|above| line.trim().is_empty() || indent > above) {
+                continue;
             }
             let mut code = line.trim().to_owned();
             while code.ends_with('\\') {
@@ -117,92 +123,87 @@ impl Scan<'_> {
             }
             let code = code.split(" #").next().unwrap_or_default().trim();
             let (word, rest) = code.split_once([' ', '\t']).unwrap_or((code, ""));
-            let rest = rest.trim();
-            match word {
-                "config" | "menuconfig" => {
-                    entry = Some(rest.to_owned());
-                    self.define(rest, file, number, &blocks);
-                }
-                "if" => {
-                    entry = None;
-                    let conditions = vec![(rest.to_owned(), number)];
-                    blocks.push(Block { keyword: "if", conditions });
-                }
-                "menu" | "choice" => {
-                    entry = None;
-                    let keyword = if word == "menu" { "menu" } else { "choice" };
-                    blocks.push(Block { keyword, conditions: Vec::new() });
-                }
-                "endif" | "endmenu" | "endchoice" => {
-                    entry = None;
-                    if blocks.last().is_some_and(|block| word.ends_with(block.keyword)) {
-                        blocks.pop();
-                    }
-                }
-                "comment" | "source" => entry = Some(String::new()),
-                "depends" => {
-                    let expression = rest.strip_prefix("on").unwrap_or(rest).trim();
-                    match &entry {
-                        Some(symbol) => {
-                            let symbol = symbol.clone();
-                            self.remark(&symbol, "depends on", expression, file, number);
-                        }
-                        None => {
-                            if let Some(block) = blocks.last_mut() {
-                                block.conditions.push((expression.to_owned(), number));
-                            }
-                        }
-                    }
-                }
-                "bool" | "tristate" | "string" | "int" | "hex" | "prompt" => {
-                    if let Some(symbol) = entry.clone()
-                        && rest.starts_with(['"', '\''])
-                    {
-                        self.prompted.insert(symbol.clone());
-                        if let Some((_, condition)) = rest.rsplit_once("\" if ") {
-                            self.remark(&symbol, "can be set only if", condition, file, number);
-                        }
-                    }
-                }
-                "select" | "imply" => {
-                    let target = rest.split_whitespace().next().unwrap_or_default();
-                    if let Some(by) = entry.clone()
-                        && self.remarks.contains_key(target)
-                        && self.config.value(&by) != "n"
-                        && self.config.value(target) != "n"
-                    {
-                        let how = if word == "select" { "is selected by" } else { "is implied by" };
-                        let by = format!("{by}{}", &rest[target.len()..]);
-                        self.remark(target, how, &by, file, number);
-                    }
-                }
-                "help" | "---help---" => help_indent = Some(indent),
-                _ => {}
-            }
+            help = matches!(word, "help" | "---help---").then_some(indent);
+            self.statement(&mut place, word, rest.trim());
         }
     }
 
-    fn define(&mut self, symbol: &str, file: &str, number: usize, blocks: &[Block]) {
+    fn statement(&mut self, place: &mut Place<'_>, word: &str, rest: &str) {
+        match word {
+            "config" | "menuconfig" => {
+                place.entry = Some(rest.to_owned());
+                self.define(rest, place);
+            }
+            "if" | "menu" | "choice" => {
+                place.entry = None;
+                let condition = (word == "if").then(|| (rest.to_owned(), place.line));
+                let conditions = condition.into_iter().collect();
+                place.blocks.push(Block { keyword: word.to_owned(), conditions });
+            }
+            "endif" | "endmenu" | "endchoice" => {
+                place.entry = None;
+                place.blocks.pop_if(|block| word.ends_with(&block.keyword));
+            }
+            // Their conditions are nobody's here.
+            "comment" | "source" => place.entry = Some(String::new()),
+            "depends" => {
+                let condition = rest.strip_prefix("on").unwrap_or(rest).trim();
+                match (&place.entry, place.blocks.last_mut()) {
+                    (Some(symbol), _) => {
+                        self.remark(symbol, "depends on", condition, place.file, place.line);
+                    }
+                    (None, Some(block)) => {
+                        block.conditions.push((condition.to_owned(), place.line));
+                    }
+                    (None, None) => {}
+                }
+            }
+            "bool" | "tristate" | "string" | "int" | "hex" | "prompt" => {
+                if let Some(symbol) = &place.entry
+                    && rest.starts_with(['"', '\''])
+                {
+                    self.prompted.insert(symbol.clone());
+                    if let Some((_, condition)) = rest.rsplit_once("\" if ") {
+                        self.remark(
+                            symbol,
+                            "can be set only if",
+                            condition,
+                            place.file,
+                            place.line,
+                        );
+                    }
+                }
+            }
+            "select" | "imply" => {
+                let target = rest.split_whitespace().next().unwrap_or_default();
+                let set = |symbol: &str| self.config.value(symbol) != "n";
+                if let Some(by) = place.entry.as_deref().filter(|by| set(by) && set(target)) {
+                    let how = if word == "select" { "is selected by" } else { "is implied by" };
+                    let by = format!("{by}{}", &rest[target.len()..]);
+                    self.remark(target, how, &by, place.file, place.line);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn define(&mut self, symbol: &str, place: &Place<'_>) {
         if !self.remarks.contains_key(symbol) {
             return;
         }
         self.defined.insert(symbol.to_owned());
+        let Place { file, line, blocks, .. } = place;
         for block in blocks {
-            for (expression, line) in &block.conditions {
-                self.remark(symbol, "depends on", expression, file, *line);
+            for (condition, line) in &block.conditions {
+                self.remark(symbol, "depends on", condition, file, *line);
             }
             if block.keyword == "choice" {
-                self.remark(
-                    symbol,
-                    "is one of a choice: only one member can be set",
-                    "",
-                    file,
-                    number,
-                );
+                let what = "is one of a choice: only one member can be set";
+                self.remark(symbol, what, "", file, *line);
             }
         }
         if blocks.iter().all(|block| block.conditions.is_empty()) {
-            self.remark(symbol, "is defined", "", file, number);
+            self.remark(symbol, "is defined", "", file, *line);
         }
     }
 
