@@ -24,7 +24,6 @@ impl Interrupt {
                 tokio::select! { _ = int.recv() => {}, _ = term.recv() => {} }
                 if sender.send_replace(true) {
                     // Children die with us: their supervisors watch this process.
-                    #[expect(clippy::exit, reason = "the second Ctrl-C ends everything at once")]
                     std::process::exit(i32::from(EXIT_CODE));
                 }
             }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Progress on stderr: bars on a terminal, plain lines elsewhere.
 
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -10,17 +12,19 @@ use reports::event::{Exposure, RunEvent, What};
 use crate::printer::Printer;
 
 /// Shows what a command is doing.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct View {
     printer: Printer,
     bar: ProgressBar,
+    /// Cells and titles of reports that were shown: a bug often strikes many times.
+    shown: Mutex<HashSet<(String, String)>>,
 }
 
 impl View {
     /// A view on the printer's stderr.
     pub fn new(printer: &Printer) -> Self {
         let bar = if printer.bars { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
-        Self { printer: *printer, bar }
+        Self { printer: *printer, bar, shown: Mutex::default() }
     }
 
     /// A line that stays.
@@ -87,7 +91,12 @@ impl View {
             What::Exposure { cell, exposure, .. } => {
                 self.bar.set_message(format!("{cell}: {}", exposure_words(exposure)));
             }
-            What::Found { cell, finding, .. } => self.line(&format!("{cell}: {}", finding.title)),
+            What::Found { cell, finding, .. } => {
+                let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+                if shown.insert((cell.clone(), finding.title.clone())) {
+                    self.line(&format!("{cell}: {}", finding.title));
+                }
+            }
             What::Corruption { cell, detail, .. } => {
                 self.line(&format!("{cell}: data corruption: {detail}"));
             }

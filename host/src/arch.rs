@@ -77,7 +77,8 @@ pub static X86_64: Arch = Arch {
     disk_device: "virtio-blk-device,queue-size=16",
     // A CPU without fast string instructions, which TCG is slow at.
     cpu_tcg: "kvm64",
-    cpu_kvm: "host",
+    // Nested KVM may offer arch-capabilities and then refuse to set them, which ends QEMU.
+    cpu_kvm: "host,-arch-capabilities",
     console: "ttyS0",
     cmdline: "reboot=t",
     cmdline_tcg: "tsc=reliable lpj=1000000",

@@ -38,7 +38,7 @@ pub enum Stage {
     Fetch,
     /// Unpacking the source.
     Unpack,
-    /// Laying out the work tree and applying the series.
+    /// Laying out the work tree and applying the series, if there is one.
     Patch,
     /// Making and checking the configuration.
     Configure,
@@ -53,7 +53,7 @@ impl fmt::Display for Stage {
         f.write_str(match self {
             Self::Fetch => "fetching the source",
             Self::Unpack => "unpacking the source",
-            Self::Patch => "applying the series",
+            Self::Patch => "laying out the work tree",
             Self::Configure => "configuring",
             Self::Compile => "compiling",
             Self::Publish => "storing",

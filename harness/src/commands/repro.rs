@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 use images::ImageArtifact;
 use kernels::KernelArtifact;
-use reports::event::{Cell, Exposure, Fault, What};
+use reports::event::{Cell, Exposure, Fault, KernelFacts, What};
 use reports::exit::Purpose;
 use reports::render;
 use reports::rule::Rule;
@@ -118,6 +118,7 @@ struct Prepared {
 /// A kernel and where to stretch in it.
 struct Side {
     kernel: KernelArtifact,
+    facts: KernelFacts,
     stretch: Option<Arc<StretchPlan>>,
 }
 
@@ -273,6 +274,7 @@ impl Repro<'_, '_> {
                 return Ok(forced);
             }
             view.begin("choosing the accelerator");
+            let probe = tempfile::tempdir_in(self.dir)?;
             let spec = VmSpec {
                 arch,
                 accel: Accel::Tcg,
@@ -283,7 +285,7 @@ impl Repro<'_, '_> {
                 cpus: 1,
                 disks: 0,
                 disk_mib: 0,
-                dir: self.dir.join("accelerator"),
+                dir: probe.path().to_owned(),
                 gdb: false,
                 keep_disks: false,
             };
@@ -324,12 +326,13 @@ impl Repro<'_, '_> {
             view.line(&format!("{}: a stretch point is left out: {reason}", cell.id));
         }
         let facts = workshop::facts(&kernel, ms);
-        self.log.emit(What::KernelReady { cell: cell.id.clone(), kernel: facts })?;
-        Ok(Side { kernel, stretch })
+        Ok(Side { kernel, facts, stretch })
     }
 
     /// Boots and watches a cell.
     async fn boot(&mut self, cell: &Cell, side: &Side, made: &Prepared) -> Result<(), Cut> {
+        let (id, kernel) = (cell.id.clone(), side.facts.clone());
+        self.log.emit(What::KernelReady { cell: id, kernel })?;
         let timeouts = Timeouts::new(made.accel, self.plan.scale);
         let job = Job {
             cell,

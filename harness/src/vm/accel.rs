@@ -83,7 +83,8 @@ async fn probe(spec: &VmSpec) -> Proof {
     let mut vm = match Vm::start(&spec, PROOF_LIMIT).await {
         Ok(vm) => vm,
         Err(error) => {
-            let why = format!("QEMU does not start with KVM: {error}");
+            let why = error.to_string();
+            let why = format!("with KVM, {}", why.lines().next().unwrap_or_default());
             return Proof { accel: Accel::Tcg, why };
         }
     };

@@ -79,6 +79,8 @@ impl Vm {
     pub async fn start(spec: &VmSpec, patience: Duration) -> Result<Self, VmError> {
         let dir = &spec.dir;
         fs::create_dir_all(dir)?;
+        // What QEMU has opened needs no name any more; what it has not, it never will.
+        let _names = Names(spec);
         for index in 0..spec.disks {
             let disk = File::create(dir.join(argv::disk_name(index)))?;
             disk.set_len(spec.disk_mib << 20)?;
@@ -116,11 +118,6 @@ impl Vm {
         };
         // A connection that broke off is a QEMU that is dying: its exit code says more.
         let Some((qmp, gdb)) = connected else { return Err(died(spec, child.wait().await?)) };
-        forget(dir, argv::QMP_SOCKET);
-        forget(dir, argv::GDB_SOCKET);
-        if !spec.keep_disks {
-            (0..spec.disks).for_each(|index| forget(dir, &argv::disk_name(index)));
-        }
         Ok(Self { console, input, child, qmp, gdb, started })
     }
 }
@@ -133,9 +130,19 @@ fn listen(folder: &File, name: &str) -> io::Result<UnixListener> {
     UnixListener::bind(path)
 }
 
-fn forget(dir: &Path, name: &str) {
-    // What is not there need not be removed.
-    let _ = fs::remove_file(dir.join(name));
+/// Removes the names of a machine's sockets and disks when dropped.
+struct Names<'a>(&'a VmSpec);
+
+impl Drop for Names<'_> {
+    fn drop(&mut self) {
+        let VmSpec { dir, disks, keep_disks, .. } = self.0;
+        let disks = if *keep_disks { 0 } else { *disks };
+        let disks = (0..disks).map(argv::disk_name);
+        for name in disks.chain([argv::QMP_SOCKET, argv::GDB_SOCKET].map(str::to_owned)) {
+            // What is not there need not be removed.
+            let _ = fs::remove_file(dir.join(name));
+        }
+    }
 }
 
 fn died(spec: &VmSpec, code: i32) -> VmError {

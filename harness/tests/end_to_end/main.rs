@@ -6,7 +6,6 @@
     unreachable_pub,
     reason = "in a test program, `pub` is what a module offers its siblings"
 )]
-
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
 mod bad_input;

@@ -110,10 +110,39 @@ impl CompiledDetector {
     }
 
     fn describe(&self, text: &[u8]) -> Described {
+        // Nearly always the first line decides; only where it fits nothing all has to be searched.
+        let line = memchr::memchr(b'\n', text).unwrap_or(text.len());
+        let near = &text[..text.len().min(line + 256)];
+        let mut best = None;
+        for (head, last) in [(near, line), (text, text.len())] {
+            best = self.best(text, head, last);
+            if best.is_some() {
+                break;
+            }
+        }
+        let matched = best.is_some();
+        if let Some((_, Some(described))) = best {
+            return described;
+        }
+        let from = self.header.find(text).unwrap_or(0);
+        let end = memchr::memchr(b'\n', &text[from..]).map_or(text.len(), |at| from + at);
+        Described {
+            title: String::from_utf8_lossy(&text[from..end]).into_owned(),
+            alt: Vec::new(),
+            corrupted: matched.then_some("the first line fits, what must follow it does not"),
+            format: None,
+        }
+    }
+
+    /// The format that matches first, if its match begins in `head` and not behind `last`;
+    /// described if also the text fits it.
+    fn best(&self, text: &[u8], head: &[u8], last: usize) -> Option<(usize, Option<Described>)> {
         let mut best: Option<(usize, Option<Described>)> = None;
         for format in &self.formats {
             let first = format.first.get_or_init(|| pattern::compile(format.data.first));
-            let Some(at) = first.find(text).map(|m| m.start()) else { continue };
+            let Some(at) = first.find(head).map(|m| m.start()).filter(|at| *at <= last) else {
+                continue;
+            };
             match &best {
                 Some((start, described))
                     if at > *start || (at == *start && described.is_some()) =>
@@ -133,18 +162,7 @@ impl CompiledDetector {
                 best = Some((at, Some(format.fill(text, at, &captures))));
             }
         }
-        let matched = best.is_some();
-        if let Some((_, Some(described))) = best {
-            return described;
-        }
-        let from = self.header.find(text).unwrap_or(0);
-        let end = memchr::memchr(b'\n', &text[from..]).map_or(text.len(), |at| from + at);
-        Described {
-            title: String::from_utf8_lossy(&text[from..end]).into_owned(),
-            alt: Vec::new(),
-            corrupted: matched.then_some("the first line fits, what must follow it does not"),
-            format: None,
-        }
+        best
     }
 }
 

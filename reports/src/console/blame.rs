@@ -56,9 +56,13 @@ impl Rule {
 
     /// Follows the ways through the text until one ends at a function.
     pub(super) fn find(&self, text: &[u8]) -> Blamed {
+        static INJECTED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"should_fail"));
+        let injected = INJECTED.find(text).is_some();
         for way in &self.ways {
             // Fault injection prints a stack of its own into the report.
-            let Some(candidates) = follow(way, self, text) else { return Blamed::nobody() };
+            let Some(candidates) = follow(way, self, text, injected) else {
+                return Blamed::nobody();
+            };
             let names = pick(self.pick, &candidates);
             if !names.is_empty() {
                 return Blamed { names, found: true };
@@ -79,48 +83,57 @@ impl Rule {
 const MAX_CANDIDATES: usize = 256;
 
 /// Collects candidates; `None` if fault injection got in the way.
-fn follow(way: &[Step], rule: &Rule, text: &[u8]) -> Option<Vec<String>> {
+fn follow(way: &[Step], rule: &Rule, text: &[u8], injected: bool) -> Option<Vec<String>> {
     let mut candidates = Vec::new();
-    let mut lines = Lines { rest: text };
+    let mut rest = text;
     for step in way {
+        // Who only wants the first candidate need not look at the others.
+        if rule.pick == Pick::Top && !candidates.is_empty() && !injected {
+            break;
+        }
         match step {
             Step::Line(regex) => {
-                for line in lines.by_ref() {
-                    if is_fault_injection(line) {
-                        return None;
-                    }
-                    // Without a match there is nothing to capture, and that is much quicker to see.
-                    if !regex.is_match(line) {
-                        continue;
-                    }
-                    if let Some(found) = regex.captures(line) {
-                        for name in found.iter().skip(1).flatten() {
-                            rule.take(name.as_bytes(), &mut candidates);
-                        }
-                    }
-                    break;
+                // No pattern of a step matches across lines.
+                let found = regex.captures(rest);
+                let end = found.as_ref().map_or(rest.len(), |f| line_end(rest, f.get_match().start()));
+                if injected && (Lines { rest: &rest[..end] }).any(is_fault_injection) {
+                    return None;
                 }
+                for name in found.iter().flat_map(|f| f.iter().skip(1)).flatten() {
+                    rule.take(name.as_bytes(), &mut candidates);
+                }
+                rest = &rest[end..];
             }
             Step::Frames => {
-                for line in lines.by_ref() {
-                    if is_fault_injection(line) {
+                let mut lines = Lines { rest };
+                while let Some(line) = lines.next() {
+                    if injected && is_fault_injection(line) {
                         return None;
-                    }
-                    if is_stack_start(line) || is_origin(line) || candidates.len() >= MAX_CANDIDATES
-                    {
-                        break;
                     }
                     if let Some(frame) = FrameLine::read(line) {
                         rule.take(frame.function, &mut candidates);
                         if let Some(caller) = frame.caller {
                             rule.take(caller, &mut candidates);
                         }
+                        if candidates.len() >= MAX_CANDIDATES
+                            || rule.pick == Pick::Top && !candidates.is_empty() && !injected
+                        {
+                            break;
+                        }
+                    } else if is_stack_start(line) || is_origin(line) {
+                        break;
                     }
                 }
+                rest = lines.rest;
             }
         }
     }
     Some(candidates)
+}
+
+/// Where the line that holds a place ends, its line end included.
+pub(super) fn line_end(text: &[u8], at: usize) -> usize {
+    memchr::memchr(b'\n', &text[at..]).map_or(text.len(), |end| at + end + 1)
 }
 
 /// Lines without their ends.
@@ -148,8 +161,7 @@ fn is_fault_injection(line: &[u8]) -> bool {
             r"should_fail(?:slab|_alloc_page|_ex|_bio|_futex|_usercopy)?(?:\.[a-z0-9.]+)?\+0x",
         )
     });
-    static WORD: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"should_fail"));
-    WORD.find(line).is_some() && RE.is_match(line)
+    RE.is_match(line)
 }
 
 /// Kinds of lines that a stack follows on. The order matters to nobody; each is looked for once.

@@ -74,9 +74,13 @@ fn offset(rest: &[u8]) -> Option<(u64, u64)> {
 
 fn hex(text: &[u8]) -> Option<(u64, &[u8])> {
     let text = text.strip_prefix(b"0x").unwrap_or(text);
-    let len = text.iter().take_while(|b| b.is_ascii_hexdigit()).count();
-    let digits = std::str::from_utf8(&text[..len]).ok()?;
-    Some((u64::from_str_radix(digits, 16).ok()?, &text[len..]))
+    let mut value = 0_u64;
+    let mut len = 0;
+    while let Some(digit) = text.get(len).and_then(|&b| char::from(b).to_digit(16)) {
+        value = value.checked_mul(16)?.checked_add(u64::from(digit))?;
+        len += 1;
+    }
+    (len > 0).then_some((value, &text[len..]))
 }
 
 fn trim(text: &[u8]) -> &[u8] {

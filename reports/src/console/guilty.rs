@@ -3,9 +3,10 @@
 
 use std::sync::LazyLock;
 
+use aho_corasick::AhoCorasick;
 use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 
-use super::blame::Lines;
+use super::blame::line_end;
 
 /// Files whose code runs in everybody's stacks.
 const GENERIC: &[&str] = &[
@@ -105,22 +106,23 @@ pub(super) fn find(text: &[u8]) -> Option<String> {
     let mut aside: Option<String> = None;
     // What a stalled CPU did is below the interrupt that noticed the stall.
     let head = &text[..text.len().min(200)];
-    let mut below = memchr::memmem::find(head, b"detected stall").is_none()
-        && memchr::memmem::find(head, b"detected expedited stall").is_none();
-    for line in (Lines { rest: text }) {
-        if !below {
-            below = INTERRUPTS.iter().any(|word| memchr::memmem::find(line, word).is_some());
-            continue;
-        }
-        // A place in the source is `name.c:12`; few lines have one.
-        let place = memchr::memchr_iter(b':', line).any(|at| {
-            at > 2
-                && matches!(line[at - 1], b'c' | b'h' | b's')
-                && line.get(at + 1).is_some_and(u8::is_ascii_digit)
-        });
-        if !place {
-            continue;
-        }
+    let from = if memchr::memmem::find(head, b"detected ").is_some()
+        && memchr::memmem::find(head, b"stall").is_some()
+    {
+        INTERRUPTS
+            .iter()
+            .filter_map(|word| memchr::memmem::find(text, word))
+            .min()
+            .map_or(text.len(), |at| line_end(text, at))
+    } else {
+        0
+    };
+    let mut rest = &text[from..];
+    while let Some(at) = PLACE.find(rest).map(|place| place.start()) {
+        let start = memchr::memrchr(b'\n', &rest[..at]).map_or(0, |nl| nl + 1);
+        let end = line_end(rest, at);
+        let line = rest[start..end].trim_ascii_end();
+        rest = &rest[end..];
         let Some(found) = FILE.captures(line) else { continue };
         let file = tidy(&String::from_utf8_lossy(&found[1]));
         if ASIDE.iter().any(|word| memchr::memmem::find(line, word).is_some()) {
@@ -144,6 +146,10 @@ pub(super) fn find(text: &[u8]) -> Option<String> {
     });
     Some(deeper.unwrap_or(&files[at]).clone())
 }
+
+/// Parts of a place in the source. Few lines have one.
+static PLACE: LazyLock<AhoCorasick> =
+    LazyLock::new(|| AhoCorasick::new([".c:", ".h:", ".rs:"]).expect("three short literals"));
 
 /// Files of a report that are looked at.
 const MAX_FILES: usize = 256;

@@ -5,9 +5,6 @@
 //! with. While a report is open every line is looked at and handed to the reports that
 //! it belongs to. All state is bounded: a line, a few reports' text, a little history.
 
-use std::sync::LazyLock;
-
-use aho_corasick::AhoCorasick;
 use memchr::memmem;
 
 use super::analyse::{self, CompiledDetector};
@@ -33,6 +30,11 @@ const MAX_LINES: u32 = 1500;
 const MAX_OPEN: usize = 12;
 /// A panic or oops this many lines after a report still belongs to it.
 const AFTERMATH: u64 = 300;
+
+/// With panic_on_warn a report's stack is printed once more, and printing an oops provokes
+/// lockdep.
+const REPEATS: &[&str] =
+    &["Kernel panic - not syncing", "WARNING: possible circular locking dependency detected"];
 
 /// How a console is read.
 #[derive(Debug, Clone, Default)]
@@ -155,7 +157,8 @@ impl Reader {
             let line = std::mem::take(&mut self.partial);
             let at = self.partial_at;
             self.stats.lines += 1;
-            self.line(&line, at, &[], 0);
+            let hit = self.prefilter.find(&line).is_some();
+            self.line(&line, hit, at, &[], 0);
             self.stats.lines -= 1;
         }
         self.close_all();
@@ -205,7 +208,8 @@ impl Reader {
             self.extend_partial(&block[..end]);
             let line = std::mem::take(&mut self.partial);
             self.stats.lines += 1;
-            self.line(&line, self.partial_at, &[], 0);
+            let hit = self.prefilter.find(&line).is_some();
+            self.line(&line, hit, self.partial_at, &[], 0);
             self.remember(&line);
             self.remember(b"\n");
             self.partial = line;
@@ -238,10 +242,15 @@ impl Reader {
     /// Works through whole lines; `base` is where they begin in the block.
     fn lines(&mut self, lines: &[u8], base: usize, offsets: &mut Offsets<'_>) {
         let mut at = 0;
+        let mut hit = 0;
         while at < lines.len() {
+            if hit <= at {
+                hit = self.prefilter.find(&lines[at..]).map_or(usize::MAX, |found| at + found);
+            }
             if self.open.is_empty() && !self.just_opened {
-                let Some(hit) = self.prefilter.find(&lines[at..]) else { break };
-                let hit = at + hit;
+                if hit == usize::MAX {
+                    break;
+                }
                 let start = memchr::memrchr(b'\n', &lines[at..hit]).map_or(at, |nl| at + nl + 1);
                 self.stats.lines += count_lines(&lines[at..start]);
                 at = start;
@@ -249,7 +258,13 @@ impl Reader {
             let end = memchr::memchr(b'\n', &lines[at..]).map_or(lines.len(), |nl| at + nl);
             self.stats.lines += 1;
             let line = &lines[at..end];
-            self.line(&line[..line.len().min(MAX_LINE)], offsets.raw(base + at), lines, at);
+            // A word that is beyond the longest line, or cut by its end, counts for nothing.
+            let cut = line.len() > MAX_LINE;
+            let line = &line[..line.len().min(MAX_LINE)];
+            let is_hit = hit < end && (!cut || self.prefilter.find(line).is_some());
+            if is_hit || !self.open.is_empty() || self.just_opened {
+                self.line(line, is_hit, offsets.raw(base + at), lines, at);
+            }
             at = end + 1;
         }
         if at < lines.len() {
@@ -258,13 +273,12 @@ impl Reader {
     }
 
     /// Looks at one line. `lines[..before]` came just before it, behind the history.
-    fn line(&mut self, line: &[u8], offset: u64, lines: &[u8], before: usize) {
+    fn line(&mut self, line: &[u8], hit: bool, offset: u64, lines: &[u8], before: usize) {
         if std::mem::take(&mut self.just_opened)
             && has(line, b"** replaying previous printk message **")
         {
             self.open.pop();
         }
-        let hit = self.prefilter.find(line).is_some();
         if !hit && self.open.is_empty() {
             return;
         }
@@ -281,7 +295,12 @@ impl Reader {
         let any = |words: &[&str]| words.iter().any(|word| has(line, word.as_bytes()));
         let follow_up = detector.is_some() && any(FOLLOW_UPS);
         let ends_title = hit && (detector.is_some() && !follow_up || any(INTRUSIONS));
-        let marks = Marks::of(line, ends_title);
+        let marks = Marks {
+            ends_title,
+            noise: read.text.starts_with(b"Disabling lock debugging due to kernel taint"),
+            all_cpus: read.text.starts_with(b"Sending NMI from CPU"),
+            repeats: hit && any(REPEATS),
+        };
         for open in &mut self.open {
             open.feed(&read, &marks);
         }
@@ -470,29 +489,6 @@ struct Marks {
     all_cpus: bool,
     /// What follows was said before.
     repeats: bool,
-}
-
-impl Marks {
-    fn of(line: &[u8], ends_title: bool) -> Self {
-        static WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| {
-            AhoCorasick::new([
-                "Disabling lock debugging due to kernel taint",
-                "Sending NMI from CPU",
-                "Kernel panic - not syncing",
-                "WARNING: possible circular locking dependency detected",
-            ])
-            .expect("four short literals")
-        });
-        let mut marks = Marks { ends_title, noise: false, all_cpus: false, repeats: false };
-        for found in WORDS.find_iter(line) {
-            match found.pattern().as_usize() {
-                0 => marks.noise = true,
-                1 => marks.all_cpus = true,
-                _ => marks.repeats = true,
-            }
-        }
-        marks
-    }
 }
 
 /// True if a line is the last of a report that begins with this header.

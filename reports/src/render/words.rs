@@ -63,7 +63,9 @@ pub(crate) fn kernel_name(cell: &Cell) -> String {
 
 /// `gcc 12.2.0` of `gcc (Debian 12.2.0-14+deb12u1) 12.2.0`.
 pub(crate) fn compiler(kernel: &KernelFacts) -> String {
-    let mut words = kernel.compiler.split(' ');
+    // The linker may be named behind a comma.
+    let compiler = kernel.compiler.split(", ").next().unwrap_or_default();
+    let mut words = compiler.split(' ');
     match (words.next(), words.next_back()) {
         (Some(first), Some(last)) => format!("{first} {last}"),
         _ => kernel.compiler.clone(),
