@@ -6,7 +6,9 @@ use std::sync::{LazyLock, OnceLock};
 use memchr::memmem::Finder;
 use regex::bytes::{Captures, Regex, RegexSet, RegexSetBuilder};
 
-use super::blame::{Blamed, Lines, Rule, STACK_STARTS, is_stack_start};
+use super::blame::{
+    Blamed, Lines, Rule, STACK_KINDS, find_stack_start, is_stack_start, line_end, stack_kind,
+};
 use super::detectors::{self, Detector, Format, Trust};
 use super::frames::FrameLine;
 use super::{kinds, pattern, title};
@@ -233,10 +235,16 @@ fn distrust(title: &str, format: Option<&Format>, text: &[u8]) -> Option<&'stati
     if format?.trust != Trust::Stack {
         return None;
     }
-    let mut stack = false;
-    for start in STACK_STARTS.iter() {
-        let Some(found) = start.find(text) else { continue };
-        let rest = &text[found.start()..];
+    let mut seen = [false; STACK_KINDS];
+    let mut from = 0;
+    while let Some(at) = find_stack_start(&text[from..]).map(|at| from + at) {
+        let rest = &text[at..];
+        from = line_end(text, at);
+        let kind = stack_kind(&text[at..]);
+        let Some(new) = kind.and_then(|kind| seen.get_mut(kind)).filter(|seen| !**seen) else {
+            continue;
+        };
+        *new = true;
         if memchr::memchr_iter(b'\n', rest).take(3).count() < 3 {
             return Some("a stack is cut off");
         }
@@ -247,9 +255,8 @@ fn distrust(title: &str, format: Option<&Format>, text: &[u8]) -> Option<&'stati
         if !frame {
             return Some("a stack has no frames");
         }
-        stack = true;
     }
-    if stack { None } else { Some("no stack") }
+    if seen.contains(&true) { None } else { Some("no stack") }
 }
 
 fn has(line: &[u8], what: &[u8]) -> bool {

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which function a report is about.
 
-use std::sync::{LazyLock, OnceLock};
+use std::sync::LazyLock;
 
-use aho_corasick::AhoCorasick;
 use memchr::memmem::Finder;
 use regex::bytes::Regex;
 
@@ -11,6 +10,7 @@ use super::detectors::{Blame, Look, Pick};
 use super::frames::{FrameLine, demangle};
 use super::pattern;
 use super::skip::{WordSet, never_blamed};
+use super::words::Words;
 
 /// Stands for a function where the report does not tell.
 pub(super) const CORRUPTED: &str = "corrupted";
@@ -95,7 +95,8 @@ fn follow(way: &[Step], rule: &Rule, text: &[u8], injected: bool) -> Option<Vec<
             Step::Line(regex) => {
                 // No pattern of a step matches across lines.
                 let found = regex.captures(rest);
-                let end = found.as_ref().map_or(rest.len(), |f| line_end(rest, f.get_match().start()));
+                let end =
+                    found.as_ref().map_or(rest.len(), |f| line_end(rest, f.get_match().start()));
                 if injected && (Lines { rest: &rest[..end] }).any(is_fault_injection) {
                     return None;
                 }
@@ -164,30 +165,46 @@ fn is_fault_injection(line: &[u8]) -> bool {
     RE.is_match(line)
 }
 
-/// Kinds of lines that a stack follows on. The order matters to nobody; each is looked for once.
-pub(super) static STACK_STARTS: LazyLock<[Regex; 8]> = LazyLock::new(|| {
-    [
-        r"Call (?:T|t)race",
-        r"Allocated:",
-        r"Allocated by task [0-9]+:",
-        r"Freed:",
-        r"Freed by task [0-9]+:",
-        // "stack backtrace:" only announces a "Call Trace:".
-        r"[^k] backtrace(?: \(crc [0-9a-f]*\))?:",
-        r"Backtrace:",
-        // RISC-V's oops has no title above its stack; the registers' end stands for it.
-        r"Uninit was stored to memory at|status: [0-9a-f]{16} badaddr: [0-9a-f]{16} cause: [0-9a-f]{16}\n *\[<",
-    ]
-    .map(pattern::compile)
+/// Kinds of lines that a stack follows on.
+const STACK_STARTS: [&str; STACK_KINDS] = [
+    r"Call (?:T|t)race",
+    r"Allocated:",
+    r"Allocated by task [0-9]+:",
+    r"Freed:",
+    r"Freed by task [0-9]+:",
+    // "stack backtrace:" only announces a "Call Trace:".
+    r"[^k] backtrace(?: \(crc [0-9a-f]*\))?:",
+    r"Backtrace:",
+    r"Uninit was stored to memory at",
+    // RISC-V's oops has no title above its stack; the registers' end stands for it.
+    r"status: [0-9a-f]{16} badaddr: [0-9a-f]{16} cause: [0-9a-f]{16}\n *\[<",
+];
+pub(super) const STACK_KINDS: usize = 9;
+
+static START_HINTS: LazyLock<Words> = LazyLock::new(|| {
+    Words::new(&["Call T", "Call t", "Allocated", "Freed", "acktrace", "Uninit was", "status: 0"])
 });
 
+/// Where the first line begins that could be the start of a stack.
+pub(super) fn find_stack_start(text: &[u8]) -> Option<usize> {
+    START_HINTS.find(text).map(|at| memchr::memrchr(b'\n', &text[..at]).map_or(0, |nl| nl + 1))
+}
+
+/// Which kind of stack start the first line of a text is.
+pub(super) fn stack_kind(text: &[u8]) -> Option<usize> {
+    static KINDS: LazyLock<[Regex; STACK_KINDS]> =
+        LazyLock::new(|| STACK_STARTS.map(pattern::compile));
+    let line = &text[..memchr::memchr(b'\n', text).unwrap_or(text.len())];
+    let last = STACK_KINDS - 1;
+    if line.starts_with(b"status: ") {
+        let two = &text[..text.len().min(line.len() + 64)];
+        return KINDS[last].is_match(two).then_some(last);
+    }
+    KINDS[..last].iter().position(|kind| kind.is_match(line))
+}
+
 pub(super) fn is_stack_start(line: &[u8]) -> bool {
-    static WORDS: OnceLock<AhoCorasick> = OnceLock::new();
-    let words = WORDS.get_or_init(|| {
-        AhoCorasick::new(["Call ", "llocated", "reed", "acktrace", "Uninit", "badaddr"])
-            .expect("six short literals")
-    });
-    words.is_match(line) && STACK_STARTS.iter().any(|start| start.is_match(line))
+    START_HINTS.are_in(line) && stack_kind(line).is_some()
 }
 
 /// True for the title of the stack that tells where uninitialised memory comes from.

@@ -3,8 +3,11 @@
 
 use std::sync::LazyLock;
 
+use memchr::memmem::Finder;
 use regex::bytes::{RegexSet, RegexSetBuilder};
 use serde::{Deserialize, Serialize};
+
+use super::words::Words;
 
 /// What is true of a log as a whole.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +25,15 @@ pub struct Facts {
 pub(super) struct FactReader {
     facts: Facts,
 }
+
+static PANIC: LazyLock<Finder<'static>> =
+    LazyLock::new(|| Finder::new(b"Kernel panic - not syncing"));
+static DISCONNECTED: LazyLock<Finder<'static>> =
+    LazyLock::new(|| Finder::new(b"serialport: VM disconnected."));
+
+/// One of these is in every line that [`SUPPRESSING`] matches.
+static HINTS: LazyLock<Words> =
+    LazyLock::new(|| Words::new(&["memory", "SIGBUS", "smashing", "segfault", "Killed process"]));
 
 /// Lines after which reports are doubtful.
 static SUPPRESSING: LazyLock<RegexSet> = LazyLock::new(|| {
@@ -45,16 +57,13 @@ static SUPPRESSING: LazyLock<RegexSet> = LazyLock::new(|| {
 impl FactReader {
     /// Takes a line that holds one of the prefilter's words.
     pub(super) fn read(&mut self, line: &[u8]) {
-        self.facts.panicked |= has(line, b"Kernel panic - not syncing");
-        self.facts.disconnected |= has(line, b"serialport: VM disconnected.");
-        self.facts.suppressed |= SUPPRESSING.is_match(line);
+        self.facts.panicked |= PANIC.find(line).is_some();
+        self.facts.disconnected |= DISCONNECTED.find(line).is_some();
+        self.facts.suppressed |=
+            !self.facts.suppressed && HINTS.are_in(line) && SUPPRESSING.is_match(line);
     }
 
     pub(super) fn facts(&self) -> Facts {
         self.facts
     }
-}
-
-fn has(line: &[u8], what: &[u8]) -> bool {
-    memchr::memmem::find(line, what).is_some()
 }

@@ -3,10 +3,10 @@
 
 use std::sync::LazyLock;
 
-use aho_corasick::AhoCorasick;
 use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 
 use super::blame::line_end;
+use super::words::Words;
 
 /// Files whose code runs in everybody's stacks.
 const GENERIC: &[&str] = &[
@@ -118,7 +118,7 @@ pub(super) fn find(text: &[u8]) -> Option<String> {
         0
     };
     let mut rest = &text[from..];
-    while let Some(at) = PLACE.find(rest).map(|place| place.start()) {
+    while let Some(at) = PLACE.find(rest) {
         let start = memchr::memrchr(b'\n', &rest[..at]).map_or(0, |nl| nl + 1);
         let end = line_end(rest, at);
         let line = rest[start..end].trim_ascii_end();
@@ -148,8 +148,7 @@ pub(super) fn find(text: &[u8]) -> Option<String> {
 }
 
 /// Parts of a place in the source. Few lines have one.
-static PLACE: LazyLock<AhoCorasick> =
-    LazyLock::new(|| AhoCorasick::new([".c:", ".h:", ".rs:"]).expect("three short literals"));
+static PLACE: LazyLock<Words> = LazyLock::new(|| Words::new(&[".c:", ".h:", ".rs:"]));
 
 /// Files of a report that are looked at.
 const MAX_FILES: usize = 256;

@@ -8,7 +8,8 @@ use std::sync::LazyLock;
 
 use memchr::memmem;
 
-static LOGIN: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(b" login: "));
+static LOGIN: LazyLock<memmem::Finder<'static>> =
+    LazyLock::new(|| memmem::Finder::new(b" login: "));
 
 /// Who printed a line, as far as its prefix tells.
 ///

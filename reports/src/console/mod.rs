@@ -24,6 +24,7 @@ pub mod signature;
 mod skip;
 mod stacks;
 mod title;
+mod words;
 
 pub use facts::Facts;
 pub use notes::{Note, NoteKind};

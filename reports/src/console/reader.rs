@@ -5,6 +5,8 @@
 //! with. While a report is open every line is looked at and handed to the reports that
 //! it belongs to. All state is bounded: a line, a few reports' text, a little history.
 
+use std::sync::LazyLock;
+
 use memchr::memmem;
 
 use super::analyse::{self, CompiledDetector};
@@ -14,6 +16,7 @@ use super::line::{Context, Line};
 use super::notes::{self, Note};
 use super::prefilter::Prefilter;
 use super::report;
+use super::words::Words;
 use crate::finding::Finding;
 
 /// Longest line that is looked at; what is beyond it is dropped.
@@ -33,8 +36,14 @@ const AFTERMATH: u64 = 300;
 
 /// With panic_on_warn a report's stack is printed once more, and printing an oops provokes
 /// lockdep.
-const REPEATS: &[&str] =
-    &["Kernel panic - not syncing", "WARNING: possible circular locking dependency detected"];
+static REPEAT: LazyLock<Words> = LazyLock::new(|| {
+    Words::new(&[
+        "Kernel panic - not syncing",
+        "WARNING: possible circular locking dependency detected",
+    ])
+});
+static FOLLOW_UP: LazyLock<Words> = LazyLock::new(|| Words::new(FOLLOW_UPS));
+static INTRUSION: LazyLock<Words> = LazyLock::new(|| Words::new(INTRUSIONS));
 
 /// How a console is read.
 #[derive(Debug, Clone, Default)]
@@ -292,14 +301,13 @@ impl Reader {
                 self.out.push(Seen::Note(note));
             }
         }
-        let any = |words: &[&str]| words.iter().any(|word| has(line, word.as_bytes()));
-        let follow_up = detector.is_some() && any(FOLLOW_UPS);
-        let ends_title = hit && (detector.is_some() && !follow_up || any(INTRUSIONS));
+        let follow_up = detector.is_some() && FOLLOW_UP.are_in(line);
+        let ends_title = hit && (detector.is_some() && !follow_up || INTRUSION.are_in(line));
         let marks = Marks {
             ends_title,
             noise: read.text.starts_with(b"Disabling lock debugging due to kernel taint"),
             all_cpus: read.text.starts_with(b"Sending NMI from CPU"),
-            repeats: hit && any(REPEATS),
+            repeats: hit && REPEAT.are_in(line),
         };
         for open in &mut self.open {
             open.feed(&read, &marks);

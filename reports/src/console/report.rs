@@ -54,6 +54,15 @@ pub(super) fn printable(bytes: &[u8], most: usize) -> String {
 
 fn printable_lines(before: &[u8], text: &[u8]) -> String {
     let mut out = String::with_capacity((before.len() + text.len()).min(MAX_TEXT));
+    if before.len() + text.len() <= MAX_TEXT
+        && is_plain(before)
+        && is_plain(text)
+        && let (Ok(before), Ok(text)) = (std::str::from_utf8(before), std::str::from_utf8(text))
+    {
+        out.push_str(before);
+        out.push_str(text);
+        return out;
+    }
     for line in before.split_inclusive(|&b| b == b'\n').chain(text.split_inclusive(|&b| b == b'\n'))
     {
         if out.len() + line.len() > MAX_TEXT {
@@ -64,6 +73,13 @@ fn printable_lines(before: &[u8], text: &[u8]) -> String {
         out.push('\n');
     }
     out
+}
+
+/// True for lines of printable ASCII, which nearly all reports are.
+fn is_plain(bytes: &[u8]) -> bool {
+    // Counting lets the compiler look at many bytes at once.
+    let odd = |b: &u8| usize::from(!matches!(b, b' '..=b'~' | b'\t' | b'\n'));
+    bytes.chunks(256).all(|chunk| chunk.iter().map(odd).sum::<usize>() == 0)
 }
 
 fn push_printable(out: &mut String, bytes: &[u8], most: usize) {

@@ -9,13 +9,20 @@ use super::blame::Lines;
 use super::report::printable;
 use crate::finding::Scene;
 
-/// Registers that tell what went wrong, by how their values are written.
-const REGISTERS: &[&str] =
-    &["CR2:", "RAX:", "RDI:", "RIP:", "pc :", "lr :", "epc :", "badaddr:", "FAR"];
-
 /// How the lines begin that have anything to tell.
-const STARTS: &[&str] =
-    &["CPU: ", "Workqueue: ", "RIP: ", "RAX: ", "RDX: ", "CR2: ", "pc :", "lr :", "epc :", "status:", "FAR "];
+const STARTS: &[&str] = &[
+    "CPU: ",
+    "Workqueue: ",
+    "RIP: ",
+    "RAX: ",
+    "RDX: ",
+    "CR2: ",
+    "pc :",
+    "lr :",
+    "epc :",
+    "status:",
+    "FAR ",
+];
 
 /// Reads the lines that `dump_stack_print_info()` and `show_regs()` print.
 pub(super) fn read(text: &[u8]) -> Scene {
@@ -33,8 +40,8 @@ pub(super) fn read(text: &[u8]) -> Scene {
             if scene.workqueue.is_empty() {
                 scene.workqueue = printable(rest.as_bytes(), 128);
             }
-        } else if line.contains(':') {
-            read_registers(line, &mut scene);
+        } else {
+            read_register(line, &mut scene);
         }
     }
     scene
@@ -91,22 +98,14 @@ fn number(text: &str) -> Option<u32> {
     text[..end].parse().ok()
 }
 
-fn read_registers(line: &str, scene: &mut Scene) {
-    for key in REGISTERS {
-        let Some(at) = line.find(key) else { continue };
-        let value = line[at + key.len()..].trim_start_matches([' ', '=', ':']);
-        let value = value.split(' ').next().unwrap_or_default();
-        if value.is_empty() {
-            continue;
-        }
-        let name = key.trim_end_matches([':', ' ']);
-        let value = value.trim_start_matches("0010:");
-        if scene.registers.len() < 8 {
-            scene
-                .registers
-                .entry(name.to_owned())
-                .or_insert_with(|| printable(value.as_bytes(), 96));
-        }
+/// The register that a line begins with.
+fn read_register(line: &str, scene: &mut Scene) {
+    let Some((name, rest)) = line.split_once([':', ' ']) else { return };
+    let value = rest.trim_start_matches([' ', '=', ':']);
+    let value = value.strip_prefix("0010:").unwrap_or(value);
+    let value = value.split(' ').next().unwrap_or_default();
+    if !value.is_empty() && scene.registers.len() < 8 && !scene.registers.contains_key(name) {
+        scene.registers.insert(name.to_owned(), printable(value.as_bytes(), 96));
     }
 }
 

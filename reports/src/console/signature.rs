@@ -34,19 +34,16 @@ pub fn of(finding: &Finding) -> String {
 
 /// Adds the frames from the blamed one on (or all, if it is not in the stack).
 fn add_stack(hash: &mut Fnv, stack: &Stack, blamed: &str) {
-    let names: Vec<&str> = stack
-        .frames
+    let from = stack.frames.iter().position(|f| f.function == blamed).unwrap_or(0);
+    stack.frames[from..]
         .iter()
         // Whether a function was inlined differs from compiler to compiler, and so does
         // whether the report was symbolised.
         .filter(|f| !f.inlined)
         .map(|f| f.function.as_str())
         .filter(|name| !never_blamed(name) && !is_entry(name))
-        .collect();
-    let from = names.iter().position(|name| *name == blamed).unwrap_or(0);
-    for name in names[from..].iter().take(FRAMES) {
-        hash.add(name.trim_start_matches('_'));
-    }
+        .take(FRAMES)
+        .for_each(|name| hash.add(name.trim_start_matches('_')));
 }
 
 /// Where an architecture enters the kernel: the same bug has other names there.

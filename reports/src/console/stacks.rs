@@ -17,6 +17,15 @@ pub(super) fn read(text: &[u8]) -> Vec<Stack> {
     let mut current: Option<(Stack, u32)> = None;
     let mut interrupted: Option<Frame> = None;
     for line in (Lines { rest: text }) {
+        if let Some((stack, gap)) = &mut current
+            && let Some(frame) = frame(line)
+        {
+            *gap = 0;
+            if stack.frames.len() < MAX_FRAMES && stack.frames.last() != Some(&frame) {
+                stack.frames.push(frame);
+            }
+            continue;
+        }
         if let Some((role, task)) = header(line) {
             finish(&mut stacks, current.take());
             if stacks.len() >= MAX_STACKS {
@@ -37,21 +46,13 @@ pub(super) fn read(text: &[u8]) -> Vec<Stack> {
             continue;
         }
         match &mut current {
-            Some((stack, gap)) => match frame(line) {
-                Some(frame) => {
-                    *gap = 0;
-                    if stack.frames.len() < MAX_FRAMES && stack.frames.last() != Some(&frame) {
-                        stack.frames.push(frame);
-                    }
+            Some(_) if is_within_stack(line) => {}
+            Some((_, gap)) => {
+                *gap += 1;
+                if *gap >= GAP {
+                    finish(&mut stacks, current.take());
                 }
-                None if is_within_stack(line) => {}
-                None => {
-                    *gap += 1;
-                    if *gap >= GAP {
-                        finish(&mut stacks, current.take());
-                    }
-                }
-            },
+            }
             None if interrupted.is_none() => interrupted = instruction_pointer(line),
             None => {}
         }
