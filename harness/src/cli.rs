@@ -39,6 +39,10 @@ pub enum Command {
     Repro(commands::repro::Options),
     /// Build a kernel, or find it in the store, and say where it is
     Build(commands::build::Options),
+    /// Measure swapstorm itself
+    Bench(commands::bench::Options),
+    /// Find kernel bug reports in console logs
+    Parse(commands::parse::Options),
     /// Say what this machine can do, and what to install
     Doctor(commands::doctor::Options),
 }

@@ -13,6 +13,7 @@ use kernels::{
 use reports::event::{Fault, KernelFacts};
 use reports::rule::Rule;
 use workloads::Profile;
+use workloads::agent::AgentArtifact;
 
 use crate::cli::Places;
 use crate::error::Error;
@@ -120,9 +121,17 @@ impl Workshop {
 
     /// The guest agent in an initramfs.
     pub async fn initramfs(&self, arch: &'static Arch) -> Result<ImageArtifact, Error> {
-        let agent = workloads::agent::build(arch, &self.store).await?;
+        self.image_with(workloads::agent::build(arch, &self.store).await?).await
+    }
+
+    /// An init that only ends the machine, in an initramfs.
+    pub async fn poweroff_initramfs(&self, arch: &'static Arch) -> Result<ImageArtifact, Error> {
+        self.image_with(workloads::agent::build_poweroff(arch, &self.store).await?).await
+    }
+
+    async fn image_with(&self, init: AgentArtifact) -> Result<ImageArtifact, Error> {
         let recipe = Recipe::built_in("agent")?;
-        let programs = BTreeMap::from([("agent".to_owned(), agent.path)]);
+        let programs = BTreeMap::from([("agent".to_owned(), init.path)]);
         Ok(images::build(&recipe, &programs, &self.store).await?)
     }
 

@@ -8,7 +8,23 @@ use host::arch::Arch;
 use host::process::{Command, ProcessError};
 use host::store::{Bucket, Check, Claim, Entry, Key, KeyHasher, Store, StoreError};
 
-/// What makes up the agent; all but headers are handed to the compiler.
+/// A program for guests. All sources but headers are handed to the compiler.
+struct Program {
+    /// Its name in messages and keys.
+    what: &'static str,
+    sources: &'static [(&'static str, &'static str)],
+}
+
+/// The init that only ends the machine.
+const POWEROFF: Program = Program {
+    what: "poweroff init",
+    sources: &[("poweroff.c", include_str!("../guest/poweroff.c"))],
+};
+
+/// The guest agent.
+const AGENT: Program = Program { what: "guest agent", sources: SOURCES };
+
+/// What makes up the agent.
 const SOURCES: &[(&str, &str)] = &[
     ("agent.h", include_str!("../guest/agent.h")),
     ("line.c", include_str!("../guest/line.c")),
@@ -119,20 +135,29 @@ struct Compiler {
 /// is linked in. `prefix` of the compiler is the architecture's; on a machine of that
 /// architecture there is none.
 pub async fn build(arch: &'static Arch, store: &Store) -> Result<AgentArtifact, AgentError> {
-    build_with(arch, store, arch.toolchain_prefix()).await
+    build_with(&AGENT, arch, store, arch.toolchain_prefix()).await
+}
+
+/// An init that only ends the machine, to measure the agent's start against.
+pub async fn build_poweroff(
+    arch: &'static Arch,
+    store: &Store,
+) -> Result<AgentArtifact, AgentError> {
+    build_with(&POWEROFF, arch, store, arch.toolchain_prefix()).await
 }
 
 async fn build_with(
+    program: &Program,
     arch: &'static Arch,
     store: &Store,
     prefix: &str,
 ) -> Result<AgentArtifact, AgentError> {
     let compiler = find_compiler(arch, prefix).await?;
-    let key = key(arch, &compiler);
+    let key = key(program, arch, &compiler);
     let entry = match store.claim(AGENTS, &key, || ()).await? {
         Claim::Found(entry) => entry,
         Claim::Absent(slot) => {
-            compile(&compiler.program, slot.dir()).await.map_err(|error| match error {
+            compile(program, &compiler.program, slot.dir()).await.map_err(|error| match error {
                 AgentError::Io(error) => AgentError::Store(store.error(error)),
                 other => other,
             })?;
@@ -146,15 +171,15 @@ fn artifact(entry: &Entry) -> AgentArtifact {
     AgentArtifact { path: entry.dir().join(PROGRAM), key: entry.key.clone() }
 }
 
-fn key(arch: &Arch, compiler: &Compiler) -> Key {
-    let mut key = KeyHasher::new("guest agent", FORMAT)
+fn key(program: &Program, arch: &Arch, compiler: &Compiler) -> Key {
+    let mut key = KeyHasher::new(program.what, FORMAT)
         .field("arch", arch.name)
         .field("compiler", &compiler.version)
         .field("library", &compiler.library_digest);
     for flag in FLAGS {
         key = key.field("flag", flag);
     }
-    for (name, text) in SOURCES {
+    for (name, text) in program.sources {
         key = key.field(name, text);
     }
     key.finish()
@@ -201,13 +226,13 @@ fn library_package(arch: &Arch, prefix: &str) -> String {
 }
 
 /// Leaves nothing but the program in `dir`.
-async fn compile(compiler: &str, dir: &Path) -> Result<(), AgentError> {
+async fn compile(program: &Program, compiler: &str, dir: &Path) -> Result<(), AgentError> {
     let sources = dir.join("sources");
     fs_err::create_dir(&sources)?;
-    for (name, text) in SOURCES {
+    for (name, text) in program.sources {
         fs_err::write(sources.join(name), text)?;
     }
-    let units = SOURCES.iter().map(|(name, _)| *name).filter(|name| name.ends_with(".c"));
+    let units = program.sources.iter().map(|(name, _)| *name).filter(|name| name.ends_with(".c"));
     let output = Command::new(compiler)
         .args(FLAGS)
         .args(units)

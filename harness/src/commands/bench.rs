@@ -169,7 +169,8 @@ fn median(values: &[f64]) -> f64 {
 }
 
 fn too_slow(what: &str, limit: Duration) -> Error {
-    let words = format!("no {what} within {} s\n  hint: see SWAPSTORM_TIMEOUT_SCALE", limit.as_secs());
+    let words =
+        format!("no {what} within {} s\n  hint: see SWAPSTORM_TIMEOUT_SCALE", limit.as_secs());
     Error::new(Fault::Infrastructure, words)
 }
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One file for each command.
 
+pub mod bench;
 pub mod build;
 pub mod doctor;
+pub mod parse;
 pub mod repro;
 
 use reports::event::Fault;
@@ -18,7 +20,9 @@ pub fn run(cli: Cli, printer: &Printer) -> Result<u8, Error> {
     runtime.block_on(async {
         match command {
             Command::Repro(options) => repro::run(&options, &places, printer).await,
+            Command::Bench(options) => bench::run(&options, &places, printer).await,
             Command::Build(options) => build::run(&options, &places, printer).await,
+            Command::Parse(options) => parse::run(&options, &places, printer).await,
             Command::Doctor(options) => doctor::run(&options, &places, printer).await,
         }
     })

@@ -59,7 +59,7 @@ async fn the_same_sources_give_the_same_bytes() {
 #[tokio::test]
 async fn a_missing_compiler_is_named_with_its_package() {
     let (_dir, store) = store();
-    let error = build_with(&X86_64, &store, "vax-none-linux-gnu-").await.unwrap_err();
+    let error = build_with(&AGENT, &X86_64, &store, "vax-none-linux-gnu-").await.unwrap_err();
     let words = error.to_string();
     assert!(words.contains("vax-none-linux-gnu-gcc is not installed"), "{words}");
     assert!(words.contains("apt install gcc-vax-none-linux-gnu"), "{words}");
