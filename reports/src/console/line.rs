@@ -49,6 +49,10 @@ pub(super) enum Prefix<'a> {
 }
 
 impl Prefix<'_> {
+    pub(super) fn is_none(self) -> bool {
+        self == Prefix::None
+    }
+
     pub(super) fn matches(self, context: &Context) -> bool {
         match (self, context) {
             (Prefix::None, Context::Bare) | (Prefix::Time, Context::Console) => true,

@@ -9,7 +9,9 @@
 mod analyse;
 mod blame;
 mod detectors;
+mod digest;
 mod facts;
+mod form;
 mod frames;
 mod guilty;
 mod kinds;
@@ -20,12 +22,15 @@ mod prefilter;
 mod reader;
 mod report;
 mod scene;
+pub mod show;
 pub mod signature;
 mod skip;
 mod stacks;
 mod title;
 mod words;
 
+pub use digest::{Digest, FORMAT as JSON_FORMAT, LogJson, NoteCount};
 pub use facts::Facts;
+pub use form::{Form, SAMPLE, Unwrapper, pstore_in_order};
 pub use notes::{Note, NoteKind};
 pub use reader::{MAX_LINE, Options, Reader, Seen, Stats};

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use fs_err::File;
-use reports::console::{Digest, Facts, Form, Options as ReaderOptions, Reader, Seen, Unwrapper, show};
+use reports::console::{
+    Digest, Facts, Form, Options as ReaderOptions, Reader, Seen, Unwrapper, show,
+};
 use reports::exit::ExitCode;
 use reports::finding::Finding;
 use reports::rule::{Match, Rule};
@@ -34,12 +36,9 @@ pub struct Options {
     /// Console logs, dmesg or journalctl output, plain or packed by gzip, xz or zstd; `-` is stdin
     #[arg(value_name = "LOG", required_unless_present = "dir")]
     logs: Vec<PathBuf>,
-    /// All logs of a folder, one line of JSON each
+    /// All logs of a folder, one line of JSON each, into the file that --out names or to stdout
     #[arg(long, value_name = "DIR", conflicts_with_all = ["logs", "follow", "format"])]
     dir: Option<PathBuf>,
-    /// Where the lines of JSON go
-    #[arg(long = "out", id = "answers", value_name = "FILE", requires = "dir")]
-    answers: Option<PathBuf>,
     /// What to print
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -66,7 +65,7 @@ enum Format {
 }
 
 /// Runs the command.
-pub async fn run(options: &Options, _places: &Places, printer: &Printer) -> Result<u8, Error> {
+pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Result<u8, Error> {
     let mut parse = Parse {
         rules: options.expect.iter().map(|file| read_rule(file)).collect::<Result<_, _>>()?,
         symbols: options.vmlinux.as_deref().map(Symbols::load).transpose()?,
@@ -74,13 +73,17 @@ pub async fn run(options: &Options, _places: &Places, printer: &Printer) -> Resu
         found: false,
     };
     if let Some(dir) = &options.dir {
-        parse.folder(dir, options.answers.as_deref())?;
+        // --out is a folder for commands that run something, and has a default for them.
+        let out = Some(&*places.out).filter(|out| *out != Path::new("out") && !out.is_dir());
+        parse.folder(dir, out)?;
     } else if options.follow {
         let [log] = &options.logs[..] else {
             return Err(usage("--follow follows one log; name just one"));
         };
         if options.format == Format::Json {
-            return Err(usage("--follow never ends, and one JSON object would: use text or github"));
+            return Err(usage(
+                "--follow never ends, and one JSON object would: use text or github",
+            ));
         }
         return parse.follow(log, options.format).await;
     } else {

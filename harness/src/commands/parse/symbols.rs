@@ -27,13 +27,18 @@ impl Symbols {
     /// Reads an ELF image.
     pub fn load(file: &Path) -> Result<Self, Error> {
         let wrong = |why: &dyn std::fmt::Display| {
-            usage(format!("{}: {why}; name the vmlinux of the kernel's build folder", file.display()))
+            usage(format!(
+                "{}: {why}; name the vmlinux of the kernel's build folder",
+                file.display()
+            ))
         };
         let bytes = fs_err::read(file).map_err(usage)?;
         let image = object::File::parse(&bytes[..]).map_err(|e| wrong(&e))?;
         let mut text: Vec<(u64, &str)> = image
             .symbols()
-            .filter(|s| matches!(s.kind(), SymbolKind::Text | SymbolKind::Label | SymbolKind::Unknown))
+            .filter(|s| {
+                matches!(s.kind(), SymbolKind::Text | SymbolKind::Label | SymbolKind::Unknown)
+            })
             .filter(|s| s.is_definition() || s.section_index().is_some())
             .filter_map(|s| Some((s.address(), s.name().ok().filter(|n| !n.is_empty())?)))
             .collect();
@@ -99,7 +104,8 @@ impl Symbols {
         };
         let probe = address + offset - u64::from(called && offset > 0);
         let mut frames = Vec::new();
-        let mut found = self.places.find_frames(probe).skip_all_loads().map_err(|e| e.to_string())?;
+        let mut found =
+            self.places.find_frames(probe).skip_all_loads().map_err(|e| e.to_string())?;
         while let Ok(Some(place)) = found.next() {
             let function = place.function.as_ref().and_then(|f| f.raw_name().ok());
             let source = place.location.as_ref().and_then(|l| {

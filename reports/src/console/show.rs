@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Reports for people: on a terminal, and as annotations of a CI run.
+
+use std::fmt::Write;
+
+use super::digest::Digest;
+use crate::finding::{Finding, Stack, StackRole};
+use crate::render::Look;
+
+/// Lines of a stack that are shown.
+const ROWS: usize = 12;
+
+/// One report: title, scene, and its stacks side by side.
+pub fn report(finding: &Finding, expected_by: Option<&str>, look: Look) -> String {
+    let mut out = String::new();
+    let colour = if expected_by.is_some() { "33" } else { "1;31" };
+    line(&mut out, &paint(&finding.title, colour, look));
+    let mut facts = vec![finding.kind.clone(), format!("line {}", finding.line)];
+    let scene = &finding.scene;
+    if let Some(pid) = scene.pid {
+        facts.push(format!("{}/{pid}", scene.comm));
+    }
+    if let Some(cpu) = scene.cpu {
+        facts.push(format!("CPU {cpu}"));
+    }
+    for (what, value) in
+        [("", &scene.release), ("tainted ", &scene.taint), ("", &finding.guilty_file)]
+    {
+        if !value.is_empty() {
+            facts.push(format!("{what}{value}"));
+        }
+    }
+    facts.push(format!("signature {}", finding.signature));
+    line(&mut out, &format!("  {}", facts.join(" · ")));
+    if !scene.workqueue.is_empty() {
+        line(&mut out, &format!("  work queue {}", scene.workqueue));
+    }
+    if let Some(rule) = expected_by {
+        line(&mut out, &format!("  expected: {rule}"));
+    }
+    if let Some(reason) = &finding.corrupted {
+        line(&mut out, &format!("  not to be trusted in full: {reason}"));
+    }
+    line(&mut out, &format!("  {}", finding.head));
+    out.push_str(&stacks(finding, look));
+    for follow_up in &finding.follow_ups {
+        line(&mut out, &format!("  then: {follow_up}"));
+    }
+    out
+}
+
+/// How many notes of each kind there were; nothing if there were none.
+pub fn notes(digest: &Digest) -> String {
+    let mut out = String::new();
+    for (kind, note) in digest.notes() {
+        let word = serde_json::to_value(kind).ok();
+        let word = word.as_ref().and_then(|w| w.as_str()).unwrap_or("note");
+        line(&mut out, &format!("{} x {word}, first: {}", note.count, note.first.text));
+    }
+    out
+}
+
+/// One report as an annotation of a GitHub Actions run:
+/// <https://docs.github.com/actions/reference/workflow-commands-for-github-actions>.
+pub fn github(file: &str, finding: &Finding, expected_by: Option<&str>) -> String {
+    let level = if expected_by.is_some() { "notice" } else { "error" };
+    let mut message = finding.head.clone();
+    for stack in finding.stacks.iter().filter(|s| s.role != StackRole::Other) {
+        let frames: Vec<&str> = stack.frames.iter().take(8).map(|f| f.function.as_str()).collect();
+        let _ = write!(message, "\n{}: {}", name(stack), frames.join(" < "));
+    }
+    format!(
+        "::{level} file={},line={},title={}::{}\n",
+        property(file),
+        finding.line,
+        property(&finding.title),
+        data(&message)
+    )
+}
+
+fn data(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+fn name(stack: &Stack) -> String {
+    let role = match stack.role {
+        StackRole::Access => "access",
+        StackRole::AllocatedBy => "allocated by",
+        StackRole::FreedBy => "freed by",
+        StackRole::Other => "other",
+    };
+    match &stack.task {
+        Some(task) => format!("{role} task {task}"),
+        None => role.to_owned(),
+    }
+}
+
+/// Access, freed by, allocated by, side by side; one below the other where that is too narrow.
+fn stacks(finding: &Finding, look: Look) -> String {
+    let order = [StackRole::Access, StackRole::FreedBy, StackRole::AllocatedBy];
+    let stacks: Vec<&Stack> =
+        order.iter().filter_map(|role| finding.stacks.iter().find(|s| s.role == *role)).collect();
+    if stacks.is_empty() {
+        return String::new();
+    }
+    let columns: Vec<Vec<String>> = stacks
+        .iter()
+        .map(|stack| {
+            let more = stack.frames.len().saturating_sub(ROWS);
+            let mut rows: Vec<String> = stack.frames.iter().take(ROWS).map(row).collect();
+            if more > 0 {
+                rows.push(format!("({more} more)"));
+            }
+            rows
+        })
+        .collect();
+    let width = look.width.max(40) - 2;
+    let each = (width / columns.len()).saturating_sub(2);
+    let mut out = String::new();
+    if each < 28 {
+        for (stack, rows) in stacks.iter().zip(&columns) {
+            line(&mut out, &format!("  {}", paint(&name(stack), "1", look)));
+            for row in rows {
+                line(&mut out, &format!("    {row}"));
+            }
+        }
+        return out;
+    }
+    let heads: Vec<String> = stacks.iter().map(|s| name(s)).collect();
+    let cells = |row: &dyn Fn(usize) -> String| {
+        (0..columns.len()).map(|c| fit(&row(c), each)).collect::<Vec<_>>().join("  ")
+    };
+    line(&mut out, &format!("  {}", paint(cells(&|c| heads[c].clone()).trim_end(), "1", look)));
+    for at in 0..columns.iter().map(Vec::len).max().unwrap_or(0) {
+        let row = cells(&|c| columns[c].get(at).cloned().unwrap_or_default());
+        line(&mut out, &format!("  {}", row.trim_end()));
+    }
+    out
+}
+
+fn row(frame: &crate::finding::Frame) -> String {
+    let mut row = frame.function.clone();
+    if frame.inlined {
+        row.push_str(" [inlined]");
+    }
+    if let Some(source) = &frame.source {
+        let _ = write!(row, " {source}");
+    }
+    row
+}
+
+/// Cuts or pads to a number of characters.
+fn fit(text: &str, width: usize) -> String {
+    let length = text.chars().count();
+    if length <= width {
+        return format!("{text}{}", " ".repeat(width - length));
+    }
+    text.chars().take(width - 1).chain(['…']).collect()
+}
+
+fn paint(text: &str, code: &str, look: Look) -> String {
+    if look.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+}
+
+fn line(out: &mut String, text: &str) {
+    out.push_str(text);
+    out.push('\n');
+}
