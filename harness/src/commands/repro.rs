@@ -70,7 +70,7 @@ pub struct Options {
     #[arg(long, value_enum, default_value_t = Technique::Stretch)]
     technique: Technique,
     /// Longest storm in each guest, e.g. 90s or 10m
-    #[arg(long, default_value = "60s", value_parser = duration)]
+    #[arg(long, default_value = "2m", value_parser = duration)]
     budget: Duration,
     /// Seed of everything random [default: from the clock]
     #[arg(long)]
