@@ -101,11 +101,11 @@ mod tests {
         }
     }
 
-    #[test]
-    fn cleaning_twice_changes_nothing() {
-        for raw in ["BUG: Bad page state in process kswapd0 pfn:7deea", "x 1.2.3.4:80 0,1,2,3"] {
-            let once = normalise(raw);
-            assert_eq!(normalise(&once), once);
+    proptest::proptest! {
+        #[test]
+        fn cleaning_twice_changes_nothing(raw in "[a-f0-9A-Zx.:,+/# ()\\[\\]\\t\u{1}-]{0,160}|.{0,300}") {
+            let once = normalise(&raw);
+            proptest::prop_assert_eq!(normalise(&once), once);
         }
     }
 

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `swapstorm parse` as a program.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+fn corpus(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../reports/corpus").join(name)
+}
+
+fn parse() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_swapstorm"));
+    command.arg("parse").env_remove("SWAPSTORM_OUT");
+    command
+}
+
+fn output(command: &mut Command) -> Output {
+    command.output().expect("it starts")
+}
+
+fn stdout(command: &mut Command, code: i32) -> String {
+    let output = output(command);
+    assert_eq!(output.status.code(), Some(code), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[test]
+fn a_bug_is_shown_and_its_exit_code_is_one() {
+    let text = stdout(parse().arg(corpus("zswap-writeback-6.1.log")), 1);
+    for words in
+        ["KASAN: use-after-free Write in zswap_writeback_entry", "freed by", "allocated by"]
+    {
+        assert!(text.contains(words), "{words:?} in {text}");
+    }
+}
+
+#[test]
+fn a_clean_log_is_clean() {
+    let text = stdout(parse().arg(corpus("clean-6.1.log")), 0);
+    assert!(text.contains("0 reports"), "{text}");
+}
+
+#[test]
+fn an_expected_bug_does_not_count() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let rules = dir.path().join("expected.yaml");
+    let rule = "name: shrink\ntitle: the race\ndescription: swapoff frees what the shrinker locks\n\
+                types: [\"KASAN-USE-AFTER-FREE-*\"]\naccess: [shrink_memcg_cb]\nfreed_by: [zswap_swapoff]\n";
+    fs_err::write(&rules, rule).expect("written");
+    let log = corpus("zswap-shrink-6.12.log");
+    let text = stdout(parse().arg(&log).arg("--expect").arg(&rules), 0);
+    assert!(text.contains("expected"), "{text}");
+    stdout(parse().arg(corpus("zswap-writeback-6.1.log")).arg("--expect").arg(&rules), 1);
+}
+
+#[test]
+fn json_is_what_the_schema_says() {
+    let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("../reports/schema/parse.schema.json");
+    let schema: Value =
+        serde_json::from_str(&fs_err::read_to_string(schema).expect("checked in")).expect("JSON");
+    for log in ["zswap-writeback-6.1.log", "zswap-shrink-6.12.log", "clean-6.1.log"] {
+        let code = i32::from(log != "clean-6.1.log");
+        let text = stdout(parse().args(["--format", "json"]).arg(corpus(log)), code);
+        let answer: Value = serde_json::from_str(&text).expect("one object");
+        check(&answer, &schema, &schema, log);
+    }
+    // The check itself refuses what is wrong.
+    let wrong = serde_json::json!({"format": 1, "file": "x"});
+    assert!(std::panic::catch_unwind(|| check(&wrong, &schema, &schema, "wrong")).is_err());
+}
+
+/// As much of JSON Schema as ours uses.
+fn check(value: &Value, schema: &Value, root: &Value, at: &str) {
+    if let Some(name) = schema["$ref"].as_str() {
+        let inner = root.pointer(name.trim_start_matches('#')).expect("a definition");
+        return check(value, inner, root, at);
+    }
+    let kind = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    match &schema["type"] {
+        Value::String(want) => assert_eq!(kind, want, "{at}"),
+        Value::Array(want) => assert!(want.iter().any(|w| w == kind), "{at} is {kind}"),
+        _ => {}
+    }
+    if let Some(allowed) = schema["enum"].as_array() {
+        assert!(allowed.contains(value), "{at}: {value}");
+    }
+    for (index, item) in value.as_array().into_iter().flatten().enumerate() {
+        check(item, &schema["items"], root, &format!("{at}[{index}]"));
+    }
+    let Some(object) = value.as_object() else { return };
+    for name in schema["required"].as_array().into_iter().flatten() {
+        assert!(object.contains_key(name.as_str().expect("a name")), "{at} lacks {name}");
+    }
+    for (name, inner) in object {
+        let known = &schema["properties"][name];
+        let known = if known.is_null() { &schema["additionalProperties"] } else { known };
+        assert!(known.is_object(), "{at}.{name} is not in the schema");
+        check(inner, known, root, &format!("{at}.{name}"));
+    }
+}
+
+#[test]
+fn packed_logs_and_stdin_say_the_same() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let plain = fs_err::read(corpus("zswap-shrink-6.12.log")).expect("checked in");
+    let want = "KASAN: slab-use-after-free Write in shrink_memcg_cb";
+    let mut child =
+        parse().arg("-").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+    child.stdin.take().expect("a pipe").write_all(&plain).expect("it reads");
+    let text = child.wait_with_output().expect("it ends").stdout;
+    assert!(String::from_utf8_lossy(&text).contains(want));
+    let gz = dir.path().join("log.gz");
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packer.write_all(&plain).expect("memory");
+    let packed = packer.finish().expect("memory");
+    fs_err::write(&gz, &packed).expect("written");
+    let text = stdout(parse().arg(&gz), 1);
+    assert!(text.contains(want), "{text}");
+    // A log that ends too early is not taken for a short one.
+    fs_err::write(&gz, &packed[..packed.len() / 2]).expect("written");
+    stdout(parse().arg(&gz), 3);
+}
+
+#[test]
+fn a_folder_gives_one_line_for_each_log() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let out = dir.path().join("answers.jsonl");
+    stdout(parse().arg("--dir").arg(corpus("")).arg("--out").arg(&out), 1);
+    let lines = fs_err::read_to_string(&out).expect("written");
+    let count = |name: &str| {
+        let line = lines.lines().find(|line| line.contains(name)).expect("one line each");
+        let answer: Value = serde_json::from_str(line).expect("JSON");
+        answer["reports"].as_array().map_or(0, Vec::len)
+    };
+    assert_eq!(count("zswap-writeback-6.1.log"), 2);
+    assert_eq!(count("clean-6.1.log"), 0);
+}
+
+#[test]
+fn annotations_are_one_line_each() {
+    let text = stdout(parse().args(["--format", "github"]).arg(corpus("zswap-shrink-6.12.log")), 1);
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(text.starts_with("::error file="), "{text}");
+}
+
+#[test]
+fn a_log_that_is_not_there_is_the_users_mistake() {
+    let output = output(parse().arg("/no/such.log"));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("/no/such.log"));
+}
+
+/// Scores on logs that are not ours to copy: `SWAPSTORM_CRASH_LOGS`, or `shared/crash-logs`
+/// beside the checkout. Without them our own corpus has to do.
+#[test]
+fn scores_hold_their_floors() {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/crash-logs");
+    let logs = std::env::var_os("SWAPSTORM_CRASH_LOGS").map_or(beside, PathBuf::from);
+    if !logs.join("score.py").exists() {
+        return;
+    }
+    for transform in [false, true] {
+        for set in ["open", "zswap-logs"] {
+            let score = score(&logs, set, transform);
+            let n = number(&score, "/total/n");
+            for (key, floor) in
+                [("detected", 0.995), ("title", 0.97), ("title_or_alt", 0.985), ("type", 0.99)]
+            {
+                at_least(number(&score, &format!("/total/{key}")) / n, floor, set, key);
+            }
+            let frames = number(&score, "/total/frame_n");
+            at_least(number(&score, "/total/frame") / frames, 0.975, set, "frame");
+            at_least(number(&score, "/total/corrupted") / n, 0.97, set, "corrupted");
+            for key in ["recall", "precision"] {
+                let hits = number(&score, &format!("/multi/{key}/0"));
+                let all = number(&score, &format!("/multi/{key}/1"));
+                at_least(hits / all, 0.97, set, key);
+            }
+        }
+        let negative = score(&logs, "neg-open", transform);
+        assert_eq!(number(&negative, "/negatives/fp"), 0.0, "false reports");
+        let guilty = score(&logs, "guilty-open", transform);
+        at_least(
+            number(&guilty, "/guilty/0") / number(&guilty, "/guilty/1"),
+            0.9,
+            "guilty-open",
+            "file",
+        );
+    }
+}
+
+fn score(logs: &Path, set: &str, transform: bool) -> Value {
+    let dir = tempfile::tempdir().expect("a folder");
+    let json = dir.path().join("score.json");
+    let program = env!("CARGO_BIN_EXE_swapstorm");
+    let mut command = Command::new("python3");
+    command.current_dir(dir.path()).arg(logs.join("score.py")).args(["--set", set]);
+    command.arg("--batch-cmd").arg(format!("{program} parse --dir {{dir}} --out {{out}}"));
+    command.arg("--json").arg(&json);
+    if transform {
+        command.args(["--transform", "crlf"]);
+    }
+    assert!(output(&mut command).status.success(), "score.py failed on {set}");
+    serde_json::from_str(&fs_err::read_to_string(json).expect("the score")).expect("JSON")
+}
+
+fn number(score: &Value, pointer: &str) -> f64 {
+    score.pointer(pointer).and_then(Value::as_f64).unwrap_or_else(|| panic!("no {pointer}"))
+}
+
+fn at_least(is: f64, floor: f64, set: &str, what: &str) {
+    assert!(is >= floor, "{set}: {what} is {is:.3}, floor {floor}");
+}
