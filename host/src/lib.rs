@@ -6,3 +6,4 @@ pub mod lock;
 pub mod process;
 pub mod store;
 pub mod tools;
+pub mod yaml;

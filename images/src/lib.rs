@@ -9,8 +9,7 @@ mod image;
 pub mod newc;
 mod recipe;
 pub mod tree;
-mod yaml;
 
+pub use host::yaml::YamlError;
 pub use image::{IMAGES, ImageArtifact, ImageError, build};
 pub use recipe::{Device, ExtraFile, Link, Program, Recipe, RecipeError};
-pub use yaml::YamlError;

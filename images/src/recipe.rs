@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::yaml::{self, YamlError};
+use host::yaml::{self, YamlError};
 
 /// Recipes that come with the program: name and text.
 const BUILT_IN: &[(&str, &str)] = &[("agent", include_str!("../recipes/agent.yaml"))];

@@ -134,11 +134,9 @@ fn check_arch(name: &str) -> Result<&'static str, String> {
 
 /// Reads a manifest and the fragments it names.
 pub(crate) fn parse(name: &str, text: &Text, library: &Library) -> Result<Manifest, LibraryError> {
-    let file: File = serde_yaml::from_slice(&text.bytes).map_err(|error| {
-        let (line, column) = error.location().map_or((1, 1), |at| (at.line(), at.column()));
-        invalid(&text.origin, line, column, without_place(&error.to_string()))
-    })?;
     let yaml = String::from_utf8_lossy(&text.bytes);
+    let file: File = host::yaml::read(&text.origin, &yaml)
+        .map_err(|error| invalid(&text.origin, error.line, error.column, error.message))?;
     // The parser keeps no places of what it has accepted: these are found by the words.
     let at = |word: &str, message: String| {
         let (line, column) = find_word(&yaml, word);
@@ -175,14 +173,6 @@ pub(crate) fn parse(name: &str, text: &Text, library: &Library) -> Result<Manife
         fragments,
         variables,
     })
-}
-
-/// The parser ends its messages with the place, which we put in front.
-fn without_place(message: &str) -> String {
-    match message.rfind(" at line ") {
-        Some(at) => message[..at].to_owned(),
-        None => message.to_owned(),
-    }
 }
 
 /// Line and column of the first line that holds `word` outside a comment.

@@ -8,7 +8,6 @@
 
 pub mod agent;
 pub mod profile;
-mod yaml;
 
+pub use host::yaml::YamlError;
 pub use profile::Profile;
-pub use yaml::YamlError;

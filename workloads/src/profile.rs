@@ -15,7 +15,7 @@ use serde::Deserialize;
 pub use need::{Alternative, Need, Unmet};
 pub use storm::{Push, Span, Storm};
 
-use crate::yaml::{self, YamlError};
+use host::yaml::{self, YamlError};
 
 /// Profiles that come with the program: name and text.
 const BUILT_IN: &[(&str, &str)] = &[

@@ -72,7 +72,7 @@ async fn what_the_compiler_says_reaches_the_user() {
     fs_err::write(&script, "#!/bin/sh\necho 'main.c:1:1: error: no' >&2\nexit 3\n").unwrap();
     fs_err::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
     let slot = TempDir::new().unwrap();
-    let error = compile(script.to_str().unwrap(), slot.path()).await.unwrap_err();
+    let error = compile(&AGENT, script.to_str().unwrap(), slot.path()).await.unwrap_err();
     let words = error.to_string();
     assert!(words.contains("exit code 3") && words.contains("main.c:1:1: error: no"), "{words}");
 }

@@ -17,8 +17,8 @@ pub struct YamlError {
     pub message: String,
 }
 
-/// Reads one document.
-pub(crate) fn read<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, YamlError> {
+/// Reads one document; `file` is for messages only.
+pub fn read<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, YamlError> {
     serde_yaml::from_str(text).map_err(|error| {
         let (line, column) = error.location().map_or((1, 1), |at| (at.line(), at.column()));
         // The place stands in front already.
