@@ -28,6 +28,8 @@ pub(super) struct CompiledDetector {
     data: &'static Detector,
     header: Finder<'static>,
     except: OnceLock<RegexSet>,
+    /// The first lines of all formats, to see at once which can match.
+    firsts: OnceLock<RegexSet>,
     formats: Vec<CompiledFormat>,
 }
 
@@ -44,6 +46,7 @@ static DETECTORS: LazyLock<Vec<CompiledDetector>> = LazyLock::new(|| {
             data,
             header: Finder::new(data.header),
             except: OnceLock::new(),
+            firsts: OnceLock::new(),
             formats: data
                 .formats
                 .iter()
@@ -140,7 +143,10 @@ impl CompiledDetector {
     /// described if also the text fits it.
     fn best(&self, text: &[u8], head: &[u8], last: usize) -> Option<(usize, Option<Described>)> {
         let mut best: Option<(usize, Option<Described>)> = None;
-        for format in &self.formats {
+        let firsts = self
+            .firsts
+            .get_or_init(|| pattern::compile_set(self.formats.iter().map(|f| f.data.first)));
+        for format in firsts.matches(head).into_iter().map(|at| &self.formats[at]) {
             let first = format.first.get_or_init(|| pattern::compile(format.data.first));
             let Some(at) = first.find(head).map(|m| m.start()).filter(|at| *at <= last) else {
                 continue;

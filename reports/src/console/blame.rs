@@ -107,7 +107,7 @@ fn follow(way: &[Step], rule: &Rule, text: &[u8], injected: bool) -> Option<Vec<
             }
             Step::Frames => {
                 let mut lines = Lines { rest };
-                while let Some(line) = lines.next() {
+                for line in lines.by_ref() {
                     if injected && is_fault_injection(line) {
                         return None;
                     }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Finds the few places in a clean console that need a closer look.
 
-use std::fmt;
+use std::sync::LazyLock;
 
-use aho_corasick::{AhoCorasick, MatchKind, packed};
+use super::words::Words;
 
 /// One of these is in every line that begins a report, is a note, or tells a fact about
 /// the whole log. They are as few and as long as that allows: each one costs speed.
@@ -58,36 +58,5 @@ const WORDS: &[&str] = &[
     "segfault at",
 ];
 
-pub(super) struct Prefilter {
-    fast: Option<packed::Searcher>,
-    any: AhoCorasick,
-}
-
-impl Prefilter {
-    pub(super) fn new() -> Self {
-        let fast = packed::Config::new()
-            .match_kind(packed::MatchKind::LeftmostFirst)
-            .builder()
-            .extend(WORDS)
-            .build();
-        let any = AhoCorasick::builder()
-            .match_kind(MatchKind::LeftmostFirst)
-            .build(WORDS)
-            .expect("a few dozen short literals fit any automaton");
-        Prefilter { fast, any }
-    }
-
-    /// Where the first word begins.
-    pub(super) fn find(&self, bytes: &[u8]) -> Option<usize> {
-        match &self.fast {
-            Some(fast) if bytes.len() >= fast.minimum_len() => fast.find(bytes).map(|m| m.start()),
-            _ => self.any.find(bytes).map(|m| m.start()),
-        }
-    }
-}
-
-impl fmt::Debug for Prefilter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Prefilter").field("simd", &self.fast.is_some()).finish_non_exhaustive()
-    }
-}
+/// The words as a matcher.
+pub(super) static PREFILTER: LazyLock<Words> = LazyLock::new(|| Words::new(WORDS));

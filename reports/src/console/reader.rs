@@ -14,7 +14,7 @@ use super::detectors::{FOLLOW_UPS, INTRUSIONS};
 use super::facts::{FactReader, Facts};
 use super::line::{Context, Line};
 use super::notes::{self, Note};
-use super::prefilter::Prefilter;
+use super::prefilter::PREFILTER;
 use super::report;
 use super::words::Words;
 use crate::finding::Finding;
@@ -29,6 +29,8 @@ const BLOCK: usize = 64 << 10;
 const MAX_TEXT: usize = 64 << 10;
 /// A report without an end of its own ends this many lines after its first.
 const MAX_LINES: u32 = 1500;
+/// Lines after which a report has had its stack, so that another one may end it.
+const LONG: u32 = 40;
 /// Reports that are open at a time; one more closes the oldest.
 const MAX_OPEN: usize = 12;
 /// A panic or oops this many lines after a report still belongs to it.
@@ -88,7 +90,6 @@ pub struct Stats {
 /// ```
 pub struct Reader {
     options: Options,
-    prefilter: Prefilter,
     /// The unfinished last line, cut to [`MAX_LINE`].
     partial: Vec<u8>,
     /// Where `partial` began in the stream.
@@ -131,7 +132,6 @@ impl Reader {
     pub fn new(options: Options) -> Self {
         Reader {
             options,
-            prefilter: Prefilter::new(),
             partial: Vec::new(),
             partial_at: 0,
             plain: Vec::new(),
@@ -166,7 +166,7 @@ impl Reader {
             let line = std::mem::take(&mut self.partial);
             let at = self.partial_at;
             self.stats.lines += 1;
-            let hit = self.prefilter.find(&line).is_some();
+            let hit = PREFILTER.find(&line).is_some();
             self.line(&line, hit, at, &[], 0);
             self.stats.lines -= 1;
         }
@@ -217,7 +217,7 @@ impl Reader {
             self.extend_partial(&block[..end]);
             let line = std::mem::take(&mut self.partial);
             self.stats.lines += 1;
-            let hit = self.prefilter.find(&line).is_some();
+            let hit = PREFILTER.find(&line).is_some();
             self.line(&line, hit, self.partial_at, &[], 0);
             self.remember(&line);
             self.remember(b"\n");
@@ -254,7 +254,7 @@ impl Reader {
         let mut hit = 0;
         while at < lines.len() {
             if hit <= at {
-                hit = self.prefilter.find(&lines[at..]).map_or(usize::MAX, |found| at + found);
+                hit = PREFILTER.find(&lines[at..]).map_or(usize::MAX, |found| at + found);
             }
             if self.open.is_empty() && !self.just_opened {
                 if hit == usize::MAX {
@@ -270,7 +270,7 @@ impl Reader {
             // A word that is beyond the longest line, or cut by its end, counts for nothing.
             let cut = line.len() > MAX_LINE;
             let line = &line[..line.len().min(MAX_LINE)];
-            let is_hit = hit < end && (!cut || self.prefilter.find(line).is_some());
+            let is_hit = hit < end && (!cut || PREFILTER.find(line).is_some());
             if is_hit || !self.open.is_empty() || self.just_opened {
                 self.line(line, is_hit, offsets.raw(base + at), lines, at);
             }
@@ -462,7 +462,12 @@ impl Open {
             self.titled = Some(self.text.len());
         }
         let own = read.prefix.matches(&self.context);
-        if !own && !(self.all_cpus && read.prefix.is_cpu()) {
+        // Another report begins: a long one has said what it has to say.
+        if marks.ends_title && self.kept >= LONG && (own || !self.context.has_caller()) {
+            self.done = true;
+            return;
+        }
+        if !(own || self.all_cpus && read.prefix.is_cpu()) {
             return;
         }
         if marks.noise {

@@ -29,7 +29,9 @@ pub(super) fn read(text: &[u8]) -> Scene {
     let mut scene = Scene::default();
     for line in (Lines { rest: text }).take(400) {
         let line = line[..line.len().min(512)].trim_ascii_start();
-        if !STARTS.iter().any(|start| line.starts_with(start.as_bytes())) {
+        if !matches!(line.first(), Some(b'C' | b'W' | b'R' | b'p' | b'l' | b'e' | b's' | b'F'))
+            || !STARTS.iter().any(|start| line.starts_with(start.as_bytes()))
+        {
             continue;
         }
         let line = String::from_utf8_lossy(line);

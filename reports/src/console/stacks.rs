@@ -6,7 +6,7 @@ use super::frames::FrameLine;
 use crate::finding::{Frame, Stack, StackRole};
 
 /// Stacks and frames of a stack that are kept.
-const MAX_STACKS: usize = 16;
+const MAX_STACKS: usize = 8;
 const MAX_FRAMES: usize = 128;
 /// Lines without a frame after which a stack has ended.
 const GAP: u32 = 3;

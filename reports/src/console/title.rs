@@ -47,11 +47,8 @@ pub(super) fn normalise(raw: &str) -> String {
     title.truncate(title.floor_char_boundary(MAX));
     for c in title.chars() {
         match c {
-            ' ' | '\t' => {
-                if !clean.ends_with(' ') {
-                    clean.push(' ');
-                }
-            }
+            ' ' | '\t' if clean.ends_with(' ') => {}
+            ' ' | '\t' => clean.push(' '),
             ' '..='~' => clean.push(c),
             _ => {}
         }

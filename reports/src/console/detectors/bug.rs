@@ -93,7 +93,6 @@ pub(super) static BUG: Detector = Detector {
                 pick: Pick::Top,
             }),
             trust: Trust::Always,
-            ..BASE
         },
         Format {
             first: r"BUG: KMSAN:",
@@ -102,7 +101,6 @@ pub(super) static BUG: Detector = Detector {
             alt: &["bad-access in {F}"],
             blame: Some(&KMSAN),
             trust: Trust::Always,
-            ..BASE
         },
         Format { first: r"BUG: KCSAN: (.*)", title: "KCSAN: {1}", trust: Trust::Always, ..BASE },
         Format {
