@@ -4,7 +4,8 @@
 use std::fmt::Write;
 
 use super::digest::Digest;
-use crate::finding::{Finding, Stack, StackRole};
+use super::skip::never_blamed;
+use crate::finding::{Finding, Frame, Stack, StackRole};
 use crate::render::Look;
 
 /// Lines of a stack that are shown.
@@ -47,6 +48,17 @@ pub fn report(finding: &Finding, expected_by: Option<&str>, look: Look) -> Strin
         line(&mut out, &format!("  then: {follow_up}"));
     }
     out
+}
+
+/// A report whose like was shown already.
+pub fn again(title: &str, count: u64) -> String {
+    format!("{count} more x {title}\n")
+}
+
+/// How many reports there were, in how many lines.
+pub fn summary(reports: u64, lines: u64) -> String {
+    let s = |n| if n == 1 { "" } else { "s" };
+    format!("{reports} report{} in {lines} line{}\n", s(reports), s(lines))
 }
 
 /// How many notes of each kind there were; nothing if there were none.
@@ -110,8 +122,12 @@ fn stacks(finding: &Finding, look: Look) -> String {
     let columns: Vec<Vec<String>> = stacks
         .iter()
         .map(|stack| {
-            let more = stack.frames.len().saturating_sub(ROWS);
-            let mut rows: Vec<String> = stack.frames.iter().take(ROWS).map(row).collect();
+            // What only noticed the bug, or served it, says nothing.
+            let helper = |f: &Frame| f.inlined || never_blamed(&f.function);
+            let from = stack.frames.iter().position(|f| !helper(f)).unwrap_or(0);
+            let frames = &stack.frames[from..];
+            let more = frames.len().saturating_sub(ROWS);
+            let mut rows: Vec<String> = frames.iter().take(ROWS).map(row).collect();
             if more > 0 {
                 rows.push(format!("({more} more)"));
             }
@@ -142,7 +158,7 @@ fn stacks(finding: &Finding, look: Look) -> String {
     out
 }
 
-fn row(frame: &crate::finding::Frame) -> String {
+fn row(frame: &Frame) -> String {
     let mut row = frame.function.clone();
     if frame.inlined {
         row.push_str(" [inlined]");

@@ -4,6 +4,7 @@
 mod input;
 mod symbols;
 
+use std::collections::HashMap;
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -27,6 +28,8 @@ use symbols::Symbols;
 
 /// A followed log that is quiet for so long has said all of an open report.
 const QUIET: Duration = Duration::from_secs(3);
+/// Bugs of one log that are told apart.
+const MOST_BUGS: usize = 10_000;
 /// How often a followed log is looked at.
 const PERIOD: Duration = Duration::from_millis(200);
 
@@ -147,19 +150,24 @@ impl Parse<'_> {
                 let printer = self.printer;
                 let mut notes = Digest::default();
                 let mut reports = 0_u64;
-                let (stats, _) = read(log, |seen| {
-                    match seen {
-                        Seen::Report(finding) => {
-                            reports += 1;
+                let mut shown = Shown::default();
+                let (stats, _) = read(log, |seen| match seen {
+                    Seen::Report(finding) => {
+                        reports += 1;
+                        if shown.is_new(&finding) {
                             printer.data(&self.show(&name, *finding, format));
                         }
-                        note @ Seen::Note(_) => notes.add(note),
-                    };
+                    }
+                    note @ Seen::Note(_) => notes.add(note),
                 })?;
                 if format == Format::Text {
-                    let notes = show::notes(&notes);
-                    let lines = stats.lines;
-                    printer.data(&format!("{notes}{reports} reports in {lines} lines\n"));
+                    let mut text = String::new();
+                    for (title, count) in shown.repeats() {
+                        text.push_str(&show::again(title, count));
+                    }
+                    text.push_str(&show::notes(&notes));
+                    text.push_str(&show::summary(reports, stats.lines));
+                    printer.data(&text);
                 }
             }
         }
@@ -244,6 +252,40 @@ impl Parse<'_> {
                 self.printer.data(&text);
             }
         }
+    }
+}
+
+/// Bugs that were shown, so that each is shown once.
+#[derive(Debug, Default)]
+struct Shown {
+    /// By signature: the title, and how many more there were.
+    bugs: HashMap<String, (String, u64)>,
+}
+
+impl Shown {
+    /// True for a bug that is seen for the first time.
+    fn is_new(&mut self, finding: &Finding) -> bool {
+        if let Some((_, count)) = self.bugs.get_mut(&finding.signature) {
+            *count += 1;
+            return false;
+        }
+        // A log may hold any number of made-up bugs; what is beyond this is shown each time.
+        if self.bugs.len() < MOST_BUGS {
+            self.bugs.insert(finding.signature.clone(), (finding.title.clone(), 0));
+        }
+        true
+    }
+
+    /// Titles of the bugs that were seen more than once, the most frequent first.
+    fn repeats(&self) -> Vec<(&str, u64)> {
+        let mut repeats: Vec<(&str, u64)> = self
+            .bugs
+            .values()
+            .filter(|(_, count)| *count > 0)
+            .map(|(title, count)| (title.as_str(), *count))
+            .collect();
+        repeats.sort_unstable_by_key(|(title, count)| (std::cmp::Reverse(*count), *title));
+        repeats
     }
 }
 
