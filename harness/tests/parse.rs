@@ -221,3 +221,52 @@ fn number(score: &Value, pointer: &str) -> f64 {
 fn at_least(is: f64, floor: f64, set: &str, what: &str) {
     assert!(is >= floor, "{set}: {what} is {is:.3}, floor {floor}");
 }
+
+/// A program stands for the kernel: it has functions, inlined ones too, and line numbers.
+#[test]
+fn a_vmlinux_gives_places_and_inlined_functions() {
+    use object::{Object, ObjectSymbol};
+
+    let dir = tempfile::tempdir().expect("a folder");
+    let source = dir.path().join("slot.c");
+    let code = "static inline __attribute__((always_inline)) int look(volatile int *slot)\n\
+                {\n\treturn *slot + 1;\n}\n\
+                __attribute__((noinline)) int take(volatile int *slot)\n\
+                {\n\treturn look(slot) * 3;\n}\n\
+                int main(int argc, char **argv)\n{\n\t(void)argv;\n\treturn take(&argc);\n}\n";
+    fs_err::write(&source, code).expect("written");
+    let vmlinux = dir.path().join("vmlinux");
+    let mut gcc = Command::new("gcc");
+    gcc.args(["-g", "-O2", "-no-pie", "-o"]).arg(&vmlinux).arg("slot.c").current_dir(dir.path());
+    assert!(output(&mut gcc).status.success(), "gcc is needed for this, as it is for guests");
+    let bytes = fs_err::read(&vmlinux).expect("just linked");
+    let image = object::File::parse(&bytes[..]).expect("ELF");
+    let mut text: Vec<u64> = image.symbols().map(|symbol| symbol.address()).collect();
+    text.sort_unstable();
+    let take = image.symbols().find(|symbol| symbol.name() == Ok("take")).expect("defined");
+    let next = text.iter().find(|address| **address > take.address()).expect("not the last");
+    let size = next - take.address();
+
+    let explain = |offset: u64, size: u64| {
+        let log = dir.path().join("console.log");
+        let report = format!(
+            "[ 1.0] WARNING: CPU: 0 PID: 7 at slot.c:3 take+{offset:#x}/{size:#x}\n\
+             [ 1.0] RIP: 0010:take+{offset:#x}/{size:#x}\n[ 1.0] Call Trace:\n\
+             [ 1.0]  somewhere+0x1/0x2\n[ 1.0]  else+0x1/0x2\n"
+        );
+        fs_err::write(&log, report).expect("written");
+        let mut command = parse();
+        command.args(["--format", "json", "--vmlinux"]).arg(&vmlinux).arg(&log);
+        let answer: Value = serde_json::from_str(&stdout(&mut command, 1)).expect("JSON");
+        answer["reports"][0]["stacks"][0]["frames"].clone()
+    };
+    let frames = explain(0, size);
+    assert_eq!(frames[0]["function"], "look", "{frames}");
+    assert_eq!(frames[0]["inlined"], true);
+    assert!(frames[0]["source"].as_str().expect("a place").ends_with("slot.c:3"), "{frames}");
+    assert_eq!(frames[1]["function"], "take");
+    assert!(frames[1]["source"].as_str().expect("a place").ends_with("slot.c:7"), "{frames}");
+    let frames = explain(0, size + 8);
+    assert_eq!(frames[0]["function"], "take");
+    assert!(frames[0]["source"].as_str().expect("a reason").contains("another build"), "{frames}");
+}

@@ -33,4 +33,6 @@ pub use digest::{Digest, FORMAT as JSON_FORMAT, LogJson, NoteCount};
 pub use facts::Facts;
 pub use form::{Form, SAMPLE, Unwrapper, pstore_in_order};
 pub use notes::{Note, NoteKind};
+#[doc(hidden)]
+pub use prefilter::WORDS as FIRST_WORDS;
 pub use reader::{MAX_LINE, Options, Reader, Seen, Stats};

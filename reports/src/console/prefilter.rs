@@ -7,7 +7,7 @@ use super::words::Words;
 
 /// One of these is in every line that begins a report, is a note, or tells a fact about
 /// the whole log. They are as few and as long as that allows: each one costs speed.
-const WORDS: &[&str] = &[
+pub const WORDS: &[&str] = &[
     // Report headers.
     "BUG",
     "WARNING:",
