@@ -52,7 +52,6 @@ macro_rules! faults {
 }
 
 faults! {
-    io::Error => Infrastructure;
     host::process::ProcessError => Infrastructure;
     host::store::StoreError => Infrastructure;
     kernels::LibraryError => Configuration;
@@ -84,5 +83,18 @@ impl From<workloads::agent::AgentError> for Error {
             _ => Fault::Infrastructure,
         };
         Self::new(fault, source)
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(source: io::Error) -> Self {
+        let hint = match source.kind() {
+            io::ErrorKind::StorageFull => {
+                "\n  hint: free some space there, or choose another folder"
+            }
+            io::ErrorKind::PermissionDenied => "\n  hint: choose a folder that you may write to",
+            _ => "",
+        };
+        Self::new(Fault::Infrastructure, format!("{source}{hint}"))
     }
 }

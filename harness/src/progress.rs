@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use kernels::{Progress, Stage};
-use reports::event::{Exposure, RunEvent, What};
+use reports::event::{Exposure, RunEvent, VmEnd, What};
 
 use crate::printer::Printer;
 
@@ -102,6 +102,9 @@ impl View {
             }
             What::GuestWarned { cell, detail, .. } => {
                 self.line(&format!("{cell}: the guest agent warns: {detail}"));
+            }
+            What::VmStopped { cell, why: VmEnd::QemuDied, detail, .. } => {
+                self.line(&format!("{cell}: QEMU ended: {detail}"));
             }
             What::CellFailed { cell, detail, .. } => self.line(&format!("{cell}: {detail}")),
             What::CellFinished { .. } | What::RunFinished { .. } => self.clear(),

@@ -152,6 +152,11 @@ pub async fn watch(
             event = vm.qmp.event(), if qmp_open => match event {
                 Ok(QmpEvent::Shutdown(reason)) => watch.guest_ended = Some(reason),
                 Ok(QmpEvent::Panicked) => watch.guest_ended = Some("guest-panicked".to_owned()),
+                Ok(QmpEvent::DiskFailed(reason)) => {
+                    let detail = format!("a disk of the guest cannot be written: {reason}");
+                    watch.finish(&mut vm, Some(VmEnd::QemuDied), &detail).await?;
+                    return Ok(watch.ended(VmEnd::QemuDied));
+                }
                 Ok(QmpEvent::Other(_)) => {}
                 Err(_) => qmp_open = false,
             },

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 pub use need::{Alternative, Need, Unmet};
-pub use storm::{Push, Span, Storm};
+pub use storm::{Misbehaviour, Push, Span, Storm};
 
 use host::yaml::{self, YamlError};
 

@@ -14,7 +14,7 @@ use reports::event::{Cell, Exposure, Fault, KernelFacts, What};
 use reports::exit::Purpose;
 use reports::render;
 use reports::rule::Rule;
-use reports::run::{CellReport, RunReport};
+use reports::run::{Boot, CellReport, RunReport};
 use workloads::Profile;
 
 use super::usage;
@@ -229,7 +229,14 @@ impl Repro<'_, '_> {
                 self.log.emit(What::CellPlanned { cell: buggy.clone() })?;
             }
             self.boot(&buggy, &made.buggy, &made).await?;
-            let shown = self.log.report().cell(&buggy.id).map(|c| c.exposure).unwrap_or_default();
+            let report = self.log.report();
+            let seen = report.cell(&buggy.id);
+            if !seen.is_some_and(|cell| cell.boots.iter().any(Boot::ready)) {
+                // Nothing can be compared with a guest that never came up.
+                run_folder::write_reports(self.dir, &report, Purpose::Repro)?;
+                return Ok(());
+            }
+            let shown = seen.map(|cell| cell.exposure).unwrap_or_default();
             let fixed = self.cell(run, true, Some(cell::tenfold(&shown)));
             self.log.emit(What::CellPlanned { cell: fixed.clone() })?;
             self.boot(&fixed, &made.fixed, &made).await?;

@@ -23,6 +23,8 @@ pub struct Qmp {
 pub enum QmpEvent {
     /// The guest shut down or reset; with `-no-reboot` QEMU exits next. Holds QEMU's reason word.
     Shutdown(String),
+    /// A disk of the guest cannot be written, with the system's reason. QEMU may have stopped the guest.
+    DiskFailed(String),
     /// A panic device was written.
     Panicked,
     /// Anything else, by its name.
@@ -71,6 +73,10 @@ impl Qmp {
                 "SHUTDOWN" => {
                     let reason = message.pointer("/data/reason").and_then(Value::as_str);
                     QmpEvent::Shutdown(reason.unwrap_or("unknown").to_owned())
+                }
+                "BLOCK_IO_ERROR" => {
+                    let reason = message.pointer("/data/reason").and_then(Value::as_str);
+                    QmpEvent::DiskFailed(reason.unwrap_or("unknown").to_owned())
                 }
                 "GUEST_PANICKED" => QmpEvent::Panicked,
                 other => QmpEvent::Other(other.to_owned()),

@@ -70,6 +70,22 @@ pub struct Storm {
     /// Milliseconds between samples.
     #[serde(deserialize_with = "scalar::optional_number::<_, 20, 60000>")]
     pub sample_ms: Option<u64>,
+    /// A self-test of whoever watches: the agent misbehaves in this way.
+    pub fault: Option<Misbehaviour>,
+}
+
+/// Ways in which the agent can misbehave on request; `guest/PROTOCOL.md` describes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Misbehaviour {
+    /// One byte of one page is flipped.
+    CorruptPage,
+    /// No line is ever written.
+    Mute,
+    /// Lines stop, the storm goes on.
+    Freeze,
+    /// The storm stops, lines go on.
+    Stall,
 }
 
 /// How pages leave a worker's memory.
@@ -154,6 +170,12 @@ impl Storm {
             Push::Limit => "limit",
             Push::None => "none",
         });
+        let fault = self.fault.map(|fault| match fault {
+            Misbehaviour::CorruptPage => "corrupt_page",
+            Misbehaviour::Mute => "mute",
+            Misbehaviour::Freeze => "freeze",
+            Misbehaviour::Stall => "stall",
+        });
         let all = [
             ("zswap", text(&toggle(self.zswap))),
             ("compressor", text(&self.compressor)),
@@ -175,6 +197,7 @@ impl Storm {
             ("cpu_max", text(&self.cpu_max)),
             ("compressible", text(&self.compressible)),
             ("sample_ms", text(&self.sample_ms)),
+            ("fault", text(&fault)),
         ];
         all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }
