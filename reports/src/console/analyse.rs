@@ -160,14 +160,18 @@ impl CompiledDetector {
                 Some((start, _)) if at == *start => {}
                 _ => best = Some((at, None)),
             }
-            let captures = if format.data.then.is_empty() {
-                first.captures_at(text, at)
-            } else {
-                let then = format.then.get_or_init(|| pattern::compile(format.data.then));
-                then.captures(text)
+            let then = || format.then.get_or_init(|| pattern::compile(format.data.then));
+            let (fits, captures) = match (format.data.then.is_empty(), format.wants_captures()) {
+                (true, false) => (true, None),
+                (true, true) => (true, first.captures_at(text, at)),
+                (false, false) => (then().is_match(text), None),
+                (false, true) => {
+                    let captures = then().captures(text);
+                    (captures.is_some(), captures)
+                }
             };
-            if let Some(captures) = captures {
-                best = Some((at, Some(format.fill(text, at, &captures))));
+            if fits {
+                best = Some((at, Some(format.fill(text, at, captures.as_ref()))));
             }
         }
         best
@@ -182,7 +186,13 @@ struct Described {
 }
 
 impl CompiledFormat {
-    fn fill(&self, text: &[u8], at: usize, captures: &Captures<'_>) -> Described {
+    /// True if a title is made of parts of the first line.
+    fn wants_captures(&self) -> bool {
+        let numbered = |title: &str| ["{0", "{1", "{2"].iter().any(|n| title.contains(n));
+        numbered(self.data.title) || self.data.alt.iter().any(|alt| numbered(alt))
+    }
+
+    fn fill(&self, text: &[u8], at: usize, captures: Option<&Captures<'_>>) -> Described {
         let mut corrupted = None;
         let blamed = match self.data.blame {
             None => Blamed { names: vec![String::new()], found: true },
@@ -206,7 +216,13 @@ impl CompiledFormat {
 }
 
 /// Replaces `{1}` (a capture), `{F}` (the blamed function) and `{O}` (the origin).
-fn fill_in(template: &str, captures: &Captures<'_>, name: &str, text: &[u8], at: usize) -> String {
+fn fill_in(
+    template: &str,
+    captures: Option<&Captures<'_>>,
+    name: &str,
+    text: &[u8],
+    at: usize,
+) -> String {
     static ORIGIN: LazyLock<Rule> = LazyLock::new(|| Rule::compile(&detectors::ORIGIN));
     let mut out = String::new();
     let mut rest = template;
@@ -217,7 +233,7 @@ fn fill_in(template: &str, captures: &Captures<'_>, name: &str, text: &[u8], at:
             "F" => out.push_str(name),
             "O" => out.push_str(&ORIGIN.find(&text[at..]).names[0]),
             number => {
-                let capture = number.parse().ok().and_then(|n: usize| captures.get(n));
+                let capture = number.parse().ok().and_then(|n: usize| captures?.get(n));
                 if let Some(capture) = capture {
                     // A title is cut to a short line later; no need to carry a long one.
                     let bytes = capture.as_bytes();

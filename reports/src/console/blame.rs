@@ -94,13 +94,15 @@ fn follow(way: &[Step], rule: &Rule, text: &[u8], injected: bool) -> Option<Vec<
         match step {
             Step::Line(regex) => {
                 // No pattern of a step matches across lines.
-                let found = regex.captures(rest);
-                let end =
-                    found.as_ref().map_or(rest.len(), |f| line_end(rest, f.get_match().start()));
+                let found = regex.find(rest).map(|found| found.start());
+                let end = found.map_or(rest.len(), |at| line_end(rest, at));
                 if injected && (Lines { rest: &rest[..end] }).any(is_fault_injection) {
                     return None;
                 }
-                for name in found.iter().flat_map(|f| f.iter().skip(1)).flatten() {
+                // Only where names are asked for is it worth to see which part matched.
+                let named = found.filter(|_| regex.captures_len() > 1);
+                let named = named.and_then(|at| regex.captures_at(&rest[..end], at));
+                for name in named.iter().flat_map(|f| f.iter().skip(1)).flatten() {
                     rule.take(name.as_bytes(), &mut candidates);
                 }
                 rest = &rest[end..];
@@ -121,7 +123,7 @@ fn follow(way: &[Step], rule: &Rule, text: &[u8], injected: bool) -> Option<Vec<
                         {
                             break;
                         }
-                    } else if is_stack_start(line) || is_origin(line) {
+                    } else if is_titled(line) {
                         break;
                     }
                 }
@@ -182,7 +184,16 @@ const STACK_STARTS: [&str; STACK_KINDS] = [
 pub(super) const STACK_KINDS: usize = 9;
 
 static START_HINTS: LazyLock<Words> = LazyLock::new(|| {
-    Words::new(&["Call T", "Call t", "Allocated", "Freed", "acktrace", "Uninit was", "status: 0"])
+    Words::new(&[
+        "Call T",
+        "Call t",
+        "Allocated",
+        "Freed",
+        "acktrace",
+        "Uninit was",
+        "created at:",
+        "status: 0",
+    ])
 });
 
 /// Where the first line begins that could be the start of a stack.
@@ -203,12 +214,17 @@ pub(super) fn stack_kind(text: &[u8]) -> Option<usize> {
     KINDS[..last].iter().position(|kind| kind.is_match(line))
 }
 
+/// True for a line that a stack follows on, whatever it is evidence of.
+pub(super) fn is_titled(line: &[u8]) -> bool {
+    START_HINTS.are_in(line) && (stack_kind(line).is_some() || is_origin(line))
+}
+
 pub(super) fn is_stack_start(line: &[u8]) -> bool {
     START_HINTS.are_in(line) && stack_kind(line).is_some()
 }
 
 /// True for the title of the stack that tells where uninitialised memory comes from.
-pub(super) fn is_origin(line: &[u8]) -> bool {
+fn is_origin(line: &[u8]) -> bool {
     static WORD: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"created at:"));
     WORD.find(line).is_some()
 }

@@ -13,7 +13,7 @@ use crate::finding::{Finding, Scene, Stack};
 /// Version of the JSON form; `schema/parse.schema.json` describes it.
 pub const FORMAT: u32 = 1;
 /// What the reports that are kept may weigh, in bytes.
-const BUDGET: usize = 10 << 20;
+const BUDGET: usize = 5 << 20;
 /// Titles that are counted after that.
 const MAX_TITLES: usize = 1000;
 

@@ -34,8 +34,7 @@ pub(super) fn read(text: &[u8]) -> Scene {
         {
             continue;
         }
-        let line = String::from_utf8_lossy(line);
-        let line = &*line;
+        let line = &*String::from_utf8_lossy(line);
         if line.starts_with("CPU: ") && scene.release.is_empty() {
             read_cpu(line, &mut scene);
         } else if let Some(rest) = line.strip_prefix("Workqueue: ") {

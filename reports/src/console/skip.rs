@@ -564,7 +564,7 @@ impl WordSet {
             anchors.push((start, end));
         }
         let words = AhoCorasickBuilder::new()
-            .kind(Some(AhoCorasickKind::DFA))
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
             .build(plain)
             .expect("a few hundred short literals fit any automaton");
         WordSet { words, anchors }

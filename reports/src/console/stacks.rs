@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The stacks of a report as data.
 
-use super::blame::{Lines, is_origin, is_stack_start};
+use super::blame::{Lines, find_stack_start, is_titled};
 use super::frames::FrameLine;
 use crate::finding::{Frame, Stack, StackRole};
 
@@ -16,7 +16,20 @@ pub(super) fn read(text: &[u8]) -> Vec<Stack> {
     let mut stacks: Vec<Stack> = Vec::new();
     let mut current: Option<(Stack, u32)> = None;
     let mut interrupted: Option<Frame> = None;
-    for line in (Lines { rest: text }) {
+    // The next line that could be a stack's title.
+    let mut title = 0;
+    let mut lines = Lines { rest: text };
+    loop {
+        let at = text.len() - lines.rest.len();
+        let Some(line) = lines.next() else { break };
+        if title < at || at == 0 {
+            title = find_stack_start(&text[at..]).map_or(text.len(), |found| at + found);
+        }
+        if current.is_none() && interrupted.is_some() && at < title {
+            // Nothing of interest comes before it.
+            lines.rest = &text[title..];
+            continue;
+        }
         if let Some((stack, gap)) = &mut current
             && let Some(frame) = frame(line)
         {
@@ -26,7 +39,9 @@ pub(super) fn read(text: &[u8]) -> Vec<Stack> {
             }
             continue;
         }
-        if let Some((role, task)) = header(line) {
+        if at == title
+            && let Some((role, task)) = header(line)
+        {
             finish(&mut stacks, current.take());
             if stacks.len() >= MAX_STACKS {
                 break;
@@ -71,7 +86,7 @@ fn finish(stacks: &mut Vec<Stack>, current: Option<(Stack, u32)>) {
 
 /// What a line announces: a stack's role, and the task it names.
 fn header(line: &[u8]) -> Option<(StackRole, Option<String>)> {
-    if !is_stack_start(line) && !is_origin(line) {
+    if !is_titled(line) {
         return None;
     }
     let text = String::from_utf8_lossy(&line[..line.len().min(256)]);
