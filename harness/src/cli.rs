@@ -64,7 +64,7 @@ pub struct Places {
     /// Folder for the results of runs
     #[arg(long, global = true, value_name = "DIR", env = "SWAPSTORM_OUT", default_value = "out")]
     pub out: PathBuf,
-    /// Your own kernels/, workloads/, reports/ and images/ data, used before the built-in ones
+    /// Your own kernels/, workloads/ and reports/ data, used before the built-in ones
     #[arg(long, global = true, value_name = "DIR", env = "SWAPSTORM_DATA")]
     pub data: Option<PathBuf>,
 }
