@@ -281,7 +281,7 @@ mod tests {
         assert_eq!(packet_in(b"++"), None);
         assert_eq!(
             packet_in(b"$T05thread:02;#aa$OK#9a").map(|(p, n)| (p.len(), n)),
-            Some((14, 18))
+            Some((13, 17))
         );
     }
 
