@@ -50,6 +50,21 @@ fn an_option_that_the_kernel_drops() {
 }
 
 #[test]
+fn a_stretch_point_that_the_kernel_does_not_have() {
+    let scene = Scene::new();
+    let shipped = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../workloads/profiles/zswap-writeback-swapoff.yaml"
+    );
+    let text = fs::read_to_string(shipped).unwrap();
+    let with = text.replace("call: _raw_spin_lock", "call: no_such_function");
+    assert_ne!(with, text);
+    scene.own("workloads/profiles/zswap-writeback-swapoff.yaml", &with);
+    // The error lists the calls that there are.
+    scene.run(&["repro"]).expect(2).says(&["no_such_function", "__read_swap_cache_async"]);
+}
+
+#[test]
 fn a_mirror_that_cannot_be_reached() {
     let scene = Scene::new();
     scene.fake("apt-get", "echo 'E: Could not resolve the mirror' >&2; exit 100");
