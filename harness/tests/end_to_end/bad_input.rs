@@ -52,10 +52,8 @@ fn an_option_that_the_kernel_drops() {
 #[test]
 fn a_stretch_point_that_the_kernel_does_not_have() {
     let scene = Scene::new();
-    let shipped = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../workloads/profiles/zswap-writeback-swapoff.yaml"
-    );
+    let shipped =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../workloads/profiles/zswap-writeback-swapoff.yaml");
     let text = fs::read_to_string(shipped).unwrap();
     let with = text.replace("call: _raw_spin_lock", "call: no_such_function");
     assert_ne!(with, text);
