@@ -29,11 +29,21 @@ static REPLACEMENTS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
 
 /// Cleans a title up.
 pub(super) fn normalise(raw: &str) -> String {
-    let mut title = raw.to_owned();
     // Cut first what can never matter, so that a long hostile line costs little.
-    if title.len() > 4 * MAX {
-        title.truncate(title.floor_char_boundary(4 * MAX));
+    let mut title = pass(&raw[..raw.floor_char_boundary(4 * MAX)]);
+    // Cutting and dropping bytes can join what then is to be replaced. Every replacement leaves
+    // fewer digits or fewer hexadecimal letters, so this ends.
+    loop {
+        let next = pass(&title);
+        if next == title {
+            return title;
+        }
+        title = next;
     }
+}
+
+fn pass(raw: &str) -> String {
+    let mut title = raw.to_owned();
     for (pattern, with) in REPLACEMENTS.iter() {
         while pattern.is_match(&title) {
             let next = pattern.replace_all(&title, *with);
@@ -93,6 +103,7 @@ mod tests {
             ("zswap_load+0x67/0x570 on CPU#3", "zswap_load on CPU"),
             ("cfg80211_scan 80211", "cfg80211_scan NUM"),
             ("a\tb\u{1}  c\u{e9}", "a b c"),
+            ("at (0a\u{1}0000f now", "at (ADDR now"),
         ] {
             assert_eq!(normalise(raw), want);
         }
