@@ -2,8 +2,10 @@
 //! Expected-bug rules: which report is the bug that a run is looking for.
 //!
 //! A rule is a YAML file. It asks for a type of finding, a function in the access stack and,
-//! where it says so, one in the "Freed by" stack. Whatever a rule does not match is another
-//! bug and never counted as the expected one.
+//! where it says so, one in the "Freed by" stack. KASAN forgets who freed an object once its
+//! quarantine had to let the object go; where it did, a rule may take the "Allocated by" stack
+//! for the name of the object. Whatever a rule does not match is another bug and never counted as
+//! the expected one.
 
 use std::fmt;
 
@@ -38,6 +40,10 @@ pub struct Rule {
     /// the bug is not about freed memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub freed_by: Option<Patterns>,
+    /// Patterns for functions of the "Allocated by" stack that tell the freed object as surely.
+    /// Looked at only if the report has no "Freed by" stack at all; one must then match.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allocated_by: Option<Patterns>,
 }
 
 /// Whether a finding is the expected bug.
@@ -120,11 +126,23 @@ impl Rule {
             return Match::No(no_frame(finding, StackRole::Access, &self.access));
         }
         match &self.freed_by {
-            Some(patterns) if !self.holds(finding, StackRole::FreedBy, patterns) => {
+            Some(patterns)
+                if !self.holds(finding, StackRole::FreedBy, patterns)
+                    && !self.tells_the_object_by_its_allocation(finding) =>
+            {
                 Match::No(no_frame(finding, StackRole::FreedBy, patterns))
             }
             _ => Match::Yes,
         }
+    }
+
+    /// Whether nobody knows who freed the object, but who allocated it says which one it is.
+    fn tells_the_object_by_its_allocation(&self, finding: &Finding) -> bool {
+        !has_stack(finding, StackRole::FreedBy)
+            && self
+                .allocated_by
+                .as_ref()
+                .is_some_and(|patterns| self.holds(finding, StackRole::AllocatedBy, patterns))
     }
 
     /// Whether `finding` has one of the rule's functions in its access stack, whatever else it
@@ -137,9 +155,8 @@ impl Rule {
     /// Whether `finding` is of the rule's type but lacks a stack that the rule judges by: it was
     /// cut, by the end of its machine for instance.
     pub fn lacks_evidence(&self, finding: &Finding) -> bool {
-        let has = |role| finding.stacks.iter().any(|s| s.role == role && !s.frames.is_empty());
-        let complete =
-            has(StackRole::Access) && (self.freed_by.is_none() || has(StackRole::FreedBy));
+        let complete = has_stack(finding, StackRole::Access)
+            && (self.freed_by.is_none() || has_stack(finding, StackRole::FreedBy));
         !complete && (self.types.matches(&finding.kind) || is_cut_in_its_head(finding))
     }
 
@@ -148,7 +165,10 @@ impl Rule {
         match role {
             StackRole::Access => self.access.matches(function),
             StackRole::FreedBy => self.freed_by.as_ref().is_some_and(|p| p.matches(function)),
-            StackRole::AllocatedBy | StackRole::Other => false,
+            StackRole::AllocatedBy => {
+                self.allocated_by.as_ref().is_some_and(|p| p.matches(function))
+            }
+            StackRole::Other => false,
         }
     }
 
@@ -172,9 +192,13 @@ fn is_cut_in_its_head(finding: &Finding) -> bool {
         && (HEAD.starts_with(head) || head.starts_with(HEAD))
 }
 
+fn has_stack(finding: &Finding, role: StackRole) -> bool {
+    finding.stacks.iter().any(|stack| stack.role == role && !stack.frames.is_empty())
+}
+
 fn no_frame(finding: &Finding, role: StackRole, patterns: &Patterns) -> String {
     let stack = if role == StackRole::FreedBy { "\"Freed by\" stack" } else { "access stack" };
-    if finding.stacks.iter().any(|s| s.role == role && !s.frames.is_empty()) {
+    if has_stack(finding, role) {
         format!("its {stack} holds none of {}", patterns.list())
     } else {
         match &finding.corrupted {
