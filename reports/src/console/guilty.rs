@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
+use regex::bytes::{RegexSet, RegexSetBuilder};
 
 use super::blame::line_end;
 use super::words::Words;
@@ -81,12 +81,24 @@ static IS_GENERIC: LazyLock<RegexSet> = LazyLock::new(|| {
     RegexSetBuilder::new(GENERIC).unicode(false).build().expect("checked by a test")
 });
 
-static FILE: LazyLock<Regex> = LazyLock::new(|| {
-    RegexBuilder::new(r"(?:^|[ (])([a-zA-Z0-9_./\-]+\.(?:c|h|rs)):[0-9]+")
-        .unicode(false)
-        .build()
-        .expect("checked by a test")
-});
+/// The first source file that a line names with a line number: `mm/zswap.c:12`, at the line's
+/// beginning or behind a blank or a bracket.
+fn file(line: &[u8]) -> Option<&[u8]> {
+    let in_path = |b: &u8| b.is_ascii_alphanumeric() || b"_./-".contains(b);
+    for colon in memchr::memchr_iter(b':', line) {
+        let path = &line[..colon];
+        let stem = [&b".c"[..], b".h", b".rs"].iter().find_map(|end| path.strip_suffix(*end));
+        let Some(stem) = stem.filter(|_| line.get(colon + 1).is_some_and(u8::is_ascii_digit))
+        else {
+            continue;
+        };
+        let start = stem.iter().rposition(|b| !in_path(b)).map_or(0, |at| at + 1);
+        if start < stem.len() && (start == 0 || matches!(stem[start - 1], b' ' | b'(')) {
+            return Some(&path[start..]);
+        }
+    }
+    None
+}
 
 /// Lines that name places which only tell the history of locks and interrupts.
 const ASIDE: &[&[u8]] = &[
@@ -123,8 +135,8 @@ pub(super) fn find(text: &[u8]) -> Option<String> {
         let end = line_end(rest, at);
         let line = rest[start..end].trim_ascii_end();
         rest = &rest[end..];
-        let Some(found) = FILE.captures(line) else { continue };
-        let file = tidy(&String::from_utf8_lossy(&found[1]));
+        let Some(found) = file(line) else { continue };
+        let file = tidy(&String::from_utf8_lossy(found));
         if ASIDE.iter().any(|word| memchr::memmem::find(line, word).is_some()) {
             aside.get_or_insert(file);
             continue;
@@ -173,4 +185,24 @@ fn tidy(path: &str) -> String {
 /// The folder with its slash.
 fn folder_of(file: &str) -> &str {
     file.rfind('/').map_or("", |at| &file[..=at])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_a_path_with_a_line_number() {
+        for (line, want) in [
+            (" zswap_load+0x67/0x570 mm/zswap.c:1275", "mm/zswap.c"),
+            ("mm/zswap.c:1", "mm/zswap.c"),
+            (" f (./include/linux/swap.h:9 (discriminator 1))", "./include/linux/swap.h"),
+            (" x rust/kernel/a.rs:9", "rust/kernel/a.rs"),
+            (" a:.c:1 b.c:x c.S:1 [d.c:1] .h:3 e/f.c:2", "e/f.c"),
+            ("time 12:30 and nothing else", ""),
+        ] {
+            let found = file(line.as_bytes()).unwrap_or_default();
+            assert_eq!(String::from_utf8_lossy(found), want, "{line}");
+        }
+    }
 }

@@ -87,15 +87,16 @@ pub(super) struct Line<'a> {
 impl<'a> Line<'a> {
     /// Reads a line without its line end.
     pub(super) fn read(line: &'a [u8]) -> Self {
-        let prefix = read_prefix(line);
-        if prefix == Prefix::None {
-            return Line { prefix, text: line, unreliable: false };
-        }
-        // Even when the caller is in the way the cut is at the first "] ".
-        let cut = memchr::memchr_iter(b']', line)
-            .find(|at| line.get(at + 1) == Some(&b' '))
-            .map_or(0, |at| at + 2);
-        let text = &line[cut..];
+        let (prefix, text) = match stamp(line) {
+            Some((prefix, rest)) => (prefix, rest),
+            None => match read_prefix(line) {
+                Prefix::None => {
+                    return Line { prefix: Prefix::None, text: line, unreliable: false };
+                }
+                // Even when the caller is in the way the cut is at the first "] ".
+                prefix => (prefix, memmem::find(line, b"] ").map_or(line, |at| &line[at + 2..])),
+            },
+        };
         let guess = memchr::memchr_iter(b'?', text)
             .find(|&at| at > 0 && text[at - 1] == b' ' && text.get(at + 1) == Some(&b' '));
         let guess = match guess {
@@ -115,7 +116,7 @@ impl<'a> Line<'a> {
 /// and the blank after them. Only the time stamp has to be there.
 fn read_prefix(line: &[u8]) -> Prefix<'_> {
     let start = skip_dropped(line).unwrap_or(0);
-    if let Some(prefix) = stamp(&line[start..]) {
+    if let Some((prefix, _)) = stamp(&line[start..]) {
         return prefix;
     }
     // A login prompt has no line end of its own, so the kernel's line follows on it.
@@ -123,7 +124,7 @@ fn read_prefix(line: &[u8]) -> Prefix<'_> {
     let mut found = Prefix::None;
     while let Some(at) = LOGIN.find(&line[from..]) {
         from += at + b" login: ".len();
-        if let Some(prefix) = stamp(&line[from..]) {
+        if let Some((prefix, _)) = stamp(&line[from..]) {
             found = prefix;
         }
     }
@@ -137,7 +138,8 @@ fn skip_dropped(line: &[u8]) -> Option<usize> {
     (number > 0).then(|| line.len() - tail.len())
 }
 
-fn stamp(mut line: &[u8]) -> Option<Prefix<'_>> {
+/// The prefix that a line begins with, and what follows it and its blank.
+fn stamp(mut line: &[u8]) -> Option<(Prefix<'_>, &[u8])> {
     if let Some(rest) = line.strip_prefix(b"<") {
         let level = digits(rest);
         if level > 0 && rest.get(level) == Some(&b'>') {
@@ -152,17 +154,15 @@ fn stamp(mut line: &[u8]) -> Option<Prefix<'_>> {
     if seconds == 0 || fraction == 0 {
         return None;
     }
-    if rest.first() == Some(&b' ') {
-        return Some(Prefix::Time);
+    if let Some(text) = rest.strip_prefix(b" ") {
+        return Some((Prefix::Time, text));
     }
     let inner = trim_blanks(rest.strip_prefix(b"[")?);
     let inner = inner.strip_prefix(b"T").or_else(|| inner.strip_prefix(b"C"))?;
     let number = digits(inner);
     let after = inner.get(number..)?.strip_prefix(b"]")?;
-    if number == 0 || after.first() != Some(&b' ') {
-        return None;
-    }
-    Some(Prefix::Caller(&rest[..rest.len() - after.len()]))
+    let text = after.strip_prefix(b" ")?;
+    (number > 0).then(|| (Prefix::Caller(&rest[..rest.len() - after.len()]), text))
 }
 
 fn digits(text: &[u8]) -> usize {

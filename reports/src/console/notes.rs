@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 use serde::{Deserialize, Serialize};
 
 use super::report::printable;
@@ -45,13 +45,8 @@ pub enum NoteKind {
     Zswap,
 }
 
-struct Pattern {
-    kind: NoteKind,
-    regex: Regex,
-}
-
-/// Captures: `task` and `place`.
-static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
+/// Captures: `task` and `place`. The first pattern that matches counts.
+const PATTERNS: [(NoteKind, &str); 9] = {
     use NoteKind::*;
     [
         // mm/oom_kill.c: the line for machines, which also names the memcg.
@@ -61,33 +56,39 @@ static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
         (AllocationFailure, r"vmalloc(?: error)?: .*allocation failure"),
         (HardLockup, r"Watchdog detected hard LOCKUP on cpu (?P<place>[0-9]+)"),
         // mm/swapfile.c, mm/swap_state.c.
-        (BadSwapEntry, r"^(?P<place>swap_info_get|_swap_info_get|get_swap_device|swap_dup|swap_free|__swap_entry_free|swap_duplicate|swap_cluster_info)[^:]*: (?:Bad|Unused) swap"),
+        (
+            BadSwapEntry,
+            r"^(?P<place>swap_info_get|_swap_info_get|get_swap_device|swap_dup|swap_free|__swap_entry_free|swap_duplicate|swap_cluster_info)[^:]*: (?:Bad|Unused) swap",
+        ),
         (BadSwapEntry, r"(?P<place>[a-z_]*swap[a-z_]*): Bad swap (?:file|offset) entry"),
         // mm/page_io.c.
         (SwapIo, r"^(?:Read|Write)-error on swap-device \((?P<place>[0-9]+:[0-9]+)"),
         (Zswap, r"^zswap: "),
     ]
-    .into_iter()
-    .map(|(kind, pattern)| Pattern {
-        kind,
-        regex: RegexBuilder::new(pattern).unicode(false).build().expect("checked by a test"),
+};
+
+static ANY: LazyLock<RegexSet> = LazyLock::new(|| {
+    let patterns = PATTERNS.map(|(_, pattern)| pattern);
+    RegexSetBuilder::new(patterns).unicode(false).build().expect("checked by a test")
+});
+static EACH: LazyLock<[Regex; PATTERNS.len()]> = LazyLock::new(|| {
+    PATTERNS.map(|(_, pattern)| {
+        RegexBuilder::new(pattern).unicode(false).build().expect("checked by a test")
     })
-    .collect()
 });
 
 /// Reads a line without its prefix.
 pub(super) fn read(text: &[u8], offset: u64) -> Option<Note> {
     let text = &text[..text.len().min(1024)];
-    PATTERNS.iter().find_map(|pattern| {
-        let found = pattern.regex.captures(text)?;
-        let get = |name| found.name(name).map(|m| printable(m.as_bytes(), 128)).unwrap_or_default();
-        Some(Note {
-            kind: pattern.kind,
-            task: get("task"),
-            place: get("place"),
-            text: printable(text, 256),
-            offset,
-        })
+    let first = ANY.matches(text).into_iter().next()?;
+    let found = EACH[first].captures(text)?;
+    let get = |name| found.name(name).map(|m| printable(m.as_bytes(), 128)).unwrap_or_default();
+    Some(Note {
+        kind: PATTERNS[first].0,
+        task: get("task"),
+        place: get("place"),
+        text: printable(text, 256),
+        offset,
     })
 }
 

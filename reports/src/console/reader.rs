@@ -27,6 +27,8 @@ const HISTORY: usize = 8 << 10;
 const BLOCK: usize = 64 << 10;
 /// Longest text of one report.
 const MAX_TEXT: usize = 64 << 10;
+/// Room that most reports' text fits in.
+const USUAL_TEXT: usize = 8 << 10;
 /// A report without an end of its own ends this many lines after its first.
 const MAX_LINES: u32 = 1500;
 /// Lines after which a report has had its stack, so that another one may end it.
@@ -361,7 +363,7 @@ impl Reader {
             offset,
             line: self.stats.lines,
             head: read.text.to_vec(),
-            text: Vec::new(),
+            text: Vec::with_capacity(USUAL_TEXT),
             titled: None,
             kept: 0,
             lines: 0,
@@ -383,14 +385,11 @@ impl Reader {
         let far = &self.history[self.history.len().saturating_sub(HISTORY - near.len())..];
         let mut kept: Vec<&[u8]> = Vec::new();
         for bytes in [near, far] {
-            let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-            if bytes.is_empty() {
-                continue;
-            }
-            for line in bytes.rsplit(|&b| b == b'\n') {
-                if kept.len() >= most {
-                    break;
-                }
+            let mut rest = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+            while !rest.is_empty() && kept.len() < most {
+                let start = memchr::memrchr(b'\n', rest).map_or(0, |at| at + 1);
+                let line = &rest[start..];
+                rest = &rest[..start.saturating_sub(1)];
                 let read = Line::read(&line[..line.len().min(MAX_LINE)]);
                 if read.prefix.matches(context) && !read.text.is_empty() && !read.unreliable {
                     kept.push(read.text);

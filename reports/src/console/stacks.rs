@@ -133,8 +133,8 @@ fn source(line: &[u8]) -> Option<String> {
     if !line.last().is_some_and(u8::is_ascii_digit) {
         return None;
     }
-    let text = std::str::from_utf8(line).ok()?;
-    let (_, last) = text.rsplit_once(' ')?;
+    let blank = memchr::memrchr(b' ', line)?;
+    let last = std::str::from_utf8(&line[blank + 1..]).ok()?;
     let (file, number) = last.split_once(':')?;
     (file.contains('.') && number.bytes().all(|b| b.is_ascii_digit())).then(|| last.to_owned())
 }

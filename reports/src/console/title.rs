@@ -3,58 +3,69 @@
 
 use std::sync::LazyLock;
 
-use regex::Regex;
+use regex::{Regex, RegexSet};
 
 /// Longest title, in bytes.
 const MAX: usize = 120;
 
 /// Replacements in the order in which they are made, each until nothing changes.
-static REPLACEMENTS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
-    [
-        // Numbered names of fuzzer processes and programs.
-        (r"syz-executor\.?[0-9]+(?:[/:][0-9]+)?", "syz-executor"),
-        (r"syzkaller[0-9]+(?:[/:][0-9]+)?", "syzkaller"),
-        (r"([^a-zA-Z0-9])(?:0x)?[0-9a-f]{6,}", "${1}ADDR"),
-        (r"([^a-zA-Z0-9])[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}", "${1}IP"),
-        (r"(\.[a-zA-Z]+)(?::[0-9]+)+", "${1}:LINE"),
-        (r"([a-zA-Z][a-zA-Z0-9_.]+)\+0x[0-9a-z]+/0x[0-9a-z]+", "${1}"),
-        (r"CPU#[0-9]+", "CPU"),
-        (r"([^a-zA-Z0-9_])(?:[1-9][0-9]*|0[0-7]*)([^a-zA-Z0-9_]|$)", "${1}NUM${2}"),
-        (r"[0-9]{7,}", "NUM"),
-    ]
-    .into_iter()
-    .map(|(pattern, with)| (Regex::new(pattern).expect("checked by a test"), with))
-    .collect()
+const REPLACEMENTS: [(&str, &str); 9] = [
+    // Numbered names of fuzzer processes and programs.
+    (r"syz-executor\.?[0-9]+(?:[/:][0-9]+)?", "syz-executor"),
+    (r"syzkaller[0-9]+(?:[/:][0-9]+)?", "syzkaller"),
+    (r"([^a-zA-Z0-9])(?:0x)?[0-9a-f]{6,}", "${1}ADDR"),
+    (r"([^a-zA-Z0-9])[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}", "${1}IP"),
+    (r"(\.[a-zA-Z]+)(?::[0-9]+)+", "${1}:LINE"),
+    (r"([a-zA-Z][a-zA-Z0-9_.]+)\+0x[0-9a-z]+/0x[0-9a-z]+", "${1}"),
+    (r"CPU#[0-9]+", "CPU"),
+    (r"([^a-zA-Z0-9_])(?:[1-9][0-9]*|0[0-7]*)([^a-zA-Z0-9_]|$)", "${1}NUM${2}"),
+    (r"[0-9]{7,}", "NUM"),
+];
+
+/// What each replacement looks for.
+static PATTERNS: LazyLock<[Regex; REPLACEMENTS.len()]> = LazyLock::new(|| {
+    REPLACEMENTS.map(|(pattern, _)| Regex::new(pattern).expect("checked by a test"))
+});
+/// All of them in one search: most titles need none.
+static ANY: LazyLock<RegexSet> = LazyLock::new(|| {
+    RegexSet::new(REPLACEMENTS.map(|(pattern, _)| pattern)).expect("checked by a test")
 });
 
 /// Cleans a title up.
 pub(super) fn normalise(raw: &str) -> String {
     // Cut first what can never matter, so that a long hostile line costs little.
-    let mut title = pass(&raw[..raw.floor_char_boundary(4 * MAX)]);
+    let mut title = raw[..raw.floor_char_boundary(4 * MAX)].to_owned();
     // Cutting and dropping bytes can join what then is to be replaced. Every replacement leaves
     // fewer digits or fewer hexadecimal letters, so this ends.
     loop {
-        let next = pass(&title);
-        if next == title {
+        replace(&mut title);
+        let clean = drop_odd_bytes(&title);
+        if clean == title {
             return title;
         }
-        title = next;
+        title = clean;
     }
 }
 
-fn pass(raw: &str) -> String {
-    let mut title = raw.to_owned();
-    for (pattern, with) in REPLACEMENTS.iter() {
-        while pattern.is_match(&title) {
-            let next = pattern.replace_all(&title, *with);
-            if next == title {
+fn replace(title: &mut String) {
+    // A replacement can give another one something to do, so all are tried if one is needed.
+    if !ANY.is_match(title) {
+        return;
+    }
+    for (pattern, (_, with)) in PATTERNS.iter().zip(REPLACEMENTS) {
+        while pattern.is_match(title) {
+            let next = pattern.replace_all(title, with);
+            if next == *title {
                 break;
             }
-            title = next.into_owned();
+            *title = next.into_owned();
         }
     }
-    let mut clean = String::with_capacity(title.len().min(MAX));
-    title.truncate(title.floor_char_boundary(MAX));
+}
+
+fn drop_odd_bytes(title: &str) -> String {
+    let title = &title[..title.floor_char_boundary(MAX)];
+    let mut clean = String::with_capacity(title.len());
     for c in title.chars() {
         match c {
             ' ' | '\t' if clean.ends_with(' ') => {}

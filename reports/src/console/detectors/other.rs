@@ -124,7 +124,7 @@ pub(super) static REST: &[Detector] = &[
     ),
     plain("rust_kernel: panicked", RUST_PANIC),
     plain(
-        "kernel BUG",
+        "kernel BUG ",
         &[
             Format {
                 first: r"kernel BUG at mm/usercopy\.c",
@@ -163,7 +163,7 @@ pub(super) static REST: &[Detector] = &[
             },
         ],
     ),
-    plain("Kernel BUG", &[Format { first: r"Kernel BUG (.*)", title: "kernel BUG {1}", ..BASE }]),
+    plain("Kernel BUG ", &[Format { first: r"Kernel BUG (.*)", title: "kernel BUG {1}", ..BASE }]),
     plain(
         "BUG kmalloc-",
         &[Format {
