@@ -60,12 +60,13 @@ impl Bundle<'_> {
 
     fn readme(&self) -> String {
         let cell = self.cell;
-        let mut text = format!(
-            "{}: {}\n{}\n\n",
-            printable(&kernel_name(&cell.cell)),
-            cell.verdict.word(),
-            printable(&headline(self.report, Purpose::Repro))
-        );
+        let mut text =
+            format!("{}: {}\n", printable(&kernel_name(&cell.cell)), cell.verdict.word(),);
+        // A bundle is written as soon as its cell is done; the run may have no answer yet.
+        if self.report.finished {
+            text.push_str(&format!("{}\n", printable(&headline(self.report, Purpose::Repro))));
+        }
+        text.push('\n');
         for line in verdict_lines(cell) {
             text.push_str(&format!("  {}\n", printable(&line)));
         }

@@ -2,6 +2,10 @@
 //! The reproduction itself, and the controls of its verdict.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use crate::support::{Scene, shipped_series};
 
@@ -35,11 +39,38 @@ fn the_race_shows_on_the_kernel_as_it_is_and_the_fixed_one_stays_clean() {
     for file in ["README", "replay.sh", "config", "vmlinux", "initramfs.cpio"] {
         assert!(folder.join("bundle-buggy").join(file).is_file(), "{file} is missing");
     }
+    replays(&folder.join("bundle-buggy"));
     let mail = fs::read_to_string(folder.join("report.md")).unwrap();
     assert!(mail.contains(title) && mail.contains("6.1."), "{mail}");
     // Sockets and disks are gone.
     let left: Vec<_> = fs::read_dir(folder.join("buggy/boot-1")).unwrap().flatten().collect();
     assert_eq!(left.len(), 2, "{left:?}");
+}
+
+/// The bundle's script boots the machine without the harness and cleans up after itself.
+fn replays(bundle: &Path) {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut script = Command::new("sh")
+        .arg(bundle.join("replay.sh"))
+        .env("TMPDIR", temporary.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let console = BufReader::new(script.stdout.take().unwrap());
+    // The end of the console would be the script's end, and then nothing has stormed.
+    let stormed = console.split(b'\n').map_while(Result::ok).any(|line| {
+        let line = String::from_utf8_lossy(&line).into_owned();
+        line.contains(" swapstorm ") && line.contains(" sample ")
+    });
+    let group = format!("-{}", script.id());
+    let killed = Command::new("kill").args(["-TERM", "--", &group]).status().unwrap();
+    let code = script.wait().unwrap().code();
+    assert!(stormed && killed.success(), "the machine ended before its storm");
+    assert_eq!(code, Some(143));
+    assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
 }
 
 /// Another crash in the fixed kernel is another bug, never the race.
