@@ -183,6 +183,19 @@ fn a_report_read_again_stays_the_same() {
 }
 
 #[test]
+fn a_report_begins_behind_carriage_returns_wherever_the_log_is_cut() {
+    let log = b"x\n\r\rBUG: Bad rss-counter state mm:1 idx:0 val:15\r\n";
+    for cut in 0..=log.len() {
+        let mut reader = Reader::new(Options::default());
+        let mut seen = reader.push(&log[..cut]);
+        seen.extend(reader.push(&log[cut..]));
+        seen.extend(reader.finish());
+        let [Seen::Report(finding)] = &seen[..] else { panic!("{seen:?}") };
+        assert_eq!(finding.offset, 4, "cut at {cut}");
+    }
+}
+
+#[test]
 fn carriage_returns_change_nothing_but_offsets() {
     let dos = String::from_utf8_lossy(WRITEBACK).replace('\n', "\r\n").into_bytes();
     let (unix, dos_reports) = (reports(WRITEBACK), reports(&dos));

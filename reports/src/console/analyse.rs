@@ -4,13 +4,14 @@
 use std::sync::{LazyLock, OnceLock};
 
 use memchr::memmem::Finder;
-use regex::bytes::{Captures, Regex, RegexSet, RegexSetBuilder};
+use regex::bytes::{Captures, RegexSet, RegexSetBuilder};
 
 use super::blame::{
     Blamed, Lines, Rule, STACK_KINDS, find_stack_start, is_stack_start, line_end, stack_kind,
 };
 use super::detectors::{self, Detector, Format, Trust};
 use super::frames::FrameLine;
+use super::pattern::Pattern;
 use super::{kinds, pattern, title};
 
 /// What a report's text says.
@@ -35,8 +36,8 @@ pub(super) struct CompiledDetector {
 
 struct CompiledFormat {
     data: &'static Format,
-    first: OnceLock<Regex>,
-    then: OnceLock<Regex>,
+    first: Pattern,
+    then: Pattern,
     rule: OnceLock<Rule>,
 }
 
@@ -52,8 +53,8 @@ static DETECTORS: LazyLock<Vec<CompiledDetector>> = LazyLock::new(|| {
                 .iter()
                 .map(|data| CompiledFormat {
                     data,
-                    first: OnceLock::new(),
-                    then: OnceLock::new(),
+                    first: Pattern::new(data.first),
+                    then: Pattern::new(data.then),
                     rule: OnceLock::new(),
                 })
                 .collect(),
@@ -147,8 +148,7 @@ impl CompiledDetector {
             .firsts
             .get_or_init(|| pattern::compile_set(self.formats.iter().map(|f| f.data.first)));
         for format in firsts.matches(head).into_iter().map(|at| &self.formats[at]) {
-            let first = format.first.get_or_init(|| pattern::compile(format.data.first));
-            let Some(at) = first.find(head).map(|m| m.start()).filter(|at| *at <= last) else {
+            let Some(at) = format.first.find(head).filter(|at| *at <= last) else {
                 continue;
             };
             match &best {
@@ -160,13 +160,12 @@ impl CompiledDetector {
                 Some((start, _)) if at == *start => {}
                 _ => best = Some((at, None)),
             }
-            let then = || format.then.get_or_init(|| pattern::compile(format.data.then));
             let (fits, captures) = match (format.data.then.is_empty(), format.wants_captures()) {
                 (true, false) => (true, None),
-                (true, true) => (true, first.captures_at(text, at)),
-                (false, false) => (then().is_match(text), None),
+                (true, true) => (true, format.first.captures_here(&text[at..])),
+                (false, false) => (format.then.is_match(text), None),
                 (false, true) => {
-                    let captures = then().captures(text);
+                    let captures = format.then.captures(text);
                     (captures.is_some(), captures)
                 }
             };

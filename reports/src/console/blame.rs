@@ -8,7 +8,7 @@ use regex::bytes::Regex;
 
 use super::detectors::{Blame, Look, Pick};
 use super::frames::{FrameLine, demangle};
-use super::pattern;
+use super::pattern::{self, Pattern};
 use super::skip::{WordSet, never_blamed};
 use super::words::Words;
 
@@ -37,14 +37,14 @@ pub(super) struct Rule {
 
 #[derive(Debug)]
 enum Step {
-    Line(Regex),
+    Line(Pattern),
     Frames,
 }
 
 impl Rule {
     pub(super) fn compile(blame: &Blame) -> Self {
         let step = |look: &Look| match look {
-            Look::Line(regex) => Step::Line(pattern::compile(regex)),
+            Look::Line(pattern) => Step::Line(Pattern::new(pattern)),
             Look::Frames => Step::Frames,
         };
         Rule {
@@ -92,16 +92,16 @@ fn follow(way: &[Step], rule: &Rule, text: &[u8], injected: bool) -> Option<Vec<
             break;
         }
         match step {
-            Step::Line(regex) => {
+            Step::Line(pattern) => {
                 // No pattern of a step matches across lines.
-                let found = regex.find(rest).map(|found| found.start());
+                let found = pattern.find(rest);
                 let end = found.map_or(rest.len(), |at| line_end(rest, at));
                 if injected && (Lines { rest: &rest[..end] }).any(is_fault_injection) {
                     return None;
                 }
                 // Only where names are asked for is it worth to see which part matched.
-                let named = found.filter(|_| regex.captures_len() > 1);
-                let named = named.and_then(|at| regex.captures_at(&rest[..end], at));
+                let named = found.filter(|_| pattern.has_parts());
+                let named = named.and_then(|at| pattern.captures_here(&rest[at..end]));
                 for name in named.iter().flat_map(|f| f.iter().skip(1)).flatten() {
                     rule.take(name.as_bytes(), &mut candidates);
                 }

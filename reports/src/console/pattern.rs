@@ -1,13 +1,65 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Patterns of the tables.
 
-use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
+use std::sync::OnceLock;
+
+use regex::bytes::{Captures, Regex, RegexBuilder, RegexSet, RegexSetBuilder};
+
+/// A table's pattern that is searched for and taken apart.
+///
+/// Captures from a search cost several passes over the text. Where a match begins is known
+/// sooner, and one that is tied to its place is taken apart in a pass or two.
+#[derive(Debug)]
+pub(super) struct Pattern {
+    source: &'static str,
+    search: OnceLock<Regex>,
+    here: OnceLock<Regex>,
+}
+
+impl Pattern {
+    /// Nothing is compiled before it is used.
+    pub(super) fn new(source: &'static str) -> Self {
+        Pattern { source, search: OnceLock::new(), here: OnceLock::new() }
+    }
+
+    /// Where the first match begins.
+    pub(super) fn find(&self, text: &[u8]) -> Option<usize> {
+        self.search().find(text).map(|found| found.start())
+    }
+
+    pub(super) fn is_match(&self, text: &[u8]) -> bool {
+        self.search().is_match(text)
+    }
+
+    /// Captures of a match with which the text begins.
+    pub(super) fn captures_here<'t>(&self, text: &'t [u8]) -> Option<Captures<'t>> {
+        self.here.get_or_init(|| build(&format!(r"\A(?:{})", expand(self.source)))).captures(text)
+    }
+
+    /// Captures of the first match.
+    pub(super) fn captures<'t>(&self, text: &'t [u8]) -> Option<Captures<'t>> {
+        self.captures_here(text).or_else(|| self.captures_here(&text[self.find(text)?..]))
+    }
+
+    /// True if the pattern asks for parts of what it matches.
+    pub(super) fn has_parts(&self) -> bool {
+        self.search().captures_len() > 1
+    }
+
+    fn search(&self) -> &Regex {
+        self.search.get_or_init(|| compile(self.source))
+    }
+}
 
 /// Compiles a table's pattern, its `{FUNC}`, `{PC}` and `{SRC}` filled in.
 ///
 /// Panics on a bad pattern: all patterns are in this crate, and a test compiles them.
 pub(super) fn compile(pattern: &str) -> Regex {
-    RegexBuilder::new(&expand(pattern))
+    build(&expand(pattern))
+}
+
+fn build(pattern: &str) -> Regex {
+    RegexBuilder::new(pattern)
         .unicode(false)
         .build()
         .unwrap_or_else(|error| panic!("pattern of a table: {error}"))

@@ -384,12 +384,20 @@ impl Reader {
         let near = &lines[lines.len().saturating_sub(HISTORY)..];
         let far = &self.history[self.history.len().saturating_sub(HISTORY - near.len())..];
         let mut kept: Vec<&[u8]> = Vec::new();
+        let caller = match context {
+            Context::Caller(text) => Some(memmem::Finder::new(text)),
+            Context::Bare | Context::Console => None,
+        };
         for bytes in [near, far] {
             let mut rest = bytes.strip_suffix(b"\n").unwrap_or(bytes);
             while !rest.is_empty() && kept.len() < most {
                 let start = memchr::memrchr(b'\n', rest).map_or(0, |at| at + 1);
                 let line = &rest[start..];
                 rest = &rest[..start.saturating_sub(1)];
+                // Most lines are others', which is seen at a glance.
+                if caller.as_ref().is_some_and(|caller| caller.find(line).is_none()) {
+                    continue;
+                }
                 let read = Line::read(&line[..line.len().min(MAX_LINE)]);
                 if read.prefix.matches(context) && !read.text.is_empty() && !read.unreliable {
                     kept.push(read.text);
@@ -544,22 +552,20 @@ struct Offsets<'a> {
 }
 
 impl Offsets<'_> {
-    /// Places have to be asked for in rising order.
+    /// Places have to be asked for in rising order. Carriage returns at a place belong to
+    /// what is before it, as they would if the block ended there.
     fn raw(&mut self, plain: usize) -> u64 {
-        while self.plain_at < plain {
+        loop {
             let rest = &self.raw[self.raw_at..];
-            let want = plain - self.plain_at;
-            let run = memchr::memchr(b'\r', &rest[..rest.len().min(want)]).unwrap_or(want);
+            self.raw_at += rest.iter().take_while(|&&b| b == b'\r').count();
+            let rest = &self.raw[self.raw_at..];
+            let rest = &rest[..rest.len().min(plain.saturating_sub(self.plain_at))];
+            if rest.is_empty() {
+                break;
+            }
+            let run = memchr::memchr(b'\r', rest).unwrap_or(rest.len());
             self.plain_at += run;
             self.raw_at += run;
-            if self.plain_at < plain || self.raw.get(self.raw_at) == Some(&b'\r') {
-                while self.raw.get(self.raw_at) == Some(&b'\r') {
-                    self.raw_at += 1;
-                }
-                if run == 0 && self.raw_at >= self.raw.len() {
-                    break;
-                }
-            }
         }
         self.base + self.raw_at as u64
     }
