@@ -60,6 +60,9 @@ pub struct Options {
     /// The series that fixes it: a name, or a path with a slash in it
     #[arg(long, default_value = "zswap-writeback-swapoff-6.1")]
     series: String,
+    /// The series that puts the bug into a kernel without it, which then is the fixed one
+    #[arg(long, value_name = "SERIES", conflicts_with = "series")]
+    reintroduce: Option<String>,
     /// Profile of the storm
     #[arg(long, default_value = "zswap-writeback-swapoff")]
     profile: String,
@@ -184,7 +187,8 @@ impl Plan {
     fn new(options: &Options, workshop: &Workshop) -> Result<Self, Error> {
         let arch = Workshop::arch(&options.arch)?;
         let manifest = workshop.library.manifest(&options.kernel)?;
-        let series = workshop.library.series(&options.series)?;
+        let series =
+            workshop.library.series(options.reintroduce.as_ref().unwrap_or(&options.series))?;
         let profile = workshop.profile(&options.profile)?;
         let Some(expect) = &profile.expect else {
             let words = format!(
@@ -195,8 +199,10 @@ impl Plan {
         };
         let rule = workshop.rule(expect)?;
         let scale = Timeouts::scale_from_env().map_err(usage)?;
-        let buggy = KernelChoice { manifest: manifest.clone(), series: None, arch };
-        let fixed = KernelChoice { manifest, series: Some(series), arch };
+        let plain = KernelChoice { manifest: manifest.clone(), series: None, arch };
+        let patched = KernelChoice { manifest, series: Some(series), arch };
+        let (buggy, fixed) =
+            if options.reintroduce.is_some() { (patched, plain) } else { (plain, patched) };
         let seed = options.seed.unwrap_or_else(seed_from_clock);
         Ok(Self { buggy, fixed, profile, rule, scale, seed })
     }
@@ -251,14 +257,14 @@ impl Repro<'_, '_> {
 
     /// A cell of run number `run`.
     fn cell(&self, run: u32, fixed: bool, wanted: Option<Exposure>) -> Cell {
-        let Plan { buggy, fixed: patched, profile, seed, .. } = self.plan;
+        let Plan { profile, seed, .. } = self.plan;
         let side = if fixed { "fixed" } else { "buggy" };
-        let series = if fixed { &patched.series } else { &buggy.series };
+        let choice = if fixed { &self.plan.fixed } else { &self.plan.buggy };
         Cell {
             id: if self.options.runs == 1 { side.to_owned() } else { format!("{side}-{run}") },
-            kernel: buggy.manifest.name.clone(),
-            series: series.as_ref().map(|series| series.name.clone()),
-            arch: buggy.arch.name.to_owned(),
+            kernel: choice.manifest.name.clone(),
+            series: choice.series.as_ref().map(|series| series.name.clone()),
+            arch: choice.arch.name.to_owned(),
             profile: profile.name.clone(),
             technique: self.options.technique.to_string(),
             seed: Random::new(seed.wrapping_add(u64::from(run) - 1), side).next(),
@@ -372,12 +378,13 @@ impl Repro<'_, '_> {
         }
         let arch = self.plan.buggy.arch;
         let images: Vec<PathBuf> = arch.images.iter().map(|i| side.kernel.image(i)).collect();
-        let fixed = cell.cell.series.is_some();
+        let choices = [&self.plan.buggy, &self.plan.fixed];
+        let series = choices.into_iter().filter_map(|choice| choice.series.as_ref());
         let sources = BundleSources {
             kernel: &side.kernel,
             images: &images,
             initramfs: &made.initramfs.path,
-            series: self.plan.fixed.series.as_ref().filter(|_| fixed),
+            series: series.filter(|_| cell.cell.series.is_some()).last(),
             disk_mib: self.plan.profile.guest.disk_mib,
         };
         run_folder::write_bundle(self.dir, report, cell, &sources)
