@@ -3,6 +3,7 @@
 
 use std::sync::{LazyLock, OnceLock};
 
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind};
 use memchr::memmem::Finder;
 use regex::bytes::{Captures, RegexSet, RegexSetBuilder};
 
@@ -13,6 +14,9 @@ use super::detectors::{self, Detector, Format, Trust};
 use super::frames::FrameLine;
 use super::pattern::Pattern;
 use super::{kinds, pattern, title};
+
+/// There is room for so many detectors; a test compares.
+const MOST_DETECTORS: usize = 64;
 
 /// What a report's text says.
 #[derive(Debug)]
@@ -62,9 +66,22 @@ static DETECTORS: LazyLock<Vec<CompiledDetector>> = LazyLock::new(|| {
         .collect()
 });
 
+/// The words of all detectors, to see at once which can fire.
+static HEADERS: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    AhoCorasickBuilder::new()
+        .kind(Some(AhoCorasickKind::DFA))
+        .build(detectors::all().map(|data| data.header))
+        .expect("a few short literals fit any automaton")
+});
+
 /// The detector that fires on a line, if any.
 pub(super) fn detect(line: &[u8]) -> Option<&'static CompiledDetector> {
-    DETECTORS.iter().find(|d| d.header.find(line).is_some() && !d.is_excepted(line))
+    let mut there = [false; MOST_DETECTORS];
+    for found in HEADERS.find_overlapping_iter(line) {
+        there[found.pattern().as_usize()] = true;
+    }
+    let mut there = DETECTORS.iter().zip(there).filter(|(_, there)| *there);
+    there.find(|(detector, _)| !detector.is_excepted(line)).map(|(detector, _)| detector)
 }
 
 impl CompiledDetector {
@@ -282,4 +299,22 @@ fn distrust(title: &str, format: Option<&Format>, text: &[u8]) -> Option<&'stati
 
 fn has(line: &[u8], what: &[u8]) -> bool {
     memchr::memmem::find(line, what).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_detectors_have_room() {
+        assert!(DETECTORS.len() <= MOST_DETECTORS, "{}", DETECTORS.len());
+    }
+
+    #[test]
+    fn the_first_detector_whose_word_is_there_fires_unless_the_line_is_excepted() {
+        let header = |line: &str| detect(line.as_bytes()).map(CompiledDetector::header);
+        assert_eq!(header("WARNING: at x.c:1 BUG: y"), Some("BUG:"));
+        assert_eq!(header("ODEBUG: free active"), None);
+        assert_eq!(header("swapon: fine"), None);
+    }
 }

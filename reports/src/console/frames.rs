@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use super::report::lossy;
 use crate::finding::Frame;
 
 /// Functions named by one line of a stack trace, as printed (not demangled).
@@ -107,13 +108,12 @@ fn name(text: &[u8]) -> Option<(&[u8], &[u8])> {
 /// Makes a Rust symbol readable: `_RNvMs3_..7Process10update_ref` becomes
 /// `<rust_binder::process::Process>::update_ref`. Other names stay as they are.
 pub(super) fn demangle(name: &[u8]) -> Cow<'_, str> {
-    let Ok(name) = std::str::from_utf8(name) else { return String::from_utf8_lossy(name) };
-    if (name.starts_with("_R") || name.starts_with("_ZN"))
-        && let Ok(symbol) = rustc_demangle::try_demangle(name)
+    if (name.starts_with(b"_R") || name.starts_with(b"_ZN"))
+        && let Ok(symbol) = rustc_demangle::try_demangle(&lossy(name))
     {
         return Cow::Owned(format!("{symbol:#}"));
     }
-    Cow::Borrowed(name)
+    lossy(name)
 }
 
 #[cfg(test)]

@@ -101,16 +101,18 @@ fn file(line: &[u8]) -> Option<&[u8]> {
 }
 
 /// Lines that name places which only tell the history of locks and interrupts.
-const ASIDE: &[&[u8]] = &[
-    b", at: ",
-    b"last  enabled at",
-    b"last disabled at",
-    b"lock at: ",
-    b" #0: ",
-    b" #1: ",
-    b" #2: ",
-    b" #3: ",
-];
+static ASIDE: LazyLock<Words> = LazyLock::new(|| {
+    Words::new(&[
+        ", at: ",
+        "last  enabled at",
+        "last disabled at",
+        "lock at: ",
+        " #0: ",
+        " #1: ",
+        " #2: ",
+        " #3: ",
+    ])
+});
 
 /// The file to look at first, if the report names any.
 pub(super) fn find(text: &[u8]) -> Option<String> {
@@ -137,7 +139,7 @@ pub(super) fn find(text: &[u8]) -> Option<String> {
         rest = &rest[end..];
         let Some(found) = file(line) else { continue };
         let file = tidy(&String::from_utf8_lossy(found));
-        if ASIDE.iter().any(|word| memchr::memmem::find(line, word).is_some()) {
+        if ASIDE.are_in(line) {
             aside.get_or_insert(file);
             continue;
         }

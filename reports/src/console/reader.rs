@@ -192,11 +192,12 @@ impl Reader {
     }
 
     fn block(&mut self, block: &[u8]) {
-        let mut offsets = Offsets { raw: block, base: self.stats.bytes, raw_at: 0, plain_at: 0 };
+        let mut offsets = Offsets { raw: &[], base: self.stats.bytes, raw_at: 0, plain_at: 0 };
         if memchr::memchr(b'\r', block).is_none() {
             self.plain_block(block, &mut offsets);
             return;
         }
+        offsets.raw = block;
         let mut plain = std::mem::take(&mut self.plain);
         plain.clear();
         let mut from = 0;
@@ -383,7 +384,7 @@ impl Reader {
         let most = if context.is_task() { 50 } else { 5 };
         let near = &lines[lines.len().saturating_sub(HISTORY)..];
         let far = &self.history[self.history.len().saturating_sub(HISTORY - near.len())..];
-        let mut kept: Vec<&[u8]> = Vec::new();
+        let mut kept: Vec<&[u8]> = Vec::with_capacity(most);
         let caller = match context {
             Context::Caller(text) => Some(memmem::Finder::new(text)),
             Context::Bare | Context::Console => None,
@@ -545,6 +546,7 @@ fn count_lines(bytes: &[u8]) -> u64 {
 
 /// Maps places in a block without carriage returns to places in the stream.
 struct Offsets<'a> {
+    /// The block as it came; empty if it has no carriage returns.
     raw: &'a [u8],
     base: u64,
     raw_at: usize,
@@ -555,6 +557,9 @@ impl Offsets<'_> {
     /// Places have to be asked for in rising order. Carriage returns at a place belong to
     /// what is before it, as they would if the block ended there.
     fn raw(&mut self, plain: usize) -> u64 {
+        if self.raw.is_empty() {
+            return self.base + plain as u64;
+        }
         loop {
             let rest = &self.raw[self.raw_at..];
             self.raw_at += rest.iter().take_while(|&&b| b == b'\r').count();

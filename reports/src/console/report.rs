@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Putting a [`Finding`] together from what was read.
 
+use std::borrow::Cow;
+
 use super::analyse::Reading;
 use super::{guilty, scene, signature, stacks};
 use crate::finding::Finding;
@@ -45,6 +47,11 @@ pub(super) fn assemble(parts: Parts<'_>) -> Finding {
     finding
 }
 
+/// Text that need not be UTF-8 but nearly always is, which is quicker to see than to mend.
+pub(super) fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
+}
+
 /// Text that a terminal can be given: what is not printable is escaped.
 pub(super) fn printable(bytes: &[u8], most: usize) -> String {
     let mut out = String::with_capacity(bytes.len().min(most));
@@ -53,16 +60,14 @@ pub(super) fn printable(bytes: &[u8], most: usize) -> String {
 }
 
 fn printable_lines(before: &[u8], text: &[u8]) -> String {
-    let mut out = String::with_capacity((before.len() + text.len()).min(MAX_TEXT));
     if before.len() + text.len() <= MAX_TEXT
         && is_plain(before)
         && is_plain(text)
-        && let (Ok(before), Ok(text)) = (std::str::from_utf8(before), std::str::from_utf8(text))
+        && let Ok(all) = String::from_utf8([before, text].concat())
     {
-        out.push_str(before);
-        out.push_str(text);
-        return out;
+        return all;
     }
+    let mut out = String::with_capacity((before.len() + text.len()).min(MAX_TEXT));
     for line in before.split_inclusive(|&b| b == b'\n').chain(text.split_inclusive(|&b| b == b'\n'))
     {
         if out.len() + line.len() > MAX_TEXT {

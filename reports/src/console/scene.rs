@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use memchr::memmem::Finder;
 
 use super::blame::Lines;
-use super::report::printable;
+use super::report::{lossy, printable};
 use crate::finding::Scene;
 
 /// How the lines begin that have anything to tell.
@@ -34,7 +34,7 @@ pub(super) fn read(text: &[u8]) -> Scene {
         {
             continue;
         }
-        let line = &*String::from_utf8_lossy(line);
+        let line = &*lossy(line);
         if line.starts_with("CPU: ") && scene.release.is_empty() {
             read_cpu(line, &mut scene);
         } else if let Some(rest) = line.strip_prefix("Workqueue: ") {

@@ -3,11 +3,14 @@
 
 use super::blame::{Lines, find_stack_start, is_titled};
 use super::frames::FrameLine;
+use super::report::lossy;
 use crate::finding::{Frame, Stack, StackRole};
 
 /// Stacks and frames of a stack that are kept.
 const MAX_STACKS: usize = 8;
 const MAX_FRAMES: usize = 128;
+/// Room that most stacks fit in.
+const USUAL_FRAMES: usize = 32;
 /// Lines without a frame after which a stack has ended.
 const GAP: u32 = 3;
 
@@ -53,7 +56,7 @@ pub(super) fn read(text: &[u8]) -> Vec<Stack> {
                 }
                 role => role,
             };
-            let mut frames = Vec::new();
+            let mut frames = Vec::with_capacity(USUAL_FRAMES);
             if role == StackRole::Access {
                 frames.extend(interrupted.take());
             }
@@ -89,7 +92,7 @@ fn header(line: &[u8]) -> Option<(StackRole, Option<String>)> {
     if !is_titled(line) {
         return None;
     }
-    let text = String::from_utf8_lossy(&line[..line.len().min(256)]);
+    let text = lossy(&line[..line.len().min(256)]);
     let by_task = |what: &str| {
         let rest = &text[text.find(what)? + what.len()..];
         let rest = rest.strip_prefix(" by task ")?;
@@ -133,10 +136,12 @@ fn source(line: &[u8]) -> Option<String> {
     if !line.last().is_some_and(u8::is_ascii_digit) {
         return None;
     }
-    let blank = memchr::memrchr(b' ', line)?;
+    let digits = line.iter().rev().take_while(|b| b.is_ascii_digit()).count();
+    let file = line[..line.len() - digits].strip_suffix(b":")?;
+    let blank = memchr::memrchr(b' ', file)?;
     let last = std::str::from_utf8(&line[blank + 1..]).ok()?;
-    let (file, number) = last.split_once(':')?;
-    (file.contains('.') && number.bytes().all(|b| b.is_ascii_digit())).then(|| last.to_owned())
+    (file[blank..].contains(&b'.') && memchr::memchr(b':', &file[blank..]).is_none())
+        .then(|| last.to_owned())
 }
 
 /// Lines that interrupt a stack without ending it: `<TASK>`, and an exception's registers.
