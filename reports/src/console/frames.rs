@@ -78,10 +78,10 @@ fn hex(text: &[u8]) -> Option<(u64, &[u8])> {
     let mut value = 0_u64;
     let mut len = 0;
     while let Some(digit) = text.get(len).and_then(|&b| char::from(b).to_digit(16)) {
-        value = value.checked_mul(16)?.checked_add(u64::from(digit))?;
+        value = value << 4 | u64::from(digit);
         len += 1;
     }
-    (len > 0).then_some((value, &text[len..]))
+    (1..=16).contains(&len).then_some((value, &text[len..]))
 }
 
 fn trim(text: &[u8]) -> &[u8] {

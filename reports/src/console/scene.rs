@@ -5,33 +5,42 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
-use super::blame::Lines;
+use super::blame::line_end;
 use super::report::{lossy, printable};
+use super::words::Words;
 use crate::finding::Scene;
 
 /// How the lines begin that have anything to tell.
-const STARTS: &[&str] = &[
-    "CPU: ",
-    "Workqueue: ",
-    "RIP: ",
-    "RAX: ",
-    "RDX: ",
-    "CR2: ",
-    "pc :",
-    "lr :",
-    "epc :",
-    "status:",
-    "FAR ",
-];
+static STARTS: LazyLock<Words> = LazyLock::new(|| {
+    Words::new(&[
+        "CPU: ",
+        "Workqueue: ",
+        "RIP: ",
+        "RAX: ",
+        "RDX: ",
+        "CR2: ",
+        "pc :",
+        "lr :",
+        "epc :",
+        "status:",
+        "FAR ",
+    ])
+});
+/// Lines that are read at most.
+const MAX_LINES: usize = 100;
 
 /// Reads the lines that `dump_stack_print_info()` and `show_regs()` print.
 pub(super) fn read(text: &[u8]) -> Scene {
     let mut scene = Scene::default();
-    for line in (Lines { rest: text }).take(400) {
-        let line = line[..line.len().min(512)].trim_ascii_start();
-        if !matches!(line.first(), Some(b'C' | b'W' | b'R' | b'p' | b'l' | b'e' | b's' | b'F'))
-            || !STARTS.iter().any(|start| line.starts_with(start.as_bytes()))
-        {
+    let mut rest = text;
+    for _ in 0..MAX_LINES {
+        let Some(at) = STARTS.find(rest) else { break };
+        let start = memchr::memrchr(b'\n', &rest[..at]).map_or(0, |nl| nl + 1);
+        let end = line_end(rest, at);
+        let indent = &rest[start..at];
+        let line = rest[at..end.min(at + 512)].trim_ascii_end();
+        rest = &rest[end..];
+        if !indent.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
         let line = &*lossy(line);
