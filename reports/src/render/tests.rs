@@ -291,6 +291,8 @@ buggy  debian-6.1                                expected bug        311 ms     
 fixed  debian-6.1 + zswap-writeback-swapoff-6.1  clean                             36        408
 buggy  debian-6.1                                expected bug        311 ms         3         18
 fixed  debian-6.1 + zswap-writeback-swapoff-6.1  clean                             36        408
+debian-6.1 + zswap-writeback-swapoff-6.1, 2 cells together: at most 1 in 24 stretched windows, at
+most 1 in 272 swapoffs (95 %)
 
 debian-6.1 reports, 2 times:
 BUG: KASAN: use-after-free in _raw_spin_lock+0x60/0xb0

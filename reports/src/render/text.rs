@@ -6,11 +6,13 @@
 
 use super::layout::{Line, Style, beside, wrapped, write};
 use super::words::{
-    ShownFrame, compiler, count, duration, exposure_rows, head_lines, headline, kernel_name,
-    shown_frames, stack_title, telling_stacks, verdict_lines,
+    ShownFrame, bound_lines, compiler, count, duration, exposure_rows, head_lines, headline,
+    kernel_name, shown_frames, stack_title, telling_stacks, verdict_lines,
 };
 use crate::escape::printable;
+use crate::event::Exposure;
 use crate::exit::{ExitCode, Purpose};
+use crate::rate;
 use crate::rule::Rule;
 use crate::run::{Bug, CellReport, RunReport, Standing};
 use crate::verdict::CellVerdict;
@@ -159,6 +161,28 @@ fn table(cells: &[CellReport], width: usize) -> Vec<Line> {
         if !clean_or_bug {
             let reason = format!("{}: {}", cell.cell.id, cell.verdict.reason());
             lines.extend(wrapped(Style::Plain, &reason, width));
+        }
+    }
+    lines.extend(together(cells, width));
+    lines
+}
+
+/// What the clean cells of a kernel say together, for kernels with several and nothing else:
+/// leaving out a cell with a bug would make the bound of the others a lie.
+fn together(cells: &[CellReport], width: usize) -> Vec<Line> {
+    let mut names: Vec<String> = cells.iter().map(|cell| kernel_name(&cell.cell)).collect();
+    names.sort_unstable();
+    names.dedup();
+    let mut lines = Vec::new();
+    for name in names {
+        let own: Vec<&CellReport> =
+            cells.iter().filter(|cell| kernel_name(&cell.cell) == name).collect();
+        let clean = own.iter().all(|cell| matches!(cell.verdict, CellVerdict::Clean { .. }));
+        if clean && own.len() > 1 {
+            let sum = own.iter().fold(Exposure::default(), |sum, cell| sum + cell.exposure);
+            let bounds = bound_lines(&rate::bounds(&sum)).join(", ");
+            let text = format!("{}, {} cells together: {bounds}", printable(&name), own.len());
+            lines.extend(wrapped(Style::Plain, &text, width));
         }
     }
     lines

@@ -230,16 +230,19 @@ fn reproduced(report: &RunReport) -> String {
     }
 }
 
+/// The two most telling bounds.
+pub(crate) fn bound_lines(bounds: &[RateBound]) -> Vec<String> {
+    let mut lines: Vec<String> = bounds.iter().take(2).map(bound).collect();
+    if let Some(last) = lines.last_mut() {
+        last.push_str(" (95 %)");
+    }
+    lines
+}
+
 /// Lines that say what stands behind a cell's verdict.
 pub(crate) fn verdict_lines(cell: &CellReport) -> Vec<String> {
     match &cell.verdict {
-        CellVerdict::Clean { bounds } => {
-            let mut lines: Vec<String> = bounds.iter().take(2).map(bound).collect();
-            if let Some(last) = lines.last_mut() {
-                last.push_str(" (95 %)");
-            }
-            lines
-        }
+        CellVerdict::Clean { bounds } => bound_lines(bounds),
         CellVerdict::KernelBug { title, .. } => {
             let mut lines = vec![title.clone()];
             if let Some(bug) = cell.deciding_bug() {
