@@ -94,7 +94,7 @@ impl Library {
     }
 
     /// Reads a series: by its name in the library, or, when the argument holds a `/`,
-    /// a quilt folder or a single patch file of the user's.
+    /// a quilt folder, a mailbox or a single patch file of the user's.
     pub fn series(&self, name: &str) -> Result<Series, LibraryError> {
         if name.contains('/') {
             let path = Path::new(name);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Patch series in quilt's format: a folder of patches and a file `series` that orders them.
+//! Patch series: mails, a single patch, or quilt's format, which is a folder of patches and a
+//! file `series` that orders them.
 //!
 //! ```text
 //! # comments
@@ -8,6 +9,7 @@
 //! ```
 
 mod apply;
+mod mbox;
 mod patch;
 
 use std::collections::BTreeSet;
@@ -30,6 +32,8 @@ pub struct Series {
     pub name: String,
     /// In order of application.
     pub patches: Vec<Patch>,
+    /// The commit that the series says it was made for.
+    pub base: Option<String>,
 }
 
 impl Series {
@@ -55,7 +59,7 @@ impl Series {
 
 /// A patch that does not fit the tree.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{} of series {} does not apply (\"{}\"):{}\n  hint: refresh the patch against this version of the source", .patch, .series, .subject, lines(.failures))]
+#[error("{} of series {} does not apply (\"{}\"):{}\n  hint: refresh the patch against this version of the source{}", .patch, .series, .subject, lines(.failures), made_for(.base))]
 pub struct Conflict {
     /// The series.
     pub series: String,
@@ -65,6 +69,8 @@ pub struct Conflict {
     pub subject: String,
     /// What failed in it, in its order.
     pub failures: Vec<HunkFailure>,
+    /// The commit that the series says it was made for.
+    pub base: Option<String>,
 }
 
 /// One part of a patch that does not fit.
@@ -91,6 +97,10 @@ impl fmt::Display for HunkFailure {
     }
 }
 
+fn made_for(base: &Option<String>) -> String {
+    base.as_ref().map(|base| format!("; it was made for commit {base}")).unwrap_or_default()
+}
+
 fn lines(failures: &[HunkFailure]) -> String {
     failures.iter().map(|failure| format!("\n  {failure}")).collect()
 }
@@ -102,9 +112,13 @@ type ReadFile<'a> = &'a dyn Fn(Option<&str>) -> Result<Option<Text>, LibraryErro
 /// name, the single patch that the whole series is.
 pub(crate) fn load(name: &str, read: ReadFile<'_>) -> Result<Series, LibraryError> {
     if let Some(text) = read(None)? {
+        if mbox::is_mbox(&text.bytes) {
+            let mbox::Mails { patches, base } = mbox::read(&text)?;
+            return Ok(Series { name: name.to_owned(), patches, base });
+        }
         let file = Path::new(name).file_name().map_or(name.into(), |file| file.to_string_lossy());
         let patches = vec![Patch::parse(&file, 1, &text)?];
-        return Ok(Series { name: name.to_owned(), patches });
+        return Ok(Series { name: name.to_owned(), patches, base: None });
     }
     let Some(order) = read(Some("series"))? else {
         let message = "there is no file `series`: expected a quilt folder or a patch file";
@@ -125,7 +139,7 @@ pub(crate) fn load(name: &str, read: ReadFile<'_>) -> Result<Series, LibraryErro
     if patches.is_empty() {
         return Err(invalid(&order.origin, 1, 1, "no patches: expected one file name a line"));
     }
-    Ok(Series { name: name.to_owned(), patches })
+    Ok(Series { name: name.to_owned(), patches, base: None })
 }
 
 /// File name and strip level of a line of `series`; `None` for comments and empty lines.

@@ -74,6 +74,7 @@ fn conflict(series: &Series, patch: &Patch, failures: Vec<HunkFailure>) -> Kerne
         patch: quote(&patch.name),
         subject: patch.subject.clone(),
         failures,
+        base: series.base.clone(),
     })
 }
 
