@@ -31,4 +31,4 @@ pub use library::{Library, LibraryError};
 pub use manifest::Manifest;
 pub use progress::{OnProgress, Progress, Stage};
 pub use series::{Conflict, HunkFailure, Patch, Series};
-pub use source::{DebianPackage, Source, SourceError, SourceIdentity};
+pub use source::{DebianPackage, Origin, Source, SourceError, SourceIdentity, Tarball};

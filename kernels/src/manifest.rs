@@ -6,6 +6,10 @@
 //! source:
 //!   debian:
 //!     package: linux-source-6.1     # the newest version that apt offers
+//!   # or
+//!   tarball:
+//!     url: https://example.org/linux-6.6.tar.xz     # or file: /absolute/path
+//!     sha256: 0123...               # of the file
 //! config:
 //!   base: tinyconfig                # a make target
 //!   fragments: [base, kasan]        # files config/NAME.config, later ones win
@@ -16,13 +20,14 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use host::arch::{self, Arch};
 use serde::Deserialize;
 
 use crate::config::Fragment;
 use crate::library::{Library, LibraryError, Text, invalid};
-use crate::source::{DebianPackage, Source};
+use crate::source::{DebianPackage, Origin, Source, Tarball};
 use crate::text::quote;
 
 /// A kernel that can be built.
@@ -70,10 +75,20 @@ struct File {
     make: BTreeMap<String, Vec<String>>,
 }
 
+/// One of them.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SourceChoice {
-    debian: DebianFile,
+    debian: Option<DebianFile>,
+    tarball: Option<TarballFile>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TarballFile {
+    url: Option<String>,
+    file: Option<PathBuf>,
+    sha256: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -99,6 +114,30 @@ fn check_package(name: &str) -> Result<(), String> {
     }
     let expected = "expected lower case letters, digits and +-.";
     Err(format!("`{}` is not a package name: {expected}", quote(name)))
+}
+
+fn check_tarball(file: TarballFile) -> Result<Tarball, String> {
+    let sha256 = file.sha256.to_ascii_lowercase();
+    if sha256.len() != 64 || !sha256.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Err("expected a SHA-256 of 64 hexadecimal digits".to_owned());
+    }
+    let origin = match (file.url, file.file) {
+        (Some(url), None) => {
+            let good = |b: u8| b.is_ascii_graphic() && !b"\"'\\<>".contains(&b);
+            let scheme = url.starts_with("https://") || url.starts_with("http://");
+            if !scheme || !url.bytes().all(good) {
+                return Err(format!("`{}` is not a URL of http or https", quote(&url)));
+            }
+            Origin::Url(url)
+        }
+        (None, Some(file)) if file.is_absolute() => Origin::File(file),
+        (None, Some(file)) => {
+            let file = quote(&file.to_string_lossy());
+            return Err(format!("`{file}` is not an absolute path"));
+        }
+        _ => return Err("expected one of `url`, `file` for this tarball".to_owned()),
+    };
+    Ok(Tarball { origin, sha256 })
 }
 
 /// The name becomes an argument of make.
@@ -149,8 +188,18 @@ pub(crate) fn parse(name: &str, text: &Text, library: &Library) -> Result<Manife
         };
         names.iter().map(load_one).collect()
     };
-    let (package, base) = (file.source.debian.package, file.config.base);
-    check_package(&package).map_err(|message| at(&package, message))?;
+    let base = file.config.base;
+    let source = match (file.source.debian, file.source.tarball) {
+        (Some(DebianFile { package }), None) => {
+            check_package(&package).map_err(|message| at(&package, message))?;
+            Source::Debian(DebianPackage { name: package })
+        }
+        (None, Some(tarball)) => {
+            let word = tarball.sha256.clone();
+            Source::Tarball(check_tarball(tarball).map_err(|message| at(&word, message))?)
+        }
+        _ => return Err(at("source", "expected one of `debian`, `tarball`".to_owned())),
+    };
     check_base(&base).map_err(|message| at(&base, message))?;
     let common = load(&file.config.fragments)?;
     let mut fragments = BTreeMap::new();
@@ -165,14 +214,7 @@ pub(crate) fn parse(name: &str, text: &Text, library: &Library) -> Result<Manife
         }
         variables.insert(check_arch(&arch).map_err(|message| at(&arch, message))?, settings);
     }
-    Ok(Manifest {
-        name: name.to_owned(),
-        about: file.about,
-        source: Source::Debian(DebianPackage { name: package }),
-        base,
-        fragments,
-        variables,
-    })
+    Ok(Manifest { name: name.to_owned(), about: file.about, source, base, fragments, variables })
 }
 
 /// Line and column of the first line that holds `word` outside a comment.
@@ -243,11 +285,41 @@ config:
                 "NAME=value",
             ),
             ("tinyconfig", "clean", "m.yaml:6:9:", "not a configuration target"),
-            ("  debian:\n    package: linux-source-6.1\n", "  {}\n", "m.yaml:3:3:", "`debian`"),
+            (
+                "  debian:\n    package: linux-source-6.1\n",
+                "  {}\n",
+                "m.yaml:2:1:",
+                "`debian`, `tarball`",
+            ),
             ("source:", "source: [", "m.yaml:", ""),
         ] {
             let error = read(&GOOD.replace(from, to)).unwrap_err();
             assert!(error.starts_with(place) && error.contains(says), "{to}: {error}");
         }
+    }
+
+    #[test]
+    fn a_tarball_needs_a_place_and_a_digest() {
+        let digest = "0123456789ABCDEF".repeat(4);
+        let tarball = |rest: &str| {
+            let debian = "  debian:\n    package: linux-source-6.1\n";
+            read(&GOOD.replace(debian, &format!("  tarball: {{{rest}}}\n")))
+        };
+        let url = format!("url: https://example.org/linux.tar.xz, sha256: {digest}");
+        let Source::Tarball(read) = tarball(&url).unwrap().source else { panic!("{url}") };
+        assert_eq!(read.sha256, digest.to_lowercase());
+        for (rest, place, says) in [
+            (format!("url: ftp://x, sha256: {digest}"), "m.yaml:3:", "not a URL"),
+            (format!("file: x.tar, sha256: {digest}"), "m.yaml:3:", "not an absolute path"),
+            ("file: /x.tar, sha256: 12".to_owned(), "m.yaml:3:", "64 hexadecimal digits"),
+            ("file: /x.tar".to_owned(), "m.yaml:3:", "missing field `sha256`"),
+            (format!("sha256: {digest}"), "m.yaml:3:", "expected one of `url`, `file`"),
+        ] {
+            let error = tarball(&rest).map(|_| ()).unwrap_err();
+            assert!(error.starts_with(place) && error.contains(says), "{rest}: {error}");
+        }
+        let both = format!("  tarball: {{{url}}}\n  debian:");
+        let error = super::tests::read(&GOOD.replace("  debian:", &both)).map(|_| ()).unwrap_err();
+        assert!(error.contains("expected one of `debian`, `tarball`"), "{error}");
     }
 }

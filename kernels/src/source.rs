@@ -3,10 +3,11 @@
 
 mod apt;
 mod debian;
+mod tarball;
+mod unpack;
 
 use std::fmt;
-use std::io;
-use std::path::Path;
+use std::path::PathBuf;
 
 pub(crate) use apt::Apt;
 use host::store::{Bucket, Check, Entry, Store};
@@ -26,6 +27,46 @@ const TREE: &str = "tree";
 pub enum Source {
     /// The newest version of a source package of Debian's (or a descendant's) that apt offers.
     Debian(DebianPackage),
+    /// A tarball of the user's choice.
+    Tarball(Tarball),
+}
+
+/// A kernel's source, packed in any way that tar knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tarball {
+    /// Where it is.
+    pub origin: Origin,
+    /// SHA-256 of the file, hexadecimal, lower case.
+    pub sha256: String,
+}
+
+/// Where a tarball is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// On this machine, by an absolute path.
+    File(PathBuf),
+    /// Where curl can fetch it: `https://` or `http://`.
+    Url(String),
+}
+
+impl Tarball {
+    /// The file's name.
+    fn name(&self) -> &str {
+        let name = match &self.origin {
+            Origin::File(file) => file.file_name().and_then(|name| name.to_str()),
+            Origin::Url(url) => url.split(['?', '#']).next().and_then(|url| url.rsplit('/').next()),
+        };
+        name.filter(|name| !name.is_empty()).unwrap_or("tarball")
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(file) => file.display().fmt(f),
+            Self::Url(url) => f.write_str(url),
+        }
+    }
 }
 
 /// A binary package that holds a kernel source as `usr/src/NAME.tar.xz`.
@@ -39,9 +80,9 @@ pub struct DebianPackage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceIdentity {
-    /// Package name.
+    /// Package or file name.
     pub package: String,
-    /// Its version: `6.1.192-2`.
+    /// The package's version, `6.1.192-2`, or `tarball`.
     pub version: String,
     /// SHA-256 of what was fetched, hexadecimal.
     pub sha256: String,
@@ -80,6 +121,34 @@ pub enum SourceError {
         /// What is wrong with it.
         what: String,
     },
+    /// A tarball is not the one that the manifest means.
+    #[error(
+        "{file}: its SHA-256 is {found}, the manifest says {expected}\n  hint: get the file again, or correct the manifest if you trust what is there"
+    )]
+    Digest {
+        /// Path or URL.
+        file: String,
+        /// What the manifest says.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// A tarball cannot be fetched.
+    #[error("{url} cannot be fetched:{said}\n  hint: try again, or name a file by `file:`")]
+    Download {
+        /// The URL.
+        url: String,
+        /// curl's last words.
+        said: String,
+    },
+    /// A tarball is what the manifest means, but no kernel source that can be used.
+    #[error("{file}: {what}\n  hint: name a kernel's tarball in the manifest")]
+    Unusable {
+        /// Path or URL.
+        file: String,
+        /// What is wrong with it.
+        what: String,
+    },
 }
 
 fn detail_line(detail: &str) -> String {
@@ -99,6 +168,7 @@ impl Fetcher<'_> {
     pub(crate) async fn identify(&self, source: &Source) -> Result<SourceIdentity, KernelError> {
         match source {
             Source::Debian(package) => debian::identify(self, package).await,
+            Source::Tarball(tarball) => Ok(tarball::identify(tarball)),
         }
     }
 
@@ -110,66 +180,12 @@ impl Fetcher<'_> {
     ) -> Result<Entry, KernelError> {
         match source {
             Source::Debian(_) => debian::tree(self, identity).await,
+            Source::Tarball(tarball) => tarball::tree(self, tarball).await,
         }
     }
 }
 
 /// The tree within an entry that [`Fetcher::tree`] returned.
-pub(crate) fn tree_of(entry: &Entry) -> std::path::PathBuf {
+pub(crate) fn tree_of(entry: &Entry) -> PathBuf {
     entry.dir().join(TREE)
-}
-
-/// The first symbolic link below `dir` that leads out of `root`, if there is one.
-fn escaping_link(root: &Path, dir: &Path) -> io::Result<Option<String>> {
-    for entry in fs_err::read_dir(dir)? {
-        let entry = entry?;
-        let (path, kind) = (entry.path(), entry.file_type()?);
-        if kind.is_dir() {
-            if let Some(found) = escaping_link(root, &path)? {
-                return Ok(Some(found));
-            }
-        } else if kind.is_symlink() && !stays_inside(root, dir, &fs_err::read_link(&path)?) {
-            return Ok(Some(path.strip_prefix(root).unwrap_or(&path).display().to_string()));
-        }
-    }
-    Ok(None)
-}
-
-/// Whether `target`, read from a link in `dir`, is a path below `root`. Judged by its
-/// words alone: links it may pass through are judged on their own.
-fn stays_inside(root: &Path, dir: &Path, target: &Path) -> bool {
-    use std::path::Component;
-    let Ok(below) = dir.strip_prefix(root) else { return false };
-    let mut depth = below.components().count();
-    for component in target.components() {
-        match component {
-            Component::Normal(_) => depth += 1,
-            Component::CurDir => {}
-            Component::ParentDir if depth > 0 => depth -= 1,
-            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return false,
-        }
-    }
-    true
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn links_that_leave_the_tree_are_found_and_others_are_not() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = dir.path();
-        fs_err::create_dir_all(root.join("a/b")).unwrap();
-        let link =
-            |target: &str, at: &str| std::os::unix::fs::symlink(target, root.join(at)).unwrap();
-        link("../../a/x", "a/b/fine");
-        link("./b", "a/also");
-        assert_eq!(escaping_link(root, root).unwrap(), None);
-        for target in ["../../../etc", "/etc/passwd"] {
-            link(target, "a/b/evil");
-            assert_eq!(escaping_link(root, root).unwrap().as_deref(), Some("a/b/evil"));
-            fs_err::remove_file(root.join("a/b/evil")).unwrap();
-        }
-    }
 }

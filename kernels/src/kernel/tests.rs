@@ -261,3 +261,93 @@ async fn what_apt_cannot_do_is_explained() {
     let error = fixture.build(None).await.unwrap_err();
     assert!(matches!(error, KernelError::Store(StoreError::Full { .. })), "{error}");
 }
+
+/// Makes `mini` the manifest of a tarball that `origin` leads to, with the digest of `file`.
+fn from_tarball(fixture: &Fixture, origin: &str, file: &str) {
+    let root = fixture.dir.path();
+    let sum = Command::new("sha256sum").arg(root.join(file)).output().unwrap();
+    let sum = String::from_utf8(sum.stdout).unwrap();
+    let source = format!("{{tarball: {{{origin}, sha256: {}}}}}", &sum[..64]);
+    let manifest = MANIFEST.replace("{debian: {package: linux-source-9.9}}", &source);
+    fs_err::write(root.join("user/manifests/mini.yaml"), manifest).unwrap();
+}
+
+#[tokio::test]
+async fn a_tarball_becomes_a_kernel_once_its_digest_is_right() {
+    let fixture = Fixture::new();
+    let root = fixture.dir.path();
+    run(root, "tar -C src -czf linux-9.9.tgz linux-9.9");
+    let origin = format!("file: {}", root.join("linux-9.9.tgz").display());
+    from_tarball(&fixture, &origin, "mini.deb");
+    let error = fixture.build(None).await.unwrap_err();
+    assert!(matches!(error, KernelError::Source(SourceError::Digest { .. })), "{error}");
+    from_tarball(&fixture, &origin, "linux-9.9.tgz");
+    let kernel = fixture.build(None).await.unwrap();
+    assert_eq!(kernel.source.package, "linux-9.9.tgz");
+    // The tarball is not needed again, not even for another series.
+    fs_err::remove_file(root.join("linux-9.9.tgz")).unwrap();
+    let series = fixture.series("int zswap;", "int zswap = 1;");
+    assert!(fixture.build(Some(&series)).await.is_ok());
+    host::store::remove_tree(&fixture.kernels.store.path("sources")).unwrap();
+    host::store::remove_tree(&fixture.kernels.store.path("kernels")).unwrap();
+    let error = fixture.build(None).await.unwrap_err();
+    assert!(error.to_string().contains("there is no tarball"), "{error}");
+}
+
+#[tokio::test]
+async fn a_tarball_that_reaches_out_of_its_folder_is_refused() {
+    let fixture = Fixture::new();
+    let root = fixture.dir.path();
+    let origin = format!("file: {}", root.join("evil.tar").display());
+    for (make, says) in [
+        ("tar -cPf evil.tar --transform=s,^src/linux-9.9,/evil, src/linux-9.9", "Removing leading"),
+        ("tar -cPf evil.tar --transform=s,^src/linux-9.9,a/../../evil, src/linux-9.9", "'..'"),
+        ("tar -cf evil.tar user", "no Makefile"),
+    ] {
+        run(root, make);
+        from_tarball(&fixture, &origin, "evil.tar");
+        let error = fixture.build(None).await.unwrap_err();
+        assert!(matches!(error, KernelError::Source(SourceError::Unusable { .. })), "{error}");
+        assert!(error.to_string().contains(says), "{error}");
+    }
+    std::os::unix::fs::symlink("../../../etc", root.join("src/linux-9.9/evil")).unwrap();
+    run(root, "tar -C src -cf evil.tar linux-9.9");
+    from_tarball(&fixture, &origin, "evil.tar");
+    let error = fixture.build(None).await.unwrap_err().to_string();
+    assert!(error.contains("its link evil leads out of the tree"), "{error}");
+    assert!(!root.join("evil").exists() && !Path::new("/evil").exists());
+}
+
+#[tokio::test]
+async fn a_tarball_is_fetched_by_its_url_and_a_refusal_is_explained() {
+    let fixture = Fixture::new();
+    let root = fixture.dir.path();
+    run(root, "tar -C src -cJf linux-9.9.tar.xz linux-9.9");
+    let body = fs_err::read(root.join("linux-9.9.tar.xz")).unwrap();
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    // The first request is refused.
+    std::thread::spawn(move || {
+        for (request, stream) in server.incoming().flatten().enumerate() {
+            use std::io::{BufRead, BufReader, Write};
+            let mut stream = BufReader::new(stream);
+            let mut line = String::new();
+            while stream.read_line(&mut line).is_ok_and(|read| read > 2) {
+                line.clear();
+            }
+            let (status, body) =
+                if request == 0 { ("404 Gone", &[][..]) } else { ("200 OK", &body[..]) };
+            let head = format!("HTTP/1.0 {status}\r\nContent-Length: {}\r\n\r\n", body.len());
+            let _ = stream.get_mut().write_all(&[head.as_bytes(), body].concat());
+        }
+    });
+    from_tarball(
+        &fixture,
+        &format!("url: \"http://{address}/linux-9.9.tar.xz\""),
+        "linux-9.9.tar.xz",
+    );
+    let error = fixture.build(None).await.unwrap_err();
+    assert!(matches!(error, KernelError::Source(SourceError::Download { .. })), "{error}");
+    assert!(error.to_string().contains("404"), "{error}");
+    assert_eq!(fixture.build(None).await.unwrap().release, "9.9.1");
+}

@@ -5,10 +5,11 @@ use std::cmp::Ordering;
 use std::path::Path;
 
 use host::process::Command;
-use host::store::{Bucket, Check, Claim, Entry, Key, KeyHasher, Slot};
+use host::store::{Bucket, Check, Claim, Entry, Key, KeyHasher};
 use serde::{Deserialize, Serialize};
 
-use super::{DebianPackage, Fetcher, SourceError, SourceIdentity, TREE, TREES, escaping_link};
+use super::unpack::{self, Damage};
+use super::{DebianPackage, Fetcher, SourceError, SourceIdentity, TREES};
 use crate::error::KernelError;
 use crate::progress::{Progress, Stage};
 
@@ -150,19 +151,12 @@ pub(super) async fn tree(
         Claim::Found(entry) => return Ok(entry),
         Claim::Absent(slot) => slot,
     };
-    notice_damage(fetcher, &slot, "the unpacked source");
+    unpack::notice_damage(fetcher, &slot, "the unpacked source");
     let package = package(fetcher, identity).await?;
     (fetcher.progress)(Progress::Stage(Stage::Unpack));
     unpack(fetcher, identity, &package.dir().join(PACKAGE), slot.dir()).await?;
     write_identity(fetcher, identity, slot.dir())?;
     Ok(slot.publish().await?)
-}
-
-fn notice_damage(fetcher: &Fetcher<'_>, slot: &Slot, what: &str) {
-    if let Some(damage) = slot.damage() {
-        let notice = format!("{what} in the store was damaged and is made again: {damage}");
-        (fetcher.progress)(Progress::Notice(&notice));
-    }
 }
 
 fn write_identity(
@@ -184,13 +178,11 @@ async fn package(fetcher: &Fetcher<'_>, identity: &SourceIdentity) -> Result<Ent
         Claim::Found(entry) => return Ok(entry),
         Claim::Absent(slot) => slot,
     };
-    notice_damage(fetcher, &slot, "the fetched package");
+    unpack::notice_damage(fetcher, &slot, "the fetched package");
     (fetcher.progress)(Progress::Stage(Stage::Fetch));
     let percent = |percent| (fetcher.progress)(Progress::Download { percent });
     let file = fetcher.apt.download(identity, fetcher.store, slot.dir(), percent).await?;
-    let sum = Command::new("sha256sum").arg("--").arg(&file).env("LC_ALL", "C").success().await?;
-    if !String::from_utf8_lossy(&sum.stdout).trim_start_matches('\\').starts_with(&identity.sha256)
-    {
+    if unpack::sha256(&file).await? != identity.sha256 {
         return Err(damaged(identity, "what was fetched has another SHA-256 than apt's lists say"));
     }
     fs_err::rename(&file, slot.dir().join(PACKAGE)).map_err(|error| fetcher.store.error(error))?;
@@ -207,43 +199,19 @@ async fn unpack(
 ) -> Result<(), KernelError> {
     let store_error = |error| KernelError::Store(fetcher.store.error(error));
     let outer = dir.join("package");
-    run(fetcher, Command::new("dpkg-deb").arg("--extract").arg(package).arg(&outer)).await?;
+    unpack::run(fetcher, Command::new("dpkg-deb").arg("--extract").arg(package).arg(&outer))
+        .await?;
     let tarball = outer.join(format!("usr/src/{}.tar.xz", identity.package));
     if !tarball.is_file() {
         let what = format!("it holds no usr/src/{}.tar.xz", identity.package);
         return Err(damaged(identity, what));
     }
-    let tree = dir.join(TREE);
-    fs_err::create_dir(&tree).map_err(store_error)?;
-    // Debian's tarballs are packed in blocks, so that xz can use every processor.
-    let tar = Command::new("tar")
-        .env("XZ_OPT", "-T0")
-        .args(["--extract", "--xz", "--strip-components=1"])
-        .args(["--no-same-owner", "--no-same-permissions", "--file"])
-        .arg(&tarball)
-        .arg("--directory")
-        .arg(&tree);
-    run(fetcher, tar).await?;
+    unpack::tarball(fetcher, &tarball, dir).await.map_err(|damage| match damage {
+        Damage::Reason(what) => damaged(identity, what),
+        Damage::Error(error) => error,
+    })?;
     host::store::remove_tree(&outer).map_err(store_error)?;
-    if let Some(link) = escaping_link(&tree, &tree).map_err(store_error)? {
-        return Err(damaged(identity, format!("its link {link} leads out of the tree")));
-    }
-    if !tree.join("Makefile").is_file() {
-        return Err(damaged(identity, "it holds no kernel source: there is no Makefile"));
-    }
     Ok(())
-}
-
-/// Runs a program that fills the store's disk.
-async fn run(fetcher: &Fetcher<'_>, command: Command) -> Result<(), KernelError> {
-    use host::process::ProcessError;
-    match command.env("LC_ALL", "C").success().await {
-        Ok(_) => Ok(()),
-        Err(ProcessError::Failed { stderr, .. }) if stderr.contains("No space left on device") => {
-            Err(fetcher.store.full().into())
-        }
-        Err(error) => Err(error.into()),
-    }
 }
 
 fn damaged(identity: &SourceIdentity, what: impl Into<String>) -> KernelError {
