@@ -379,12 +379,12 @@ impl Repro<'_, '_> {
         let arch = self.plan.buggy.arch;
         let images: Vec<PathBuf> = arch.images.iter().map(|i| side.kernel.image(i)).collect();
         let choices = [&self.plan.buggy, &self.plan.fixed];
-        let series = choices.into_iter().filter_map(|choice| choice.series.as_ref());
+        let series = choices.into_iter().find_map(|choice| choice.series.as_ref());
         let sources = BundleSources {
             kernel: &side.kernel,
             images: &images,
             initramfs: &made.initramfs.path,
-            series: series.filter(|_| cell.cell.series.is_some()).last(),
+            series: series.filter(|_| cell.cell.series.is_some()),
             disk_mib: self.plan.profile.guest.disk_mib,
         };
         run_folder::write_bundle(self.dir, report, cell, &sources)
