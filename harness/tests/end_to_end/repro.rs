@@ -101,6 +101,28 @@ fn a_crash_elsewhere_is_another_bug() {
     assert!(title.starts_with("kernel BUG in"), "{title}");
 }
 
+/// With `--reintroduce` the series belongs to the side that is to show the bug. The fixing series
+/// put there shows that the sides are swapped: the bug comes where it should not.
+#[test]
+fn a_series_that_is_to_bring_the_bug_belongs_to_the_buggy_side() {
+    let scene = Scene::new();
+    let series = "zswap-writeback-swapoff-6.1";
+    let args = ["repro", "--seed", "3", "--budget", "4s", "--reintroduce", series];
+    scene.run(&args).expect(1);
+    let report = scene.report();
+    let [with, without] = &report["cells"].as_array().unwrap()[..] else { panic!("{report:#}") };
+    assert_eq!(
+        (with["cell"]["series"].as_str(), without["cell"]["series"].as_str()),
+        (Some(series), None)
+    );
+    assert_ne!(with["verdict"], "kernel-bug", "{report:#}");
+    assert_eq!(
+        (&without["verdict"], &without["expected"]),
+        (&"kernel-bug".into(), &true.into()),
+        "{report:#}"
+    );
+}
+
 /// Without preemption the window holds no quiescent state: nothing is compiled or booted.
 #[test]
 fn a_kernel_that_cannot_show_the_race_is_not_booted() {
