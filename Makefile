@@ -2,6 +2,8 @@
 # The two commands of the README: `make repro` and `make test`.
 
 CARGO ?= cargo
+# Architecture of the guests: `make repro ARCH=arm64`. Several for `make setup ARCH="arm64 riscv64"`.
+ARCH := x86_64
 # cargo-deny is installed here once, and only for `make deny`.
 TOOLS := target/tools
 DENY_VERSION := 0.20.2
@@ -9,8 +11,9 @@ DENY_VERSION := 0.20.2
 .PHONY: repro test setup check unit end-to-end deny clean
 
 repro: setup
-	$(CARGO) run --release --locked --quiet -- repro
+	$(CARGO) run --release --locked --quiet -- repro --arch $(ARCH)
 
+test: ARCH := x86_64 arm64 riscv64
 test: setup
 	@sh host/timed.sh check $(MAKE) --no-print-directory check
 	@sh host/timed.sh unit $(MAKE) --no-print-directory unit
@@ -19,7 +22,7 @@ test: setup
 
 # Installs what is missing (Debian), or says what to install (elsewhere).
 setup:
-	@sh host/setup.sh
+	@sh host/setup.sh $(ARCH)
 
 check:
 	$(CARGO) fmt --all --check

@@ -1,19 +1,39 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# Installs what host/tools.tsv lists and this machine lacks. Says what it does; does nothing when
-# all is there. Only Debian and its descendants are changed; elsewhere the package names are printed.
+# setup.sh [ARCH...]: installs what host/tools.tsv lists for guests of these architectures (x86_64 if none
+# is named) and this machine lacks. Says what it does; does nothing when all is there. Only Debian and its descendants are changed; elsewhere the package names are printed.
 set -eu
 table=$(dirname "$0")/tools.tsv
+guests=${*:-x86_64}
+case $(uname -m) in aarch64) machine=arm64 ;; *) machine=$(uname -m) ;; esac
+
+for guest in $guests; do
+	if ! cut -f 2 "$table" | grep -qx "$guest"; then
+		echo "setup: there is no architecture $guest" >&2
+		exit 2
+	fi
+done
+
+# True if a row of this scope is needed here.
+wanted() {
+	[ "$1" = all ] && return 0
+	for guest in $guests; do
+		[ "$1" = "$guest" ] && return 0
+		[ "$1" = "$guest cross" ] && [ "$guest" != "$machine" ] && return 0
+	done
+	return 1
+}
 
 # Prints one column (3 Debian, 4 Fedora, 5 Arch) of the rows that are not met here.
 missing() {
-	grep -v '^#' "$table" | while IFS='	' read -r name _ debian fedora arch; do
+	grep -v '^#' "$table" | while IFS='	' read -r name scope _ debian fedora arch; do
+		wanted "$scope" || continue
 		case $name in
 		/*) [ -e "$name" ] && continue ;;
 		*) command -v "$name" >/dev/null 2>&1 && continue ;;
 		esac
 		case $1 in debian) echo "$debian" ;; fedora) echo "$fedora" ;; arch) echo "$arch" ;; esac
-	done | sort -u | tr '\n' ' '
+	done | grep -vx -e - | sort -u | tr '\n' ' '
 }
 
 packages=$(missing debian)

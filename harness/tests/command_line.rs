@@ -110,12 +110,37 @@ fn a_missing_tool_is_named_with_its_package() {
         stdout.contains("qemu-system-x86 (Debian)") && stdout.contains("make setup"),
         "{stdout}"
     );
+    assert!(!stdout.contains("aarch64"), "{stdout}");
+
+    let mut command = scene.command();
+    let output = command.env("PATH", &empty).args(["doctor", "--arch", "arm64,riscv64"]).output();
+    let stdout = String::from_utf8_lossy(&output.unwrap().stdout).into_owned();
+    for word in ["qemu-system-arm (Debian)", "qemu-system-riscv64", "ARCH=\"arm64 riscv64\""] {
+        assert!(stdout.contains(word), "no {word} in {stdout}");
+    }
 
     let output =
         scene.command().env("PATH", &empty).args(["build", "debian-6.1"]).output().unwrap();
     let (code, stderr) = scene.talk(output);
     assert_eq!(code, Some(3), "{stderr}");
     assert!(stderr.contains("is not installed") && stderr.contains("make setup"), "{stderr}");
+
+    // No machine that runs this is of all three architectures.
+    let other = if std::env::consts::ARCH == "aarch64" { "riscv64" } else { "arm64" };
+    for (command, words) in [
+        (["build", "debian-6.1"], ["-linux-gnu-gcc is not installed", "-linux-gnu (Debian)"]),
+        (["repro", "--json"], ["qemu-system-", " is not installed"]),
+    ] {
+        let mut program = scene.command();
+        let output = program.env("PATH", &empty).args(command).args(["--arch", other]).output();
+        let output = output.unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let (code, stderr) = scene.talk(output);
+        assert_eq!(code, Some(3), "{said}{stderr}");
+        for word in words.into_iter().chain([&*format!("make setup ARCH={other}")]) {
+            assert!(said.contains(word) || stderr.contains(word), "no {word} in {said}{stderr}");
+        }
+    }
 }
 
 #[test]

@@ -9,8 +9,10 @@ use std::fmt;
 /// Compared by name: there is one static row for each architecture.
 #[derive(Debug)]
 pub struct Arch {
-    /// The name users type, also the kernel's `uname -m`: `x86_64`.
+    /// The name users type: `x86_64`.
     pub name: &'static str,
+    /// Rust's name of it, [`std::env::consts::ARCH`] on such a machine: `aarch64`.
+    rust: &'static str,
     /// The value of `ARCH=` for the kernel's make.
     pub kernel_arch: &'static str,
     /// Debian's name of the architecture: `amd64`.
@@ -57,11 +59,16 @@ pub struct BootImage {
 pub enum Isa {
     /// AMD64.
     X86_64,
+    /// AArch64.
+    Arm64,
+    /// RV64, compressed instructions included.
+    Riscv64,
 }
 
 /// x86_64 on QEMU's `microvm`: no firmware tables, no PCI, disks on virtio-mmio.
 pub static X86_64: Arch = Arch {
     name: "x86_64",
+    rust: "x86_64",
     kernel_arch: "x86_64",
     debian: "amd64",
     cross_prefix: "x86_64-linux-gnu-",
@@ -88,8 +95,51 @@ pub static X86_64: Arch = Arch {
     isa: Isa::X86_64,
 };
 
+/// arm64 on QEMU's `virt`: disks on virtio-mmio, power through PSCI.
+pub static ARM64: Arch = Arch {
+    name: "arm64",
+    rust: "aarch64",
+    kernel_arch: "arm64",
+    debian: "arm64",
+    cross_prefix: "aarch64-linux-gnu-",
+    images: &[BootImage { path: "arch/arm64/boot/Image", target: "Image" }],
+    qemu: "qemu-system-aarch64",
+    // The interrupt controller with the least emulation, or the only one that a host has.
+    machine: "virt,gic-version=max",
+    machine_args: &[],
+    disk_device: "virtio-blk-device,queue-size=16",
+    cpu_tcg: "cortex-a57",
+    cpu_kvm: "host",
+    console: "ttyAMA0",
+    cmdline: "",
+    cmdline_tcg: "",
+    end: "poweroff",
+    isa: Isa::Arm64,
+};
+
+/// riscv64 on QEMU's `virt`: disks on virtio-mmio, power through OpenSBI.
+pub static RISCV64: Arch = Arch {
+    name: "riscv64",
+    rust: "riscv64",
+    kernel_arch: "riscv",
+    debian: "riscv64",
+    cross_prefix: "riscv64-linux-gnu-",
+    images: &[BootImage { path: "arch/riscv/boot/Image", target: "Image" }],
+    qemu: "qemu-system-riscv64",
+    machine: "virt",
+    machine_args: &[],
+    disk_device: "virtio-blk-device,queue-size=16",
+    cpu_tcg: "rv64",
+    cpu_kvm: "host",
+    console: "ttyS0",
+    cmdline: "",
+    cmdline_tcg: "",
+    end: "poweroff",
+    isa: Isa::Riscv64,
+};
+
 /// Every architecture there is a row for.
-pub static ALL: &[&Arch] = &[&X86_64];
+pub static ALL: &[&Arch] = &[&X86_64, &ARM64, &RISCV64];
 
 impl Arch {
     /// Finds a row by the name users type.
@@ -99,17 +149,22 @@ impl Arch {
 
     /// The row of the machine we run on, if it has one.
     pub fn native() -> Option<&'static Arch> {
-        Self::by_name(std::env::consts::ARCH)
+        ALL.iter().copied().find(|arch| arch.is_native())
     }
 
     /// True if guests of this architecture run on this machine's own CPU.
     pub fn is_native(&self) -> bool {
-        self.name == std::env::consts::ARCH
+        self.rust == std::env::consts::ARCH
     }
 
     /// Toolchain prefix to use on this machine: empty when it is native.
     pub fn toolchain_prefix(&self) -> &'static str {
         if self.is_native() { "" } else { self.cross_prefix }
+    }
+
+    /// Where Debian keeps the static C library for cross compilers.
+    pub fn cross_libc(&self) -> String {
+        format!("/usr/{}/lib/libc.a", self.cross_prefix.trim_end_matches('-'))
     }
 }
 

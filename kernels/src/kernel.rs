@@ -183,8 +183,8 @@ impl Kernels {
         };
         let fragments: Vec<&Fragment> = own.iter().chain(request.fragments).collect();
         let fetcher = self.fetcher(progress);
-        let (source, compiler) =
-            tokio::try_join!(fetcher.identify(&manifest.source), compiler(arch))?;
+        let (compiler, source) =
+            tokio::try_join!(compiler(arch), fetcher.identify(&manifest.source))?;
         let targets: Vec<&str> = arch.images.iter().map(|image| image.target).collect();
         let config = KeyHasher::new("configuration", VERSION)
             .field("arch", arch.name)

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use host::arch::Arch;
 use host::process::{Command, ProcessError};
 use host::store::{Bucket, Check, Claim, Entry, Key, KeyHasher, Store, StoreError};
+use host::tools::install_hint;
 
 /// A program for guests. All sources but headers are handed to the compiler.
 struct Program {
@@ -62,6 +63,9 @@ pub const AGENTS: Bucket = Bucket { name: "agents", check: Check::Digests };
 /// Raise it when the way of compiling changes in a manner that the key does not see.
 const FORMAT: u32 = 1;
 
+/// The file by which the table of tools knows the machine's own C library.
+const NATIVE_LIBC: &str = "/usr/include/string.h";
+
 /// Name of the program within its entry.
 const PROGRAM: &str = "agent";
 
@@ -78,26 +82,24 @@ pub struct AgentArtifact {
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
     /// There is no compiler for this architecture.
-    #[error("no C compiler for {arch}: {compiler} is not installed\n  hint: apt install {package}")]
+    #[error("no C compiler for {arch}: {compiler} is not installed\n  hint: {hint}")]
     NoCompiler {
         /// The guest's architecture.
         arch: &'static str,
         /// The program looked for.
         compiler: String,
-        /// Debian's package of it.
-        package: String,
+        /// How to get it.
+        hint: String,
     },
     /// There is a compiler, but no C library to link statically.
-    #[error(
-        "no static C library for {arch}: {compiler} knows no libc.a\n  hint: apt install {package}"
-    )]
+    #[error("no static C library for {arch}: {compiler} knows no libc.a\n  hint: {hint}")]
     NoLibrary {
         /// The guest's architecture.
         arch: &'static str,
         /// The compiler asked.
         compiler: String,
-        /// Debian's package of it.
-        package: String,
+        /// How to get it.
+        hint: String,
     },
     /// The compiler refused the agent.
     #[error("{compiler} cannot compile the guest agent (exit code {code}):\n{output}")]
@@ -188,11 +190,9 @@ fn key(program: &Program, arch: &Arch, compiler: &Compiler) -> Key {
 async fn find_compiler(arch: &'static Arch, prefix: &str) -> Result<Compiler, AgentError> {
     let program = format!("{prefix}gcc");
     let missing = |error| match error {
-        ProcessError::Missing { .. } => AgentError::NoCompiler {
-            arch: arch.name,
-            compiler: program.clone(),
-            package: compiler_package(prefix),
-        },
+        ProcessError::Missing { program, hint } => {
+            AgentError::NoCompiler { arch: arch.name, compiler: program, hint }
+        }
         other => AgentError::Process(other),
     };
     let version = Command::new(&program).arg("--version").success().await.map_err(missing)?;
@@ -203,26 +203,12 @@ async fn find_compiler(arch: &'static Arch, prefix: &str) -> Result<Compiler, Ag
     let library = Command::new(&program).arg("-print-file-name=libc.a").success().await?;
     let library = PathBuf::from(String::from_utf8_lossy(&library.stdout).trim_end());
     if !library.is_absolute() {
-        let (compiler, package) = (program, library_package(arch, prefix));
-        return Err(AgentError::NoLibrary { arch: arch.name, compiler, package });
+        let shown_by = if prefix.is_empty() { NATIVE_LIBC } else { &arch.cross_libc() };
+        let (compiler, hint) = (program, install_hint(shown_by));
+        return Err(AgentError::NoLibrary { arch: arch.name, compiler, hint });
     }
     let library_digest = blake3::hash(&fs_err::read(library)?).to_hex().to_string();
     Ok(Compiler { program, version, library_digest })
-}
-
-/// Debian's package of a compiler: `gcc`, or `gcc-aarch64-linux-gnu` for a cross compiler.
-fn compiler_package(prefix: &str) -> String {
-    match prefix.trim_end_matches('-').replace('_', "-") {
-        target if target.is_empty() => "gcc".to_owned(),
-        target => format!("gcc-{target}"),
-    }
-}
-
-fn library_package(arch: &Arch, prefix: &str) -> String {
-    match prefix {
-        "" => "libc6-dev".to_owned(),
-        _ => format!("libc6-dev-{}-cross", arch.debian),
-    }
 }
 
 /// Leaves nothing but the program in `dir`.

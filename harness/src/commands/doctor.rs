@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use clap::Args;
-use host::arch;
+use host::arch::Arch;
 use host::tools::{TOOLS, Tool};
 use reports::exit::ExitCode;
 use serde::Serialize;
@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::host_facts;
 use crate::printer::Printer;
 use crate::vm::accel;
+use crate::workshop::Workshop;
 
 /// A kernel source, a build tree and their results take about so much.
 const WANTED_DISK_MIB: u64 = 8 << 10;
@@ -23,6 +24,9 @@ const WANTED_MEMORY_MIB: u64 = 2 << 10;
 /// Options of `doctor`.
 #[derive(Debug, Args)]
 pub struct Options {
+    /// Architectures of the guests: x86_64, arm64, riscv64
+    #[arg(long, value_delimiter = ',', default_value = "x86_64")]
+    arch: Vec<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -47,11 +51,14 @@ impl Check {
 
 /// Runs the command.
 pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Result<u8, Error> {
+    let arches: Vec<&'static Arch> =
+        options.arch.iter().map(|name| Workshop::arch(name)).collect::<Result<_, _>>()?;
     let store = places.store()?;
-    let mut checks: Vec<Check> = TOOLS.iter().map(tool).collect();
+    let wanted = |tool: &&Tool| arches.iter().any(|arch| tool.is_for(arch));
+    let mut checks: Vec<Check> = TOOLS.iter().filter(wanted).map(tool).collect();
     checks.push(memory());
     checks.push(disk(store.root()));
-    for arch in arch::ALL {
+    for arch in &arches {
         checks.push(accelerator(arch, store.root()).await);
     }
     let healthy = checks.iter().all(|check| check.ok);
@@ -65,20 +72,19 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
             printer.data(&format!("{mark}  {name:width$}  {detail}\n"));
         }
         if !healthy {
-            printer.data("\n`make setup` in a checkout installs what is missing on Debian.\n");
+            let setup = format!("make setup ARCH=\"{}\"", options.arch.join(" "));
+            printer.data(&format!("\n`{setup}` in a checkout installs what is missing on Debian.\n"));
         }
     }
     Ok(if healthy { ExitCode::Clean.code() } else { ExitCode::Infrastructure.code() })
 }
 
 fn tool(tool: &Tool) -> Check {
-    let Tool { name, purpose, debian, fedora, arch, .. } = *tool;
+    let Tool { name, purpose, .. } = *tool;
     if tool.is_present() {
         return Check::new(name, true, format!("to {purpose}"));
     }
-    let detail =
-        format!("needed to {purpose}: install {debian} (Debian), {fedora} (Fedora), {arch} (Arch)");
-    Check::new(name, false, detail)
+    Check::new(name, false, format!("needed to {purpose}: install {}", tool.packages()))
 }
 
 fn memory() -> Check {
@@ -106,7 +112,7 @@ fn disk(cache: &Path) -> Check {
 }
 
 /// TCG always works, so this check says only what will be used and why.
-async fn accelerator(arch: &arch::Arch, cache: &Path) -> Check {
+async fn accelerator(arch: &Arch, cache: &Path) -> Check {
     let name = format!("accelerator for {arch}");
     let Ok(version) = accel::qemu_version(arch.qemu).await else {
         return Check::new(name, false, format!("{} is missing", arch.qemu));

@@ -278,6 +278,9 @@ impl Repro<'_, '_> {
     async fn prepare(&mut self, buggy: &Cell) -> Result<Prepared, Cut> {
         let (workshop, plan, view) = (self.workshop, self.plan, self.view);
         let arch = plan.buggy.arch;
+        // A missing QEMU is better known before minutes of compiling than after.
+        let qemu = async { Ok(accel::qemu_version(arch.qemu).await?) };
+        let version = step(&mut self.log, self.interrupt, buggy, qemu).await?;
         let initramfs =
             step(&mut self.log, self.interrupt, buggy, workshop.initramfs(arch)).await?;
         let buggy_side = self.side(buggy, &plan.buggy).await?;
@@ -302,7 +305,6 @@ impl Repro<'_, '_> {
                 gdb: false,
                 keep_disks: false,
             };
-            let version = accel::qemu_version(arch.qemu).await?;
             let proof = accel::choose(workshop.store.root(), &spec, &version).await?;
             view.line(&format!("accelerator: {} ({})", proof.accel, proof.why));
             Ok(proof.accel)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A client of QEMU's gdbstub: the part of the GDB remote serial protocol that the
-//! stretcher needs (`g`, `P`, `m`, `M`, `Z1`, `vCont`).
+//! stretcher needs (`g`, `p`, `P`, `m`, `M`, `Z1`, `vCont`).
 //!
 //! Registers are known by the names in the target description that QEMU sends, so no
 //! register layout is written down here. They are written one by one with `P`:
@@ -189,7 +189,20 @@ impl Gdb {
         let missing = || GdbError::NoRegister(name.to_owned());
         let at = self.registers.get(name).ok_or_else(missing)?;
         let bytes = registers.0.get(at.offset..at.offset + at.bytes).ok_or_else(missing)?;
-        Ok(bytes.iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte)))
+        Ok(little_endian(bytes))
+    }
+
+    /// The value of any register, a system register included: QEMU leaves those out of the
+    /// `g` packet, and they are asked for one by one.
+    pub async fn value(&mut self, registers: &Registers, name: &str) -> Result<u64, GdbError> {
+        if let Ok(value) = self.get(registers, name) {
+            return Ok(value);
+        }
+        let missing = || GdbError::NoRegister(name.to_owned());
+        let command = format!("p{:x}", self.registers.get(name).ok_or_else(missing)?.number);
+        let answer = self.command(&command).await?;
+        let bytes = from_hex(&answer).filter(|bytes| (1..=8).contains(&bytes.len()));
+        bytes.map(|bytes| little_endian(&bytes)).ok_or(GdbError::Refused { command, answer })
     }
 
     /// Writes one register of the vCPU chosen by [`Gdb::registers`].
@@ -256,6 +269,10 @@ fn layout(description: &str) -> HashMap<String, Register> {
         next = number + 1;
     }
     found
+}
+
+fn little_endian(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -26,7 +26,7 @@ use workloads::profile::StretchPoint;
 
 use crate::random::Random;
 use gdb::{Gdb, GdbError, Registers, Stop};
-use isa::{Call, Isa, PreemptCount};
+use isa::{Call, Isa, Place};
 pub use symbols::SymbolError;
 use symbols::Symbols;
 
@@ -82,6 +82,7 @@ pub struct StretchPlan {
     points: Vec<Point>,
     sleep: u64,
     trap: u64,
+    /// What to add to the base register for the address of `preempt_count`.
     preempt_count: u64,
     /// Optional points that this kernel does not have, each with the reason.
     pub left_out: Vec<String>,
@@ -123,14 +124,16 @@ impl StretchPlan {
         if let (true, Some(error)) = (found.is_empty(), last) {
             return Err(error);
         }
-        let PreemptCount::PerCpu { symbols: counters, .. } = &isa.preempt_count;
-        let preempt_count = counters
-            .iter()
-            .find_map(|(name, offset)| Some(symbols.address(name)? + offset))
-            .ok_or_else(|| SymbolError::NoFunction {
-                function: counters[0].0.to_owned(),
-                near: Vec::new(),
-            })?;
+        let preempt_count = match isa.preempt_count.place {
+            Place::Offset(offset) => offset,
+            Place::Symbol(counters) => counters
+                .iter()
+                .find_map(|(name, offset)| Some(symbols.address(name)? + offset))
+                .ok_or_else(|| SymbolError::NoFunction {
+                    function: counters[0].0.to_owned(),
+                    near: Vec::new(),
+                })?,
+        };
         Ok(Self {
             isa,
             points: found,
@@ -223,14 +226,14 @@ impl Stretcher {
 
     /// Sleeping is allowed where interrupts are on and `preempt_count` is 0.
     async fn may_sleep(&mut self, registers: &Registers) -> Result<bool, StretchError> {
-        let (flags, bit) = self.plan.isa.interrupts;
-        if self.gdb.get(registers, flags)? >> bit & 1 == 0 {
+        let (interrupts, counter) = (&self.plan.isa.interrupts, &self.plan.isa.preempt_count);
+        let flags = self.gdb.value(registers, interrupts.register).await?;
+        if (flags >> interrupts.bit & 1 == 1) != interrupts.enabled_if_set {
             return Ok(false);
         }
-        let PreemptCount::PerCpu { base, ignored, .. } = self.plan.isa.preempt_count;
-        let base = self.gdb.get(registers, base)?;
+        let base = self.gdb.value(registers, counter.base).await?;
         let bytes = self.gdb.read(base.wrapping_add(self.plan.preempt_count)).await?;
-        Ok(u32::from_le_bytes(bytes) & !ignored == 0)
+        Ok(u32::from_le_bytes(bytes) & !counter.ignored == 0)
     }
 
     /// Sends the task to sleep; it will come back to the trap.

@@ -91,6 +91,10 @@ impl Symbols {
             if name.is_empty() || matches!(symbol.kind(), SymbolKind::File | SymbolKind::Section) {
                 continue;
             }
+            // Marks of the assembler's (`$x`: code begins, `.L0`: a label) name no function.
+            if name.starts_with(['$', '.']) {
+                continue;
+            }
             let text = symbol.kind() == SymbolKind::Text;
             let (address, size) = (symbol.address(), symbol.size());
             symbols.by_name.insert(name.to_owned(), Symbol { address, size, text });

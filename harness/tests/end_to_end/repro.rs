@@ -11,8 +11,22 @@ use crate::support::{Scene, shipped_series};
 
 #[test]
 fn the_race_shows_on_the_kernel_as_it_is_and_the_fixed_one_stays_clean() {
+    shows_on("x86_64");
+}
+
+#[test]
+fn the_race_shows_on_arm64_and_the_fixed_kernel_stays_clean() {
+    shows_on("arm64");
+}
+
+#[test]
+fn the_race_shows_on_riscv64_and_the_fixed_kernel_stays_clean() {
+    shows_on("riscv64");
+}
+
+fn shows_on(arch: &str) {
     let scene = Scene::new();
-    let ran = scene.run(&["repro", "--seed", "1", "--json"]);
+    let ran = scene.run(&["repro", "--arch", arch, "--seed", "1", "--json"]);
     ran.expect(0);
     let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(report, scene.report());
@@ -36,6 +50,7 @@ fn the_race_shows_on_the_kernel_as_it_is_and_the_fixed_one_stays_clean() {
     let console = fs::read(folder.join("buggy/boot-1/console.log")).unwrap();
     let console = String::from_utf8_lossy(&console);
     assert!(console.contains("BUG: KASAN: use-after-free") && console.contains("Freed by task"));
+    assert_eq!(buggy["cell"]["arch"], arch, "{report:#}");
     for file in ["README", "replay.sh", "config", "vmlinux", "initramfs.cpio"] {
         assert!(folder.join("bundle-buggy").join(file).is_file(), "{file} is missing");
     }

@@ -62,7 +62,7 @@ async fn a_missing_compiler_is_named_with_its_package() {
     let error = build_with(&AGENT, &X86_64, &store, "vax-none-linux-gnu-").await.unwrap_err();
     let words = error.to_string();
     assert!(words.contains("vax-none-linux-gnu-gcc is not installed"), "{words}");
-    assert!(words.contains("apt install gcc-vax-none-linux-gnu"), "{words}");
+    assert!(words.contains("install vax-none-linux-gnu-gcc"), "{words}");
 }
 
 #[tokio::test]
@@ -75,14 +75,6 @@ async fn what_the_compiler_says_reaches_the_user() {
     let error = compile(&AGENT, script.to_str().unwrap(), slot.path()).await.unwrap_err();
     let words = error.to_string();
     assert!(words.contains("exit code 3") && words.contains("main.c:1:1: error: no"), "{words}");
-}
-
-#[test]
-fn packages_are_debians() {
-    assert_eq!(compiler_package(""), "gcc");
-    assert_eq!(compiler_package("aarch64-linux-gnu-"), "gcc-aarch64-linux-gnu");
-    assert_eq!(compiler_package("x86_64-linux-gnu-"), "gcc-x86-64-linux-gnu");
-    assert_eq!(library_package(&X86_64, ""), "libc6-dev");
 }
 
 /// Compiles the agent's own tests and returns their program.
