@@ -73,7 +73,8 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
         }
         if !healthy {
             let setup = format!("make setup ARCH=\"{}\"", options.arch.join(" "));
-            printer.data(&format!("\n`{setup}` in a checkout installs what is missing on Debian.\n"));
+            printer
+                .data(&format!("\n`{setup}` in a checkout installs what is missing on Debian.\n"));
         }
     }
     Ok(if healthy { ExitCode::Clean.code() } else { ExitCode::Infrastructure.code() })

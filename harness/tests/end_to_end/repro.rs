@@ -11,20 +11,21 @@ use crate::support::{Scene, shipped_series};
 
 #[test]
 fn the_race_shows_on_the_kernel_as_it_is_and_the_fixed_one_stays_clean() {
-    shows_on("x86_64");
+    shows_on("x86_64", "vmlinux");
 }
 
 #[test]
 fn the_race_shows_on_arm64_and_the_fixed_kernel_stays_clean() {
-    shows_on("arm64");
+    shows_on("arm64", "Image");
 }
 
 #[test]
 fn the_race_shows_on_riscv64_and_the_fixed_kernel_stays_clean() {
-    shows_on("riscv64");
+    shows_on("riscv64", "Image");
 }
 
-fn shows_on(arch: &str) {
+/// The whole of `repro` on one architecture. `image` is the kernel image that it boots.
+fn shows_on(arch: &str, image: &str) {
     let scene = Scene::new();
     let ran = scene.run(&["repro", "--arch", arch, "--seed", "1", "--json"]);
     ran.expect(0);
@@ -51,7 +52,7 @@ fn shows_on(arch: &str) {
     let console = String::from_utf8_lossy(&console);
     assert!(console.contains("BUG: KASAN: use-after-free") && console.contains("Freed by task"));
     assert_eq!(buggy["cell"]["arch"], arch, "{report:#}");
-    for file in ["README", "replay.sh", "config", "vmlinux", "initramfs.cpio"] {
+    for file in ["README", "replay.sh", "config", image, "initramfs.cpio"] {
         assert!(folder.join("bundle-buggy").join(file).is_file(), "{file} is missing");
     }
     replays(&folder.join("bundle-buggy"));
