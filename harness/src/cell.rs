@@ -165,8 +165,10 @@ pub fn cmdline(arch: &Arch, accel: Accel, profile: &Profile, seed: u64, token: &
     // The storm has no end of its own: the harness decides when it has seen enough.
     let storm = profile.cmdline(seed, token, 0);
     let fast = if accel == Accel::Tcg { arch.cmdline_tcg } else { "" };
-    let words = [arch.cmdline, fast, "panic=-1", &storm].join(" ");
-    format!("console={} {words} swapstorm.end={}", arch.console, arch.end)
+    let (console, end) =
+        (format!("console={}", arch.console), format!("swapstorm.end={}", arch.end));
+    let words = [&console, arch.cmdline, fast, "panic=-1", &storm, &end];
+    words.into_iter().filter(|words| !words.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// Which of a kernel's images has spoken before; the first one if none has.
