@@ -29,6 +29,9 @@ pub struct Arch {
     pub machine_args: &'static [&'static str],
     /// `-device` name of a virtio disk on this machine, with its properties.
     pub disk_device: &'static str,
+    /// MiB of memory that a kernel with KASAN takes here beyond what it takes elsewhere: added to what
+    /// a profile asks for, so that a guest has about as much free memory on all architectures.
+    pub kasan_mib: u64,
     /// Value of `-cpu` under TCG.
     pub cpu_tcg: &'static str,
     /// Value of `-cpu` under KVM.
@@ -82,6 +85,7 @@ pub static X86_64: Arch = Arch {
     machine_args: &[],
     // Short queues are quicker to set up, and a swap disk of a few MiB needs no long one.
     disk_device: "virtio-blk-device,queue-size=16",
+    kasan_mib: 0,
     // A CPU without fast string instructions, which TCG is slow at.
     cpu_tcg: "kvm64",
     // Nested KVM may offer arch-capabilities and then refuse to set them, which ends QEMU.
@@ -108,6 +112,7 @@ pub static ARM64: Arch = Arch {
     machine: "virt,gic-version=max,its=off",
     machine_args: &[],
     disk_device: "virtio-blk-device,queue-size=16",
+    kasan_mib: 0,
     cpu_tcg: "cortex-a57",
     cpu_kvm: "host",
     console: "ttyAMA0",
@@ -129,6 +134,9 @@ pub static RISCV64: Arch = Arch {
     machine: "virt",
     machine_args: &[],
     disk_device: "virtio-blk-device,queue-size=16",
+    // A shadow for the whole 2 GiB in which kernel and modules lie, and the shadow of that. With too
+    // little memory for it the kernel dies before its first line.
+    kasan_mib: 296,
     cpu_tcg: "rv64",
     cpu_kvm: "host",
     console: "ttyS0",

@@ -32,8 +32,9 @@ use symbols::Symbols;
 
 /// The function that sleeps for so many milliseconds.
 const SLEEP: &str = "msleep";
-/// A function that never runs in a guest of ours; its first byte is where sleepers return to.
-const NEVER_RUNS: &str = "machine_halt";
+/// A function that never runs in a guest of ours; its first byte is where sleepers return to. Not
+/// `machine_halt`: where it is the same code as `machine_power_off`, compilers make one call the other.
+const NEVER_RUNS: &str = "kernel_halt";
 /// Bytes left free below the task's stack pointer: a red zone, were there one, and some room.
 const STACK_GAP: u64 = 512;
 

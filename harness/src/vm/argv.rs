@@ -39,7 +39,7 @@ pub struct VmSpec {
     pub initramfs: PathBuf,
     /// The kernel command line, console and machine words included.
     pub cmdline: String,
-    /// Memory in MiB.
+    /// Memory in MiB, without what the architecture's KASAN adds to it.
     pub memory_mib: u64,
     /// Number of vCPUs.
     pub cpus: u64,
@@ -83,7 +83,8 @@ impl VmSpec {
         ]);
         add(&["-machine", arch.machine, "-accel", accel, "-cpu", cpu]);
         add(arch.machine_args);
-        add(&["-smp", &self.cpus.to_string(), "-m", &format!("{}M", self.memory_mib)]);
+        let memory = format!("{}M", self.memory_mib.saturating_add(arch.kasan_mib));
+        add(&["-smp", &self.cpus.to_string(), "-m", &memory]);
         add(&["-kernel", &path(&self.kernel), "-initrd", &path(&self.initramfs)]);
         add(&["-append", &self.cmdline]);
         add(&["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"]);
