@@ -91,6 +91,34 @@ fn replays(bundle: &Path) {
     assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
 }
 
+#[test]
+fn no_task_sleeps_under_a_spinlock_on_arm64() {
+    refuses_on("arm64");
+}
+
+#[test]
+fn no_task_sleeps_under_a_spinlock_on_riscv64() {
+    refuses_on("riscv64");
+}
+
+/// Where `preempt_count` lies is written down for these architectures, not read from the kernel.
+/// Were it wrong, tasks would sleep at this call, or at none.
+fn refuses_on(arch: &str) {
+    let scene = Scene::new();
+    let name = "zswap-writeback-swapoff";
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../workloads/profiles");
+    let text = fs::read_to_string(shipped.join(format!("{name}.yaml"))).unwrap();
+    let (storm, _) = text.split_once("\nstretch:").unwrap();
+    let point = "function: zswap_frontswap_load, call: _raw_spin_unlock, occurrence: 2, ms: 100";
+    let text = format!("{storm}\nstretch:\n  - {{ {point}, why: the tree's lock is held }}\n");
+    scene.own(&format!("workloads/profiles/{name}.yaml"), &text);
+    scene.run(&["repro", "--arch", arch, "--seed", "7", "--budget", "3s"]).expect(4);
+    let report = scene.report();
+    let exposure = &report["cells"][0]["exposure"];
+    assert_eq!(exposure["windows"], 0, "{report:#}");
+    assert!(exposure["refused"].as_u64() > Some(0), "{report:#}");
+}
+
 /// Another crash in the fixed kernel is another bug, never the race.
 #[test]
 fn a_crash_elsewhere_is_another_bug() {
