@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # setup.sh [ARCH...]: installs what host/tools.tsv lists for guests of these architectures (x86_64 if none
-# is named) and this machine lacks. Says what it does; does nothing when all is there. Only Debian and its descendants are changed; elsewhere the package names are printed.
+# is named) and this machine lacks. Says what it does; does nothing when all is there. Only Debian and its
+# descendants are changed; elsewhere the package names are printed.
 set -eu
 table=$(dirname "$0")/tools.tsv
 guests=${*:-x86_64}
