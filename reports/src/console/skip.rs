@@ -55,6 +55,8 @@ const GROUPS: &[Group] = &[
             "print_irq_inversion_bug",
             "print_unlock_imbalance_bug",
             "print_lock_invalid_wait_context",
+            "print_lock_nested_lock_not_held",
+            "print_freed_lock_bug",
             "report_bug",
             "fixup_bug",
             "warn_slowpath",
@@ -168,6 +170,14 @@ const GROUPS: &[Group] = &[
             "timer_is_static_object",
             "work_is_static_object",
             "look_up_lock_class",
+            "assign_lock_key",
+            "check_irq_usage",
+            "^check_usage",
+            "check_prevs_add",
+            "add_lock_to_list",
+            "^check_flags$",
+            "^check_chain_key$",
+            "^valid_state$",
         ],
     },
     Group {
@@ -208,12 +218,22 @@ const GROUPS: &[Group] = &[
             "^string$",
             "^string_nocheck",
             "^pointer$",
+            "^va_format$",
+            "^format_decode$",
+            "^widen_string$",
+            "^symbol_string$",
+            "^hex_string$",
             "printf",
             "hex_dump",
             "crc16",
             "crc32",
             "crc_ccitt",
             "crc_itu",
+            "crc_t10dif",
+            "^crc4",
+            "^crc7",
+            "^crc8",
+            "crc64",
             "csum_partial",
         ],
     },
@@ -232,6 +252,8 @@ const GROUPS: &[Group] = &[
             "put_user",
             "get_user",
             "clear_user",
+            "rep_movs_alternative",
+            "rep_stos_alternative",
             "might_fault",
             "usercopy",
             "check_copy_size",
@@ -262,6 +284,7 @@ const GROUPS: &[Group] = &[
             "get_free_page",
             "get_zeroed_page",
             "folio_alloc",
+            "vma_alloc_folio",
         ],
     },
     Group { what: "frees", words: &["kfree", "kzfree", "kvfree", "vfree", "vunmap"] },
@@ -307,6 +330,7 @@ const GROUPS: &[Group] = &[
             "queued_spin",
             "pv_wait",
             "pv_hybrid",
+            "^kvm_wait$",
             "rcu_read_",
             "down_read",
             "down_write",
@@ -320,6 +344,8 @@ const GROUPS: &[Group] = &[
             "up_read",
             "up_write",
             "^up$",
+            "^__up$",
+            "downgrade_write",
             "mutex_",
             "rt_mutex",
             "rtlock",
@@ -358,14 +384,27 @@ const GROUPS: &[Group] = &[
             "^test_bit",
             "^set_bit",
             "^clear_bit",
+            "^change_bit",
+            "^__set_bit",
+            "^__clear_bit",
+            "^_test_bit",
+            "^constant_test_bit",
+            "^variable_test_bit",
+            "^arch_test_bit",
+            "^arch_set_bit",
+            "^arch_clear_bit",
+            "^arch___set_bit",
+            "^arch___clear_bit",
             "test_and_",
             "find_next_bit",
             "find_first_bit",
             "find_next_zero",
+            "find_first_zero",
             "find_last_bit",
             "seqcount",
             "seqbegin",
             "seqretry",
+            "seqprop_",
             "seqlock",
             "refcount_",
             "kref_",
@@ -406,10 +445,11 @@ const GROUPS: &[Group] = &[
             "__wake_up",
             "^complete$",
             "^complete_all",
+            "^complete_with_flags$",
             "swake_up",
             "might_sleep",
             "might_resched",
-            "__cond_resched",
+            "_cond_resched",
             "^kthread_stop",
         ],
     },
@@ -419,6 +459,7 @@ const GROUPS: &[Group] = &[
             "flush_work",
             "flush_delayed_work",
             "flush_workqueue",
+            "flush_scheduled_work",
             "__flush_work",
             "start_flush_work",
             "insert_wq_barrier",
@@ -427,6 +468,7 @@ const GROUPS: &[Group] = &[
             "insert_work",
             "cancel_work",
             "cancel_delayed_work",
+            "try_to_grab_pending",
             "drain_workqueue",
             "destroy_workqueue",
             "get_work_pool",
@@ -461,6 +503,10 @@ const GROUPS: &[Group] = &[
             "^dev_err",
             "^dev_warn",
             "^dev_info",
+            "^dev_notice",
+            "^dev_crit",
+            "^dev_alert",
+            "^dev_emerg",
             "^_dev_",
             "__dev_printk",
             "__netdev_printk",
@@ -468,6 +514,9 @@ const GROUPS: &[Group] = &[
             "^netdev_warn",
             "^netdev_info",
             "^netdev_notice",
+            "^netdev_crit",
+            "^netdev_alert",
+            "^netdev_emerg",
             "dynamic_dev_dbg",
             "dynamic_pr_debug",
             "dynamic_netdev",
@@ -507,6 +556,8 @@ const GROUPS: &[Group] = &[
             "^usb_poison_urb",
             "^usb_disable_device",
             "i2c_del_adapter",
+            "__unregister_client",
+            "hwrng_unregister",
             "unregister_netdev$",
             "free_netdev",
             "cdev_del",
@@ -523,8 +574,18 @@ const GROUPS: &[Group] = &[
             "^writew$",
             "^writel$",
             "^writeq$",
-            "__raw_readl",
-            "__raw_writel",
+            "^readb_relaxed$",
+            "^readw_relaxed$",
+            "^readl_relaxed$",
+            "^readq_relaxed$",
+            "^writeb_relaxed$",
+            "^writew_relaxed$",
+            "^writel_relaxed$",
+            "^writeq_relaxed$",
+            "^__raw_read",
+            "^__raw_write",
+            "^logic_in",
+            "^logic_out",
             "^inb$",
             "^inw$",
             "^inl$",
@@ -541,7 +602,13 @@ const GROUPS: &[Group] = &[
     },
     Group {
         what: "retpolines",
-        words: &["_indirect_thunk", "__x86_return_thunk", "cfi_slowpath", "__cfi_"],
+        words: &[
+            "_indirect_thunk",
+            "x86_retpoline",
+            "__x86_return_thunk",
+            "cfi_slowpath",
+            "__cfi_",
+        ],
     },
 ];
 
@@ -583,4 +650,27 @@ pub(super) fn never_blamed(function: &str) -> bool {
     static WORDS: LazyLock<WordSet> =
         LazyLock::new(|| WordSet::new(GROUPS.iter().flat_map(|g| g.words.iter().copied())));
     WORDS.matches(function)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn helpers_are_passed_over_and_their_callers_are_not() {
+        let helpers = "assign_lock_key check_irq_usage check_usage_forwards print_freed_lock_bug \
+            va_format crc_t10dif_generic rep_movs_alternative vma_alloc_folio_noprof __up \
+            downgrade_write variable_test_bit arch___set_bit _find_first_zero_bit \
+            try_to_grab_pending complete_with_flags dev_crit __raw_readq readl_relaxed logic_inb \
+            _cond_resched __cond_resched __x86_retpoline_rax hwrng_unregister";
+        for name in helpers.split_whitespace() {
+            assert!(never_blamed(name), "{name}");
+        }
+        let callers = "bug_handler lock_downgrade __free_pages truncate_inode_partial_page \
+            remove_wait_queue consume_skb input_unregister_device rtnl_lock __run_timers \
+            kernfs_fop_read_iter video_valid_state foo_check_flags my__up_call";
+        for name in callers.split_whitespace() {
+            assert!(!never_blamed(name), "{name}");
+        }
+    }
 }
