@@ -134,14 +134,14 @@ pub(super) static BUG: Detector = Detector {
             ..BASE
         },
         Format {
-            first: r"BUG: unable to handle (?:kernel paging request|page fault for address|kernel data access)",
+            first: r"BUG: [uU]nable to handle (?:kernel paging request|page fault for address|kernel data access)",
             title: "BUG: unable to handle kernel paging request in {F}",
             alt: &["bad-access in {F}"],
             blame: Some(&FROM_IP),
             ..BASE
         },
         Format {
-            first: r"BUG: (?:unable to handle )?kernel NULL pointer dereference",
+            first: r"BUG: (?:[uU]nable to handle )?[kK]ernel NULL pointer dereference",
             title: "BUG: unable to handle kernel NULL pointer dereference in {F}",
             alt: &["bad-access in {F}"],
             blame: Some(&FROM_IP),
@@ -149,7 +149,7 @@ pub(super) static BUG: Detector = Detector {
         },
         Format {
             // Sometimes nothing but this much of the line gets out.
-            first: r"BUG: unable to handle kernel",
+            first: r"BUG: [uU]nable to handle kernel",
             title: "BUG: unable to handle kernel",
             trust: Trust::Never,
             ..BASE
@@ -213,7 +213,7 @@ pub(super) static BUG: Detector = Detector {
             ..BASE
         },
         Format {
-            first: r"BUG: non-zero (nr_ptes|nr_pmds|pgtables_bytes) on freeing mm",
+            first: r"BUG: non-zero (nr_ptes|nr_pmds) on freeing mm",
             title: "BUG: non-zero {1} on freeing mm",
             trust: Trust::Always,
             ..BASE

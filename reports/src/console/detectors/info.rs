@@ -49,8 +49,8 @@ pub(super) static INFO: Detector = Detector {
             ..BASE
         },
         Format {
-            first: r"INFO: [A-Z_]+-safe -> [A-Z_]+-unsafe lock order detected",
-            then: r"INFO: [A-Z_]+-safe -> [A-Z_]+-unsafe lock order detected(?:.*\n)+?.*is trying to acquire(?:.*\n)+?.*at: (?:{PC} +)?{FUNC}",
+            first: r"INFO: [A-Z_-]+-safe -> [A-Z_-]+-unsafe lock order detected",
+            then: r"INFO: [A-Z_-]+-safe -> [A-Z_-]+-unsafe lock order detected(?:.*\n)+?.*is trying to acquire(?:.*\n)+?.*at: (?:{PC} +)?{FUNC}",
             title: "possible deadlock in {1}",
             ..BASE
         },

@@ -89,7 +89,7 @@ const BASE: Format =
 /// The line that names the instruction pointer. A user-space address or a null pointer
 /// ends the search without a candidate.
 const IP: Look = Look::Line(
-    r"(?:IP|RIP|NIP|pc|PC is at|epc) ?:? ?(?:(?:[0-9a-f]+:)?(?:{PC} +){0,2}{FUNC}|[0-9]+:0x[0-9a-f]+|(?:[0-9]+:)?(?:{PC} +)?\[< *\(null\)>\] +\(null\)|(?:[0-9]+:)? *\(null\))",
+    r"(?:IP|pc|PC is at) ?:? (?:(?:[0-9a-f]+:)?(?:{PC} +){0,2}{FUNC}|[0-9]+:0x[0-9a-f]+|(?:[0-9]+:)?(?:{PC} +)?\[< *\(null\)>\] +\(null\)|(?:[0-9]+:)? *\(null\))",
 );
 /// The line above a stack.
 const TRACE: Look = Look::Line(r"Call (?:T|t)race:|Backtrace:");

@@ -204,7 +204,7 @@ pub(super) static REST: &[Detector] = &[
                 ..BASE
             },
             Format {
-                first: r"UBSAN: (.*?) in",
+                first: r"UBSAN: (.*?) in ",
                 title: "UBSAN: {1} in {F}",
                 blame: Some(&UBSAN),
                 ..BASE

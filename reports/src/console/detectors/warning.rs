@@ -34,12 +34,13 @@ pub(super) static WARNING: Detector = Detector {
         // User space and boot noise.
         r"WARNING: /etc/ssh/moduli does not exist, using fixed modulus",
         r"WARNING: workqueue cpumask:",
-        r"WARNING: [Tt]he mand mount option (?:being|is) deprecated",
+        r"WARNING: [Tt]he mand mount option",
         r"WARNING: Unsupported flag value\(s\) of 0x[0-9a-f]+ in DT_FLAGS_1",
         r"WARNING: .*with eIBRS",
         r"WARNING: See https?://.* for mitigation options",
         r"WARNING: Microcode not updated",
         r"Spectre V2 : WARNING",
+        r"RETBleed: WARNING",
         r"TAA: |MDS: |MMIO Stale Data: ",
         r"WARNING: .*CPU_SRSO",
         r"WARNING: fbcon: Driver .* missed to adjust virtual screen size",
@@ -143,8 +144,8 @@ pub(super) static WARNING: Detector = Detector {
             ..BASE
         },
         Format {
-            first: r"WARNING: [A-Z_]+-safe -> [A-Z_]+-unsafe lock order detected",
-            then: r"WARNING: [A-Z_]+-safe -> [A-Z_]+-unsafe lock order detected(?:.*\n)+?.*which became .*-safe at:",
+            first: r"WARNING: [A-Z_-]+-safe -> [A-Z_-]+-unsafe lock order detected",
+            then: r"WARNING: [A-Z_-]+-safe -> [A-Z_-]+-unsafe lock order detected(?:.*\n)+?.*which became .*-safe at:",
             title: "possible deadlock in {F}",
             blame: Some(&BECAME),
             ..BASE
