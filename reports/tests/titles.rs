@@ -71,6 +71,11 @@ fn every_form_of_a_first_line_has_its_title() {
             "watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [sh:1]|RIP: 0010:spin+0x1/0x2|Call Trace:| loop_once+0x1/0x2| __x64_sys_bpf+0x1/0x2| x64_sys_call+0x1/0x2| do_syscall_64+0x1/0x2",
             "BUG: soft lockup in sys_bpf",
         ),
+        // Newer 32-bit ARM kernels name callee and caller, from the unwinder on.
+        (
+            "WARNING: CPU: 0 PID: 1 at mm/a.c:1 owner+0x1/0x2|Call trace: | unwind_backtrace from show_stack+0x18/0x1c| show_stack from __warn+0x1/0x2| __warn from owner+0x1/0x2| owner from main+0x1/0x2",
+            "WARNING in owner",
+        ),
         // Only three and more underscores belong to the macros.
         (
             "BUG: scheduling while atomic: sh/1/0x2|Call Trace:| __sys_bind+0x1/0x2| f+0x1/0x2| g+0x1/0x2",
@@ -95,4 +100,14 @@ fn notes_about_the_hardware_and_old_options_are_no_reports() {
     ] {
         assert_eq!(titles(log), [] as [&str; 0], "{log}");
     }
+}
+
+#[test]
+fn an_old_sanitizer_report_goes_on_behind_the_allocators() {
+    let rule = "=".repeat(77);
+    let log = format!(
+        "BUG: KASAN: use-after-free in bad+0x1/0x2 at addr ffff8800|Read of size 8 by task sh/1|{rule}|\
+         BUG kmalloc-64 (Not tainted): kasan: bad access detected|INFO: Slab 0xffff8800 objects=1|{{STACK}}"
+    );
+    assert_eq!(titles(&log)[0], "KASAN: use-after-free Read in bad");
 }

@@ -33,6 +33,9 @@ const USUAL_TEXT: usize = 8 << 10;
 const MAX_LINES: u32 = 1500;
 /// Lines after which a report has had its stack, so that another one may end it.
 const LONG: u32 = 40;
+/// Length of the line that `slab_bug()` rules off with. Before v4.9 KASAN had it describe the
+/// object in the middle of a report.
+const SLUB_RULE: usize = 77;
 /// Reports that are open at a time; one more closes the oldest.
 const MAX_OPEN: usize = 12;
 /// A panic or oops this many lines after a report still belongs to it.
@@ -518,6 +521,7 @@ fn is_tail(header: &str, text: &[u8], line: &[u8]) -> bool {
         Some(b'=') => {
             // Sanitizers rule off their reports above and below.
             line.len() >= 50
+                && line.len() != SLUB_RULE
                 && line.iter().all(|&b| b == b'=')
                 && (header == "UBSAN:" || text.starts_with(b"BUG: K"))
         }

@@ -134,6 +134,7 @@ const GROUPS: &[Group] = &[
             "save_stack",
             "stack_trace",
             "walk_stackframe",
+            "unwind_backtrace",
             "arch_stack_walk",
             "set_track",
             "trace_hardirqs",
@@ -658,7 +659,7 @@ mod tests {
 
     #[test]
     fn helpers_are_passed_over_and_their_callers_are_not() {
-        let helpers = "assign_lock_key check_irq_usage check_usage_forwards print_freed_lock_bug \
+        let helpers = "unwind_backtrace assign_lock_key check_irq_usage check_usage_forwards print_freed_lock_bug \
             va_format crc_t10dif_generic rep_movs_alternative vma_alloc_folio_noprof __up \
             downgrade_write variable_test_bit arch___set_bit _find_first_zero_bit \
             try_to_grab_pending complete_with_flags dev_crit __raw_readq readl_relaxed logic_inb \
