@@ -17,6 +17,7 @@ mod guilty;
 mod kinds;
 mod line;
 mod notes;
+mod open;
 mod pattern;
 mod prefilter;
 mod reader;

@@ -14,6 +14,7 @@ use super::detectors::{FOLLOW_UPS, INTRUSIONS};
 use super::facts::{FactReader, Facts};
 use super::line::{Context, Line};
 use super::notes::{self, Note};
+use super::open::{Marks, Open};
 use super::prefilter::PREFILTER;
 use super::report;
 use super::words::Words;
@@ -25,17 +26,8 @@ pub const MAX_LINE: usize = 8 << 10;
 const HISTORY: usize = 8 << 10;
 /// Bytes that are worked on in one go.
 const BLOCK: usize = 64 << 10;
-/// Longest text of one report.
-const MAX_TEXT: usize = 64 << 10;
 /// Room that most reports' text fits in.
 const USUAL_TEXT: usize = 8 << 10;
-/// A report without an end of its own ends this many lines after its first.
-const MAX_LINES: u32 = 1500;
-/// Lines after which a report has had its stack, so that another one may end it.
-const LONG: u32 = 40;
-/// Length of the line that `slab_bug()` rules off with. Before v4.9 KASAN had it describe the
-/// object in the middle of a report.
-const SLUB_RULE: usize = 77;
 /// Reports that are open at a time; one more closes the oldest.
 const MAX_OPEN: usize = 12;
 /// A panic or oops this many lines after a report still belongs to it.
@@ -111,25 +103,6 @@ pub struct Reader {
     stats: Stats,
     facts: FactReader,
     out: Vec<Seen>,
-}
-
-/// A report whose end has not been seen yet.
-struct Open {
-    detector: &'static CompiledDetector,
-    context: Context,
-    offset: u64,
-    line: u64,
-    head: Vec<u8>,
-    before: Vec<u8>,
-    text: Vec<u8>,
-    /// Length of the text that the title may use, once that is known to end.
-    titled: Option<usize>,
-    kept: u32,
-    lines: u32,
-    kmsan: bool,
-    all_cpus: bool,
-    follow_ups: Vec<String>,
-    done: bool,
 }
 
 impl Reader {
@@ -449,89 +422,6 @@ impl Reader {
             follow_ups: open.follow_ups,
         });
         self.out.push(Seen::Report(Box::new(finding)));
-    }
-}
-
-impl Open {
-    fn keep(&mut self, text: &[u8]) {
-        if self.text.len() + text.len() + 1 > MAX_TEXT {
-            self.done = true;
-            return;
-        }
-        self.kept += 1;
-        self.text.extend_from_slice(text);
-        self.text.push(b'\n');
-    }
-
-    fn feed(&mut self, read: &Line<'_>, marks: &Marks) {
-        self.lines += 1;
-        if self.lines > MAX_LINES {
-            self.done = true;
-            return;
-        }
-        if marks.ends_title && !self.context.has_caller() && self.titled.is_none() {
-            self.titled = Some(self.text.len());
-        }
-        let own = read.prefix.matches(&self.context);
-        // Another report begins: a long one has said what it has to say.
-        if marks.ends_title && self.kept >= LONG && (own || !self.context.has_caller()) {
-            self.done = true;
-            return;
-        }
-        if !(own || self.all_cpus && read.prefix.is_cpu()) {
-            return;
-        }
-        if marks.noise {
-            return;
-        }
-        if marks.all_cpus {
-            self.all_cpus = true;
-        }
-        // With panic_on_warn the same stack is printed once more; and printing an oops
-        // provokes lockdep. Both say nothing new about a report that has said enough.
-        let enough = if self.kmsan { 16 } else { 22 };
-        if marks.repeats && self.kept > enough {
-            self.done = true;
-            return;
-        }
-        if !read.unreliable {
-            self.keep(read.text);
-        }
-        if is_tail(self.detector.header(), &self.text, read.text) {
-            self.done = true;
-        }
-    }
-}
-
-/// What a line means to the reports that are open.
-struct Marks {
-    /// A title that cannot tell its lines from others' must not use what follows.
-    ends_title: bool,
-    /// Belongs to no report.
-    noise: bool,
-    /// From here on all CPUs' stacks are printed for the report.
-    all_cpus: bool,
-    /// What follows was said before.
-    repeats: bool,
-}
-
-/// True if a line is the last of a report that begins with this header.
-fn is_tail(header: &str, text: &[u8], line: &[u8]) -> bool {
-    match line.first() {
-        Some(b'=') => {
-            // Sanitizers rule off their reports above and below.
-            line.len() >= 50
-                && line.len() != SLUB_RULE
-                && line.iter().all(|&b| b == b'=')
-                && (header == "UBSAN:" || text.starts_with(b"BUG: K"))
-        }
-        Some(b'-') => {
-            line.starts_with(b"---[ end trace") && header != "INFO:"
-                || line.starts_with(b"---[ end Kernel panic")
-        }
-        Some(b'L') => line.starts_with(b"Linux version "),
-        Some(b'R') => line.starts_with(b"Rebooting in "),
-        _ => false,
     }
 }
 
