@@ -38,7 +38,9 @@ impl Timeouts {
             first_byte: seconds(5.0),
             ready: seconds(15.0),
             silence: seconds(10.0),
-            progress: seconds(15.0),
+            // More than twice the silence: a line that a dead guest's kernel prints by the way (the
+            // random generator is ready, say) does not make it one that goes on printing.
+            progress: seconds(25.0),
             stop: seconds(2.0),
             report_tail: seconds(0.25),
         }
