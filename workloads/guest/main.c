@@ -65,10 +65,9 @@ static void strike(unsigned int samples)
 {
 	if (samples != FAULT_SAMPLE)
 		return;
-	/* A storm that went on would make the kernel print now and then. */
 	if (params.fault == FAULT_FREEZE)
 		telemetry_mute();
-	if (params.fault == FAULT_FREEZE || params.fault == FAULT_STALL)
+	if (params.fault == FAULT_STALL)
 		storm_hold();
 }
 
