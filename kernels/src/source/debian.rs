@@ -8,7 +8,7 @@ use host::process::Command;
 use host::store::{Bucket, Check, Claim, Entry, Key, KeyHasher};
 use serde::{Deserialize, Serialize};
 
-use super::unpack::{self, Damage};
+use super::unpack;
 use super::{DebianPackage, Fetcher, SourceError, SourceIdentity, TREES};
 use crate::error::KernelError;
 use crate::progress::{Progress, Stage};
@@ -206,10 +206,8 @@ async fn unpack(
         let what = format!("it holds no usr/src/{}.tar.xz", identity.package);
         return Err(damaged(identity, what));
     }
-    unpack::tarball(fetcher, &tarball, dir).await.map_err(|damage| match damage {
-        Damage::Reason(what) => damaged(identity, what),
-        Damage::Error(error) => error,
-    })?;
+    let unusable = |what| damaged(identity, what);
+    unpack::tarball(fetcher, &tarball, dir).await.map_err(|damage| damage.explain(unusable))?;
     host::store::remove_tree(&outer).map_err(store_error)?;
     Ok(())
 }

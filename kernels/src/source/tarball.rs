@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use host::process::Command;
 use host::store::{Bucket, Check, Claim, Entry, KeyHasher};
 
-use super::unpack::{self, Damage};
+use super::unpack;
 use super::{Fetcher, Origin, SourceError, SourceIdentity, TREES, Tarball};
 use crate::error::KernelError;
 use crate::progress::{Progress, Stage};
 use crate::text::tail;
 
-/// Fetched tarballs, under their own name.
+/// Tarballs as they were fetched: one file in each entry.
 const TARBALLS: Bucket = Bucket { name: "tarballs", check: Check::Digests };
 /// The file within an entry of [`TARBALLS`].
 const TARBALL: &str = "tarball";
@@ -49,12 +49,10 @@ pub(super) async fn tree(fetcher: &Fetcher<'_>, tarball: &Tarball) -> Result<Ent
         Origin::Url(url) => fetch(fetcher, tarball, url).await?,
     };
     (fetcher.progress)(Progress::Stage(Stage::Unpack));
-    unpack::tarball(fetcher, &file, slot.dir()).await.map_err(|damage| match damage {
-        Damage::Reason(what) => {
-            KernelError::Source(SourceError::Unusable { file: tarball.origin.to_string(), what })
-        }
-        Damage::Error(error) => error,
-    })?;
+    let unusable = |what| {
+        KernelError::Source(SourceError::Unusable { file: tarball.origin.to_string(), what })
+    };
+    unpack::tarball(fetcher, &file, slot.dir()).await.map_err(|damage| damage.explain(unusable))?;
     Ok(slot.publish().await?)
 }
 

@@ -20,6 +20,16 @@ pub(super) enum Damage {
     Error(KernelError),
 }
 
+impl Damage {
+    /// The error to report: `unusable` makes it of what is wrong with the tarball.
+    pub(super) fn explain(self, unusable: impl FnOnce(String) -> KernelError) -> KernelError {
+        match self {
+            Self::Reason(what) => unusable(what),
+            Self::Error(error) => error,
+        }
+    }
+}
+
 impl From<KernelError> for Damage {
     fn from(error: KernelError) -> Self {
         Self::Error(error)
