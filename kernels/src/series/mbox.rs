@@ -280,7 +280,9 @@ mod tests {
             mails in proptest::collection::vec(("\\PC{0,40}", "(?s).{0,200}"), 0..6)
         ) {
             let text: String = mails.iter().map(|(s, b)| mail(s, b)).collect();
-            let _ = parse(&text);
+            for file in parse(&text).iter().flat_map(|m| &m.patches).flat_map(|p| &p.files) {
+                proptest::prop_assert!(!file.starts_with('/') && !file.contains(".."), "{}", file);
+            }
         }
     }
 }
