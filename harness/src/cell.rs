@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Runs one cell: boots its kernel, watches the storm, and tries again when the machine
-//! under us was at fault. A kernel report is never followed by another try.
+//! under us was at fault. A kernel report is followed by another try only where the expected
+//! bug should show and a related one came first.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -76,16 +77,17 @@ pub async fn run(
             Err(error) => {
                 let (fault, detail) = (error.fault, error.to_string());
                 log.emit(What::CellFailed { cell: cell.clone(), fault, detail })?;
-                Ended { why: VmEnd::QemuDied, spoke: false, reported: false }
+                Ended { why: VmEnd::QemuDied, spoke: false, reported: false, derailed: false }
             }
         };
         if ended.spoke {
             remember_image(&job.memory, key, image)?;
         }
-        let worth_another = match ended.why {
-            VmEnd::QemuDied | VmEnd::NeverSpoke | VmEnd::NeverReady => !ended.reported,
-            _ => false,
-        };
+        let worth_another = ended.derailed
+            || match ended.why {
+                VmEnd::QemuDied | VmEnd::NeverSpoke | VmEnd::NeverReady => !ended.reported,
+                _ => false,
+            };
         // Some kernels die before their first line when they are entered one way, and boot the other.
         let other_way = ended.why == VmEnd::NeverSpoke && image + 1 < images.len();
         if other_way {

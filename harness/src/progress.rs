@@ -106,6 +106,9 @@ impl View {
             What::VmStopped { cell, why: VmEnd::QemuDied, detail, .. } => {
                 self.line(&format!("{cell}: QEMU ended: {detail}"));
             }
+            What::VmStopped { cell, why: VmEnd::Derailed, .. } => {
+                self.line(&format!("{cell}: related to the expected bug, but not it"));
+            }
             What::CellFailed { cell, detail, .. } => self.line(&format!("{cell}: {detail}")),
             What::CellFinished { .. } | What::RunFinished { .. } => self.clear(),
             _ => {}

@@ -65,6 +65,8 @@ pub struct Ended {
     pub spoke: bool,
     /// Whether a kernel report was seen.
     pub reported: bool,
+    /// Whether a report related to the expected bug was seen, but not the expected bug.
+    pub derailed: bool,
 }
 
 /// The stretcher at work beside a machine.
@@ -103,6 +105,7 @@ struct Watch<'a, 'log> {
     agent_done: bool,
     guest_ended: Option<String>,
     enough: Option<Instant>,
+    derailed: Option<Instant>,
     last_sample: Instant,
     stopping: Option<Stopping>,
 }
@@ -134,6 +137,7 @@ pub async fn watch(
         agent_done: false,
         guest_ended: None,
         enough: None,
+        derailed: None,
         last_sample: now,
         stopping: None,
         job,
@@ -205,6 +209,7 @@ impl Watch<'_, '_> {
             why,
             spoke: self.reader.stats().bytes > 0,
             reported: self.findings + self.corruptions > 0,
+            derailed: self.derailed.is_some() && self.enough.is_none(),
         }
     }
 
@@ -238,7 +243,12 @@ impl Watch<'_, '_> {
         if self.findings > MOST_FINDINGS {
             return Ok(());
         }
-        let expected = self.job.expected.is_some_and(|rule| rule.matches(&finding) == Match::Yes);
+        let rule = self.job.expected;
+        let expected = rule.is_some_and(|rule| rule.matches(&finding) == Match::Yes);
+        if self.job.only_expected && rule.is_some_and(|rule| rule.is_related(&finding)) {
+            // Anew with each one: an oops that follows a sanitizer's report should be read to its end.
+            self.derailed = Some(Instant::now());
+        }
         self.write_exposure()?;
         let (cell, boot) = self.whose();
         let guest_ms = self.ready.map_or(0, |ready| millis(ready.elapsed()));
@@ -327,6 +337,10 @@ impl Watch<'_, '_> {
             && (self.last_sample > seen || seen.elapsed() > limits.report_tail)
         {
             return Ok(Some(VmEnd::Enough));
+        }
+        if self.enough.is_none() && self.derailed.is_some_and(|d| d.elapsed() > limits.report_tail)
+        {
+            return Ok(Some(VmEnd::Derailed));
         }
         if let Some(stopping) = &self.stopping {
             return Ok((Instant::now() > stopping.deadline).then_some(stopping.why));

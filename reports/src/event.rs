@@ -263,6 +263,8 @@ pub enum VmEnd {
     Enough,
     /// Stopped by us: the budget was used up.
     Budget,
+    /// Stopped by us: a report related to the expected bug came before it.
+    Derailed,
     /// Stopped by us: Ctrl-C.
     Interrupted,
     /// The guest powered off by itself after its time.

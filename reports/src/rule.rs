@@ -5,7 +5,7 @@
 //! where it says so, one in the "Freed by" stack. KASAN forgets who freed an object once its
 //! quarantine had to let the object go; where it did, a rule may take the "Allocated by" stack
 //! for the name of the object. Whatever a rule does not match is another bug and never counted as
-//! the expected one.
+//! the expected one, [related](Rule::is_related) reports not excepted.
 
 use std::fmt;
 
@@ -44,6 +44,10 @@ pub struct Rule {
     /// Looked at only if the report has no "Freed by" stack at all; one must then match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allocated_by: Option<Patterns>,
+    /// Patterns for types of what the same race may do to the same code instead: see
+    /// [`Rule::is_related`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub related: Option<Patterns>,
 }
 
 /// Whether a finding is the expected bug.
@@ -150,6 +154,14 @@ impl Rule {
     /// consequence: the same code stumbling over the same freed memory.
     pub fn is_about_the_same_code(&self, finding: &Finding) -> bool {
         self.holds(finding, StackRole::Access, &self.access)
+    }
+
+    /// Whether `finding` is what the same race may do to the same code instead. It is not the
+    /// expected bug, but where that should show it is no reason to stop looking for it either:
+    /// the guest, which may be past showing anything, is booted again.
+    pub fn is_related(&self, finding: &Finding) -> bool {
+        self.related.as_ref().is_some_and(|types| types.matches(&finding.kind))
+            && self.is_about_the_same_code(finding)
     }
 
     /// Whether `finding` is of the rule's type but lacks a stack that the rule judges by: it was

@@ -123,6 +123,8 @@ pub enum Standing {
     /// A report that was cut, of the expected type and later in the same boot: which bug it is
     /// cannot be told. The end of a machine that had shown what was waited for cuts reports so.
     Cut,
+    /// Not the expected bug but [related](Rule::is_related) to it, in a cell that should show it.
+    Related,
     /// Another bug.
     Another,
 }
@@ -358,8 +360,12 @@ impl CellReport {
     /// The first report of the bug that decided the verdict, if one did.
     pub fn deciding_bug(&self) -> Option<&Bug> {
         let CellVerdict::KernelBug { expected, .. } = &self.verdict else { return None };
-        let standing = if *expected { Standing::Expected } else { Standing::Another };
-        self.bugs.iter().find(|bug| bug.standing == standing)
+        let first = |standing| self.bugs.iter().find(|bug| bug.standing == standing);
+        if *expected {
+            first(Standing::Expected)
+        } else {
+            first(Standing::Another).or_else(|| first(Standing::Related))
+        }
     }
 
     /// The machine that decided the verdict, or else the last one.
@@ -390,6 +396,8 @@ impl CellReport {
         let matched = self.rule.as_ref().map(|rule| rule.matches(&finding));
         let same_code = self.rule.as_ref().is_some_and(|r| r.is_about_the_same_code(&finding));
         let cut = self.rule.as_ref().is_some_and(|rule| rule.lacks_evidence(&finding));
+        let related = self.cell.should_show == Some(true)
+            && self.rule.as_ref().is_some_and(|rule| rule.is_related(&finding));
         let boot = self.boot(number);
         boot.findings += 1;
         let after_expected = boot.showed_expected;
@@ -398,6 +406,7 @@ impl CellReport {
             Some(Match::Yes) => (Standing::Expected, None),
             Some(Match::No(why)) if after_expected && same_code => (Standing::FollowUp, Some(why)),
             Some(Match::No(why)) if after_expected && cut => (Standing::Cut, Some(why)),
+            Some(Match::No(why)) if related => (Standing::Related, Some(why)),
             Some(Match::No(why)) => (Standing::Another, Some(why)),
         };
         boot.showed_expected |= standing == Standing::Expected;

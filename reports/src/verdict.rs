@@ -107,7 +107,8 @@ pub(crate) fn judge(cell: &CellReport) -> CellVerdict {
         .unwrap_or_else(|| CellVerdict::Clean { bounds: rate::bounds(&cell.exposure) })
 }
 
-/// Bugs: first any other than the expected one, then the expected one.
+/// Bugs: first any other than the expected one, then the expected one. One related to it is
+/// another, but decides nothing once the expected one has shown where it should.
 fn bug(cell: &CellReport) -> Option<CellVerdict> {
     let titled = |standing| {
         cell.bugs.iter().find(|bug| bug.standing == standing).map(|bug| bug.finding.title.clone())
@@ -120,12 +121,11 @@ fn bug(cell: &CellReport) -> Option<CellVerdict> {
             })?;
             Some(format!("the guest crashed without a readable report (boot {})", crash.number))
         });
-    match another {
-        Some(title) => Some(CellVerdict::KernelBug { expected: false, title }),
-        None => {
-            titled(Standing::Expected).map(|title| CellVerdict::KernelBug { expected: true, title })
-        }
-    }
+    let verdict = |expected| move |title| CellVerdict::KernelBug { expected, title };
+    another
+        .map(verdict(false))
+        .or_else(|| titled(Standing::Expected).map(verdict(true)))
+        .or_else(|| titled(Standing::Related).map(verdict(false)))
 }
 
 fn failure(cell: &CellReport) -> Option<CellVerdict> {
@@ -237,6 +237,7 @@ pub fn end_words(end: VmEnd) -> &'static str {
     match end {
         VmEnd::Enough => "what was waited for was seen",
         VmEnd::Budget => "the budget was used up",
+        VmEnd::Derailed => "a related report came before the expected bug",
         VmEnd::Interrupted => "interrupted",
         VmEnd::PoweredOff => "the guest powered off",
         VmEnd::Crashed => "the guest panicked or reset",

@@ -94,6 +94,7 @@ fn bug(out: &mut String, bug: &Bug) {
         Standing::Expected => "The expected bug",
         Standing::FollowUp => "A consequence of it",
         Standing::Cut => "A report that was cut after it",
+        Standing::Related => "A report related to it",
         Standing::Another => "Another bug",
     };
     heading(out, 3, &format!("{what}: {}", bug.finding.title));

@@ -301,6 +301,7 @@ fn notes(report: &RunReport, width: usize) -> Vec<Line> {
                 Standing::Expected => "the expected bug as well",
                 Standing::FollowUp => "as its consequence",
                 Standing::Cut => "after it, cut",
+                Standing::Related => "a report related to it",
             };
             let times = if bug.count == 1 { "" } else { &format!(", {} times", bug.count) };
             notes.push(format!("{name}: {what}{times}: {}", bug.finding.title));

@@ -107,7 +107,7 @@ fn the_allocation_tells_the_object_only_where_nobody_knows_who_freed_it() {
 fn a_wrong_rule_file_is_refused_with_its_place() {
     let good = BUILT_IN[0].1;
     let refused = |text: &str| Rule::from_yaml("my.yaml", text).unwrap_err().to_string();
-    insta::assert_snapshot!(refused(&good.replace("freed_by:", "freed-by:")), @r#"my.yaml:22:1: unknown field `freed-by`, expected one of `name`, `title`, `description`, `types`, `access`, `freed_by`, `allocated_by`"#);
+    insta::assert_snapshot!(refused(&good.replace("freed_by:", "freed-by:")), @r#"my.yaml:22:1: unknown field `freed-by`, expected one of `name`, `title`, `description`, `types`, `access`, `freed_by`, `allocated_by`, `related`"#);
     insta::assert_snapshot!(refused(&good.replace("name: zswap", "name: ../zswap")), @r#"my.yaml:2:7: name: invalid value: string "../zswap-writeback-swapoff", expected a name of 1 to 64 letters, digits, `-`, `_` or `.`"#);
     insta::assert_snapshot!(refused("name: x\ntitle: y\ntypes: KASAN*\naccess: [a]\n"), @r#"my.yaml:3:8: types: invalid type: string "KASAN*", expected a list of one pattern or more"#);
     insta::assert_snapshot!(refused("name: x\ntitle: y\ntypes: [KASAN*]\naccess: []\n"), @r#"my.yaml:4:9: access: invalid length 0, expected a list of one pattern or more"#);

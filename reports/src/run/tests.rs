@@ -13,6 +13,7 @@ fn any_event() -> impl Strategy<Value = What> {
     let end = prop_oneof![
         Just(VmEnd::Enough),
         Just(VmEnd::Budget),
+        Just(VmEnd::Derailed),
         Just(VmEnd::Interrupted),
         Just(VmEnd::Crashed),
         Just(VmEnd::WentSilent),

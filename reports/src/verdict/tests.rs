@@ -115,6 +115,49 @@ fn a_consequence_counts_only_after_its_cause_in_the_same_boot() {
 }
 
 #[test]
+fn a_related_report_decides_only_where_the_expected_one_does_not_show() {
+    let mut related = race_6_1();
+    related.kind = "KASAN-NULL-POINTER-DEREFERENCE-WRITE".to_owned();
+    related.title = "KASAN: null-ptr-deref Write in zswap_writeback_entry".to_owned();
+    related.stacks.truncate(1);
+    let boot = |log: Log, id, n, finding| {
+        let log = log.started(id, n).ready(id, n).found(id, n, 9, finding);
+        log.exposure(id, n, enough()).stopped(id, n, VmEnd::Derailed)
+    };
+    let buggy = || boot(Log::new().planned(BUGGY).kernel(BUGGY), BUGGY, 1, related.clone());
+    let judged = |log: Log| {
+        let report = log.finished(BUGGY).end(false).report();
+        let cell = report.cell(BUGGY).unwrap();
+        let standing = cell.bugs[0].standing;
+        let decided = cell.deciding_bug().map(|bug| bug.first.boot);
+        (standing, decided, verdict(&report, BUGGY), repro(&report))
+    };
+    let race = "expected bug: KASAN: use-after-free Write in zswap_writeback_entry".to_owned();
+    assert_eq!(
+        judged(boot(buggy(), BUGGY, 2, race_6_1())),
+        (Standing::Related, Some(2), race, ExitCode::Clean)
+    );
+    let alone = "another bug: KASAN: null-ptr-deref Write in zswap_writeback_entry".to_owned();
+    assert_eq!(judged(buggy()), (Standing::Related, Some(1), alone, ExitCode::KernelBug));
+    let elsewhere = "another bug: kernel BUG in ext4_writepages".to_owned();
+    assert_eq!(
+        judged(boot(boot(buggy(), BUGGY, 2, race_6_1()), BUGGY, 3, bug_elsewhere())),
+        (Standing::Related, Some(3), elsewhere, ExitCode::KernelBug)
+    );
+
+    // The same type in other code is another bug, and so is this one where nothing should show.
+    let mut other_code = related.clone();
+    other_code.stacks = bug_elsewhere().stacks;
+    let log = boot(boot(Log::new().planned(BUGGY), BUGGY, 1, other_code), BUGGY, 2, race_6_1());
+    let (standing, _, _, code) = judged(log);
+    assert_eq!((standing, code), (Standing::Another, ExitCode::KernelBug));
+    let report =
+        with_fixed(|log| boot(log.kernel(FIXED), FIXED, 1, related.clone()).finished(FIXED));
+    assert_eq!(report.cell(FIXED).unwrap().bugs[0].standing, Standing::Another);
+    assert_eq!(repro(&report), ExitCode::KernelBug);
+}
+
+#[test]
 fn a_report_cut_by_the_end_of_the_machine_decides_nothing() {
     let cut = |stacks: usize| {
         let mut cut = race_6_1();
