@@ -56,6 +56,7 @@ struct params {
 	u64 seed;
 	u64 seconds;
 	int end;
+	int storm;
 	u64 sample_ms;
 
 	int zswap;
@@ -140,6 +141,7 @@ int read_text(const char *path, char *text, size_t size);
 bool write_text(const char *path, const char *value);
 void write_setting(const char *path, const char *value);
 void write_setting_if_present(const char *path, const char *value);
+void run_start_script(void);
 u64 now_us(void);
 void sleep_us(u64 us);
 int console_open(void);

@@ -142,17 +142,19 @@ static u64 smallest_kib(unsigned int used)
 
 static const char *run_storm(void)
 {
-	unsigned int used = disks_prepare(&params, disks);
+	bool storm = params.storm == TOGGLE_ON;
+	unsigned int used = storm ? disks_prepare(&params, disks) : 0;
 	const char *reason;
 
-	if (!used)
+	if (storm && !used)
 		return "no-disks";
 	console = console_open();
 	if (console < 0)
 		warn_errno("console", errno);
 	wake_on_children();
 	telemetry_ready(&params, used, smallest_kib(used));
-	storm_start(&params, disks, used);
+	if (storm)
+		storm_start(&params, disks, used);
 	/* Only now: it takes its time, and the storm shall begin at once. */
 	if (mlockall(MCL_CURRENT | MCL_FUTURE))
 		warn_errno("mlock", errno);
@@ -166,6 +168,7 @@ int main(void)
 {
 	find_voice();
 	mount_rest();
+	run_start_script();
 	/* Children inherit the score; workers give it up again. */
 	write_setting("/proc/self/oom_score_adj", "-1000");
 	zswap_configure(&params);

@@ -6,11 +6,15 @@
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "agent.h"
+
+#define START_SCRIPT		"/etc/swapstorm/start"
+#define START_SCRIPT_US		30000000
 
 static void mount_one(const char *type, const char *path)
 {
@@ -89,6 +93,35 @@ void write_setting_if_present(const char *path, const char *value)
 {
 	if (!access(path, F_OK))
 		write_setting(path, value);
+}
+
+/* What an image brings to be run first: it may start servers, and must come to an end. */
+void run_start_script(void)
+{
+	u64 deadline = now_us() + START_SCRIPT_US;
+	int status = 0;
+	pid_t pid;
+
+	if (access(START_SCRIPT, X_OK))
+		return;
+	pid = fork();
+	if (!pid) {
+		execl(START_SCRIPT, START_SCRIPT, NULL);
+		_exit(127);
+	}
+	if (pid < 0) {
+		warn_errno("fork", errno);
+		return;
+	}
+	while (!waitpid(pid, &status, WNOHANG)) {
+		if (now_us() > deadline) {
+			warn_path("script", START_SCRIPT, NULL, ETIMEDOUT);
+			return;
+		}
+		sleep_us(10000);
+	}
+	if (status)
+		warn_path("script", START_SCRIPT, NULL, EIO);
 }
 
 u64 now_us(void)
