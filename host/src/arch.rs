@@ -17,6 +17,8 @@ pub struct Arch {
     pub kernel_arch: &'static str,
     /// Debian's name of the architecture: `amd64`.
     pub debian: &'static str,
+    /// Debian's release that a guest's packages come from: Debian 12, unless it lacks the architecture.
+    pub debian_suite: &'static str,
     /// Prefix of the cross toolchain (`aarch64-linux-gnu-`).
     pub cross_prefix: &'static str,
     /// Kernel images that can boot, best first.
@@ -73,6 +75,7 @@ pub static X86_64: Arch = Arch {
     rust: "x86_64",
     kernel_arch: "x86_64",
     debian: "amd64",
+    debian_suite: "bookworm",
     cross_prefix: "x86_64-linux-gnu-",
     images: &[
         // PVH entry: nothing to unpack. Some kernels die there and boot from the bzImage.
@@ -104,6 +107,7 @@ pub static ARM64: Arch = Arch {
     rust: "aarch64",
     kernel_arch: "arm64",
     debian: "arm64",
+    debian_suite: "bookworm",
     cross_prefix: "aarch64-linux-gnu-",
     images: &[BootImage { path: "arch/arm64/boot/Image", target: "Image" }],
     qemu: "qemu-system-aarch64",
@@ -127,6 +131,7 @@ pub static RISCV64: Arch = Arch {
     rust: "riscv64",
     kernel_arch: "riscv",
     debian: "riscv64",
+    debian_suite: "trixie",
     cross_prefix: "riscv64-linux-gnu-",
     images: &[BootImage { path: "arch/riscv/boot/Image", target: "Image" }],
     qemu: "qemu-system-riscv64",
