@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use host::store::{Bucket, Check, Claim, Key, KeyHasher, Store, StoreError};
 
 use crate::newc;
-use crate::recipe::Recipe;
+use crate::recipe::{FileContents, Recipe};
 use crate::tree::{Node, Tree, TreeError};
 
 /// Images in the store.
@@ -130,8 +130,19 @@ fn plant(recipe: &Recipe, programs: &BTreeMap<String, PathBuf>) -> Result<Tree, 
     for link in &recipe.links {
         tree.add(&link.path, Node::Link { target: link.to.clone() })?;
     }
+    for applets in &recipe.applets {
+        for name in &applets.names {
+            let path = format!("{}/{name}", applets.folder);
+            tree.add(&path, Node::Link { target: applets.to.clone() })?;
+        }
+    }
     for extra in &recipe.files {
-        let data = read(&extra.path, &recipe.folder.join(&extra.source), &mut left)?;
+        let data = match &extra.contents {
+            FileContents::Source(source) => {
+                read(&extra.path, &recipe.folder.join(source), &mut left)?
+            }
+            FileContents::Text(text) => text.clone().into_bytes(),
+        };
         tree.add(&extra.path, Node::File { data, executable: extra.executable })?;
     }
     Ok(tree)

@@ -12,4 +12,4 @@ pub mod tree;
 
 pub use host::yaml::YamlError;
 pub use image::{IMAGES, ImageArtifact, ImageError, build};
-pub use recipe::{Device, ExtraFile, Link, Program, Recipe, RecipeError};
+pub use recipe::{Applets, Device, ExtraFile, FileContents, Link, Program, Recipe, RecipeError};

@@ -29,7 +29,10 @@ pub struct Recipe {
     /// Symbolic links.
     #[serde(default)]
     pub links: Vec<Link>,
-    /// Files of the user.
+    /// Links of many names to programs that are called by many names.
+    #[serde(default)]
+    pub applets: Vec<Applets>,
+    /// Files of the user, and short ones that stand in the recipe.
     #[serde(default)]
     pub files: Vec<ExtraFile>,
     /// What relative sources in `files` are relative to: the recipe's own folder.
@@ -69,17 +72,61 @@ pub struct Link {
     pub to: String,
 }
 
-/// A file of the user.
+/// Links of many names to one program, which does what its name says.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct Applets {
+    /// Where the links point.
+    pub to: String,
+    /// The folder in which they lie.
+    pub folder: String,
+    /// Their names.
+    pub names: Vec<String>,
+}
+
+/// A file, with `source` or `text`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "RawFile")]
 pub struct ExtraFile {
     /// Where it lies in the image.
     pub path: String,
-    /// The file on this machine, relative to the recipe.
-    pub source: PathBuf,
+    /// What it holds.
+    pub contents: FileContents,
     /// Whether it can be run in the guest.
-    #[serde(default)]
     pub executable: bool,
+}
+
+/// What a file in an image holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileContents {
+    /// What this file on our machine does; the path is relative to the recipe.
+    Source(PathBuf),
+    /// This text.
+    Text(String),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFile {
+    path: String,
+    source: Option<PathBuf>,
+    text: Option<String>,
+    #[serde(default)]
+    executable: bool,
+}
+
+impl TryFrom<RawFile> for ExtraFile {
+    type Error = String;
+
+    fn try_from(raw: RawFile) -> Result<Self, String> {
+        let RawFile { path, source, text, executable } = raw;
+        let contents = match (source, text) {
+            (Some(source), None) => FileContents::Source(source),
+            (None, Some(text)) => FileContents::Text(text),
+            _ => return Err(format!("the file {path:?} needs either `source` or `text`")),
+        };
+        Ok(Self { path, contents, executable })
+    }
 }
 
 /// Why there is no recipe.
@@ -139,7 +186,7 @@ mod tests {
 
     #[test]
     fn refusals_point_at_the_value() {
-        let refusal = |text| Recipe::from_yaml("r.yaml", text).unwrap_err().to_string();
+        let refusal = |text: &str| Recipe::from_yaml("r.yaml", text).unwrap_err().to_string();
         let words = refusal("description: x\nfile: []\n");
         assert!(words.starts_with("r.yaml:2:1: unknown field `file`, expected one of"), "{words}");
         let words = refusal("description: x\ndevices:\n- {path: /d, major: five, minor: 1}\n");
@@ -147,6 +194,18 @@ mod tests {
             words.starts_with("r.yaml:3:21: devices[0].major: invalid type: string \"five\""),
             "{words}"
         );
+        for file in ["{path: /x}", "{path: /x, source: a, text: b}"] {
+            let words = refusal(&format!("description: x\nfiles:\n- {file}\n"));
+            assert!(words.starts_with("r.yaml:3:1: files: the file \"/x\" needs"), "{words}");
+        }
+    }
+
+    #[test]
+    fn built_in_recipes_read() {
+        for (name, _) in BUILT_IN {
+            let recipe = Recipe::built_in(name).unwrap();
+            assert!(!recipe.description.is_empty(), "{name}");
+        }
     }
 
     #[test]

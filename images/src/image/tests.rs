@@ -44,17 +44,21 @@ async fn another_program_is_another_image() {
 }
 
 #[tokio::test]
-async fn a_users_files_are_found_beside_the_recipe() {
+async fn an_image_holds_the_users_files_texts_and_links() {
     let bench = bench();
     let path = bench.dir.path().join("mine.yaml");
     fs_err::write(bench.dir.path().join("note"), "to the guest").unwrap();
-    let text = "description: x\nfiles: [{path: /etc/note, source: note}]\n\
-                links: [{path: /n, to: etc/note}]\n";
+    let text = "description: x\nlinks: [{path: /n, to: etc/note}]\n\
+                files: [{path: /etc/note, source: note}, {path: /etc/motd, text: good morning}]\n\
+                applets: [{to: busybox, folder: /bin, names: [sh, ls]}]\n";
     fs_err::write(&path, text).unwrap();
     let recipe = Recipe::from_file(&path).unwrap();
     let image = build(&recipe, &bench.programs, &bench.store).await.unwrap();
     let archive = fs_err::read(image.path).unwrap();
-    assert!(archive.windows(12).any(|window| window == b"to the guest"));
+    for expected in ["to the guest", "good morning", "bin/sh\0", "bin/ls\0"] {
+        let mut windows = archive.windows(expected.len());
+        assert!(windows.any(|window| window == expected.as_bytes()), "{expected}");
+    }
 }
 
 #[tokio::test]
@@ -84,7 +88,7 @@ async fn an_image_has_its_bound() {
     let mut recipe = Recipe::built_in("agent").unwrap();
     recipe.files.push(crate::ExtraFile {
         path: "/huge".into(),
-        source: bench.dir.path().join("huge"),
+        contents: FileContents::Source(bench.dir.path().join("huge")),
         executable: false,
     });
     let error = build(&recipe, &bench.programs, &bench.store).await.unwrap_err();
