@@ -56,7 +56,6 @@ faults! {
     host::store::StoreError => Infrastructure;
     kernels::LibraryError => Configuration;
     workloads::profile::ProfileError => Configuration;
-    images::ImageError => Infrastructure;
     images::RecipeError => Configuration;
     crate::vm::VmError => Infrastructure;
     crate::stretch::SymbolError => Configuration;
@@ -73,6 +72,14 @@ impl From<kernels::KernelError> for Error {
             K::Compile(_) => Fault::Build,
             K::Config(_) | K::Request(_) => Fault::Configuration,
         };
+        Self::new(fault, source)
+    }
+}
+
+impl From<images::ImageError> for Error {
+    fn from(source: images::ImageError) -> Self {
+        let fault =
+            if source.is_of_request() { Fault::Configuration } else { Fault::Infrastructure };
         Self::new(fault, source)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use host::arch::Arch;
 use host::store::Store;
-use images::{ImageArtifact, Recipe};
+use images::{ImageArtifact, Recipe, Supplies};
 use kernels::{
     KernelArtifact, KernelConfig, Kernels, Library, Manifest, Progress, Request, Series,
 };
@@ -121,18 +121,25 @@ impl Workshop {
 
     /// The guest agent in an initramfs.
     pub async fn initramfs(&self, arch: &'static Arch) -> Result<ImageArtifact, Error> {
-        self.image_with(workloads::agent::build(arch, &self.store).await?).await
+        self.image_with(arch, workloads::agent::build(arch, &self.store).await?).await
     }
 
     /// An init that only ends the machine, in an initramfs.
     pub async fn poweroff_initramfs(&self, arch: &'static Arch) -> Result<ImageArtifact, Error> {
-        self.image_with(workloads::agent::build_poweroff(arch, &self.store).await?).await
+        self.image_with(arch, workloads::agent::build_poweroff(arch, &self.store).await?).await
     }
 
-    async fn image_with(&self, init: AgentArtifact) -> Result<ImageArtifact, Error> {
+    async fn image_with(
+        &self,
+        arch: &'static Arch,
+        init: AgentArtifact,
+    ) -> Result<ImageArtifact, Error> {
         let recipe = Recipe::built_in("agent")?;
         let programs = BTreeMap::from([("agent".to_owned(), init.path)]);
-        Ok(images::build(&recipe, &programs, &self.store).await?)
+        let (store, programs) = (&self.store, &programs);
+        // This recipe has no packages, so there is nothing to be told.
+        let supplies = Supplies { arch, programs, mirror: None, store, notice: &|_| () };
+        Ok(images::build(&recipe, supplies).await?)
     }
 
     /// The profile's stretch points in a kernel.

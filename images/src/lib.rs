@@ -3,13 +3,16 @@
 //!
 //! A [`Recipe`] (YAML, see `recipes/`) says what lies where; [`build`] puts it into a
 //! [`tree::Tree`], which knows neither owners nor times of the machine it is made on,
-//! and keeps it in the store as an archive in the [`newc`] format.
+//! and keeps it in the store as an archive in the [`newc`] format. What a recipe wants of Debian
+//! comes from packages, which an apt of our own fetches once.
 
 mod image;
 pub mod newc;
+mod packages;
 mod recipe;
 pub mod tree;
 
 pub use host::yaml::YamlError;
-pub use image::{IMAGES, ImageArtifact, ImageError, build};
+pub use image::{IMAGES, ImageArtifact, ImageError, Supplies, build};
+pub use packages::{AptFailure, PackageError, PackageName, Suite};
 pub use recipe::{Applets, Device, ExtraFile, FileContents, Link, Program, Recipe, RecipeError};

@@ -8,6 +8,8 @@ use serde::Deserialize;
 
 use host::yaml::{self, YamlError};
 
+use crate::packages::{PackageName, Suite};
+
 /// Recipes that come with the program: name and text.
 const BUILT_IN: &[(&str, &str)] = &[("agent", include_str!("../recipes/agent.yaml"))];
 
@@ -35,6 +37,19 @@ pub struct Recipe {
     /// Files of the user, and short ones that stand in the recipe.
     #[serde(default)]
     pub files: Vec<ExtraFile>,
+    /// Debian packages of the guest's architecture. What they depend on comes with them. Their
+    /// files are laid out as on a system where `/bin` is `/usr/bin`, and so are all others then.
+    /// Scripts of packages are not run; setuid bits are dropped. A file of the recipe replaces
+    /// one of a package.
+    #[serde(default)]
+    pub packages: Vec<PackageName>,
+    /// What is not wanted of the packages: paths, and all that is below them. A `*` stands for
+    /// any part of a name: `usr/lib/*/gconv`.
+    #[serde(default)]
+    pub leave_out: Vec<String>,
+    /// The suite that packages come from, if not the architecture's usual one.
+    #[serde(default)]
+    pub suite: Option<Suite>,
     /// What relative sources in `files` are relative to: the recipe's own folder.
     #[serde(skip)]
     pub folder: PathBuf,
@@ -194,6 +209,8 @@ mod tests {
             words.starts_with("r.yaml:3:21: devices[0].major: invalid type: string \"five\""),
             "{words}"
         );
+        let words = refusal("description: x\npackages: [busybox, --yes]\n");
+        assert!(words.starts_with("r.yaml:2:11: packages: \"--yes\" cannot be"), "{words}");
         for file in ["{path: /x}", "{path: /x, source: a, text: b}"] {
             let words = refusal(&format!("description: x\nfiles:\n- {file}\n"));
             assert!(words.starts_with("r.yaml:3:1: files: the file \"/x\" needs"), "{words}");

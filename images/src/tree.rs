@@ -117,6 +117,16 @@ impl Tree {
         if self.nodes.len() > MOST_ENTRIES { Err(TreeError::TooMany) } else { Ok(()) }
     }
 
+    /// What lies at an absolute path.
+    pub fn get(&self, path: &str) -> Option<&Node> {
+        self.nodes.get(path.strip_prefix('/')?)
+    }
+
+    /// Like [`Tree::iter`], but the tree is used up.
+    pub fn into_nodes(self) -> impl Iterator<Item = (String, Node)> {
+        self.nodes.into_iter()
+    }
+
     /// Everything in the tree by path, without the leading slash. A folder comes before
     /// what lies in it, as its path is the shorter one.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Node)> {

@@ -19,17 +19,25 @@ fn bench() -> Bench {
     Bench { dir, store, programs: BTreeMap::from([("agent".to_owned(), agent)]) }
 }
 
+impl Bench {
+    async fn build(&self, recipe: &Recipe) -> Result<ImageArtifact, ImageError> {
+        let (store, programs) = (&self.store, &self.programs);
+        let arch = &host::arch::X86_64;
+        build(recipe, Supplies { arch, programs, mirror: None, store, notice: &|_| () }).await
+    }
+}
+
 #[tokio::test]
 async fn the_same_inputs_give_the_same_bytes_and_are_written_once() {
     let (one, two) = (bench(), bench());
     let recipe = Recipe::built_in("agent").unwrap();
-    let first = build(&recipe, &one.programs, &one.store).await.unwrap();
-    let other = build(&recipe, &two.programs, &two.store).await.unwrap();
+    let first = one.build(&recipe).await.unwrap();
+    let other = two.build(&recipe).await.unwrap();
     assert_eq!(first.key, other.key);
     assert_eq!(fs_err::read(&first.path).unwrap(), fs_err::read(&other.path).unwrap());
 
     let inode = fs_err::metadata(&first.path).unwrap().ino();
-    assert_eq!(build(&recipe, &one.programs, &one.store).await.unwrap(), first);
+    assert_eq!(one.build(&recipe).await.unwrap(), first);
     assert_eq!(fs_err::metadata(&first.path).unwrap().ino(), inode);
 }
 
@@ -37,9 +45,9 @@ async fn the_same_inputs_give_the_same_bytes_and_are_written_once() {
 async fn another_program_is_another_image() {
     let bench = bench();
     let recipe = Recipe::built_in("agent").unwrap();
-    let before = build(&recipe, &bench.programs, &bench.store).await.unwrap();
+    let before = bench.build(&recipe).await.unwrap();
     fs_err::write(&bench.programs["agent"], "new").unwrap();
-    let after = build(&recipe, &bench.programs, &bench.store).await.unwrap();
+    let after = bench.build(&recipe).await.unwrap();
     assert_ne!(before.key, after.key);
 }
 
@@ -53,7 +61,7 @@ async fn an_image_holds_the_users_files_texts_and_links() {
                 applets: [{to: busybox, folder: /bin, names: [sh, ls]}]\n";
     fs_err::write(&path, text).unwrap();
     let recipe = Recipe::from_file(&path).unwrap();
-    let image = build(&recipe, &bench.programs, &bench.store).await.unwrap();
+    let image = bench.build(&recipe).await.unwrap();
     let archive = fs_err::read(image.path).unwrap();
     for expected in ["to the guest", "good morning", "bin/sh\0", "bin/ls\0"] {
         let mut windows = archive.windows(expected.len());
@@ -75,7 +83,7 @@ async fn what_is_wrong_with_a_recipe_is_said() {
     ];
     for (text, expected) in cases {
         let recipe = Recipe::from_yaml("r.yaml", &format!("description: x\n{text}\n")).unwrap();
-        let error = build(&recipe, &bench.programs, &bench.store).await.unwrap_err().to_string();
+        let error = bench.build(&recipe).await.unwrap_err().to_string();
         assert!(error.contains(expected), "{text}: {error}");
     }
 }
@@ -91,6 +99,6 @@ async fn an_image_has_its_bound() {
         contents: FileContents::Source(bench.dir.path().join("huge")),
         executable: false,
     });
-    let error = build(&recipe, &bench.programs, &bench.store).await.unwrap_err();
+    let error = bench.build(&recipe).await.unwrap_err();
     assert!(matches!(error, ImageError::TooLarge { path } if path == "/huge"));
 }
