@@ -11,7 +11,10 @@ use host::yaml::{self, YamlError};
 use crate::packages::{PackageName, Suite};
 
 /// Recipes that come with the program: name and text.
-const BUILT_IN: &[(&str, &str)] = &[("agent", include_str!("../recipes/agent.yaml"))];
+const BUILT_IN: &[(&str, &str)] = &[
+    ("agent", include_str!("../recipes/agent.yaml")),
+    ("shell", include_str!("../recipes/shell.yaml")),
+];
 
 /// What an image is made of. Paths in the image are absolute; folders above are made as needed.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

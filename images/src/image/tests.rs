@@ -88,6 +88,17 @@ async fn what_is_wrong_with_a_recipe_is_said() {
     }
 }
 
+#[test]
+fn what_built_in_recipes_name_can_lie_where_it_should() {
+    let bench = bench();
+    for (name, paths) in [("agent", 5), ("shell", 150)] {
+        let recipe = Recipe::built_in(name).unwrap();
+        let tree = plant(&recipe, &bench.programs, &mut MOST_BYTES.clone()).unwrap();
+        assert!(tree.iter().count() >= paths, "{name}");
+        assert!(matches!(tree.get("/init"), Some(Node::File { executable: true, .. })), "{name}");
+    }
+}
+
 #[tokio::test]
 async fn an_image_has_its_bound() {
     let bench = bench();
