@@ -70,6 +70,11 @@ impl<'a> Apt<'a> {
         suite: &Suite,
         mirror: &Mirror,
     ) -> Result<Self, PackageError> {
+        // The one character that apt's configuration has no way to write.
+        if root.as_os_str().as_encoded_bytes().contains(&b'"') {
+            let words = "apt cannot use a folder with a quotation mark in its name";
+            return Err(PackageError::Root(io::Error::other(words)));
+        }
         let machine = Command::new(&tools.config).arg("dump").env("LC_ALL", "C").success().await?;
         let configuration =
             configuration(&root, &tools.etc, arch, &String::from_utf8_lossy(&machine.stdout));

@@ -286,6 +286,16 @@ async fn what_the_archive_does_not_have_is_said() {
 }
 
 #[tokio::test]
+async fn the_stores_folder_may_have_any_name_that_apt_can_read() {
+    let mut bench = Bench::new();
+    bench.store = Store::open(bench.path("a 'b'; {c} %41 #")).unwrap();
+    assert!(bench.ask(|_| ()).await.is_ok());
+    bench.store = Store::open(bench.path("a\"b")).unwrap();
+    let words = bench.ask(|_| ()).await.unwrap_err().to_string();
+    assert!(words.contains("quotation mark") && words.contains("SWAPSTORM_CACHE"), "{words}");
+}
+
+#[tokio::test]
 async fn a_machine_without_apt_is_told_what_to_install() {
     let mut bench = Bench::new();
     bench.tools.config = "no-such-apt-config".to_owned();
