@@ -99,6 +99,25 @@ fn yaml_problems_name_file_line_and_column() {
 }
 
 #[test]
+fn a_tree_that_was_built_in_place_is_refused() {
+    let scene = Scene::new();
+    let tree = scene.dir.path().join("linux");
+    for file in ["Makefile", "Kconfig", ".config"] {
+        fs::create_dir_all(&tree).unwrap();
+        fs::write(tree.join(file), "").unwrap();
+    }
+    let manifest = format!(
+        "about: mine\nsource: {{dir: {}}}\nconfig: {{base: tinyconfig, fragments: [], arch: {{x86_64: []}}}}\n",
+        tree.display()
+    );
+    scene.own("kernels/manifests/mine.yaml", &manifest);
+    let (code, stderr) = scene.run(&["build", "mine"]);
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("[SCENE]/linux: it was built in place: .config is there"), "{stderr}");
+    assert!(stderr.contains("hint: run `make mrproper` in it"), "{stderr}");
+}
+
+#[test]
 fn a_missing_tool_is_named_with_its_package() {
     let scene = Scene::new();
     let empty = scene.dir.path().join("bin");

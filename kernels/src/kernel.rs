@@ -11,10 +11,12 @@ use serde::{Deserialize, Serialize};
 use crate::compile::{Make, compiler};
 use crate::config::{self, Fragment, KernelConfig};
 use crate::error::KernelError;
+use crate::listing::Listing;
 use crate::manifest::Manifest;
+use crate::pristine::Pristine;
 use crate::progress::{OnProgress, Progress, Stage};
 use crate::series::Series;
-use crate::source::{Apt, Fetcher, SourceIdentity, tree_of};
+use crate::source::{Apt, Fetcher, SourceIdentity};
 use crate::worktree::WorkTree;
 
 /// Built kernels: images, `config`, `System.map`, and [`Facts`] in `kernel.json`.
@@ -109,7 +111,8 @@ struct Plan<'a> {
     compiler: String,
     /// Of the kernel.
     key: Key,
-    /// Of the work tree: the same for every series.
+    /// Of the work tree: the same for every series, and for every state of a source that
+    /// goes on.
     tree_key: Key,
     /// Of the file with the numbers of objects: the same for every point release.
     counts_key: Key,
@@ -192,13 +195,15 @@ impl Kernels {
             .field("variables", manifest.variables(arch).join(" "))
             .field("base", &manifest.base)
             .field("options", config::canonical(&fragments));
-        let tree = KeyHasher::new("work tree", VERSION)
-            .field("configuration", config.finish().as_str())
-            .field("source", source.to_string())
-            .field("compiler", &compiler);
-        let tree_key = tree.finish();
+        let tree = |source: String| {
+            KeyHasher::new("work tree", VERSION)
+                .field("configuration", config.finish().as_str())
+                .field("source", source)
+                .field("compiler", &compiler)
+        };
+        let tree_key = tree(manifest.source.lineage(&source)).finish();
         let series = request.series.map(Series::digest).unwrap_or_default();
-        let key = tree.field("series", series).finish();
+        let key = tree(source.to_string()).field("series", series).finish();
         let counts_key = config.field("manifest", &manifest.name).finish();
         Ok(Plan { request, fragments, source, compiler, key, tree_key, counts_key })
     }
@@ -219,12 +224,11 @@ impl Kernels {
         progress: OnProgress<'_>,
     ) -> Result<(WorkTree, KernelConfig), KernelError> {
         let manifest = plan.request.manifest;
-        let source = self.fetcher(progress).tree(&manifest.source, &plan.source).await?;
-        let pristine = tree_of(&source);
+        let pristine = self.fetcher(progress).tree(&manifest.source, &plan.source).await?;
         let tree = WorkTree::open(&self.store, &plan.tree_key, progress).await?;
         progress(Progress::Stage(Stage::Patch));
         tree.apply(&pristine, plan.request.series).await?;
-        let shape = tree.io(|| shape(plan.request.series, &tree.source()))?;
+        let shape = tree.io(|| shape(&pristine, plan.request.series, &tree.source()))?;
         let make = self.make(plan, &tree, progress);
         let config = make.configure(&manifest.base, &plan.fragments, &shape).await?;
         Ok((tree, config))
@@ -239,9 +243,9 @@ impl Kernels {
     }
 }
 
-/// Hash of what the series changes beside code: Kconfig files above all. While it stays
-/// the same, the configuration stays the same.
-fn shape(series: Option<&Series>, source: &Path) -> io::Result<String> {
+/// Hash of what the series, or a state of the source, changes beside code: Kconfig files above
+/// all. While it stays the same, the configuration stays the same.
+fn shape(pristine: &Pristine, series: Option<&Series>, source: &Path) -> io::Result<String> {
     let code = |file: &str| [".c", ".h", ".S"].iter().any(|suffix| file.ends_with(suffix));
     let mut hasher = KeyHasher::new("shape", 1);
     for file in series.iter().flat_map(|series| series.files()).filter(|file| !code(file)) {
@@ -250,6 +254,10 @@ fn shape(series: Option<&Series>, source: &Path) -> io::Result<String> {
             other => other?,
         };
         hasher = hasher.field(file, contents);
+    }
+    let listed = pristine.listing.iter().flat_map(Listing::iter);
+    for (file, fingerprint) in listed.filter(|(file, _)| !code(file)) {
+        hasher = hasher.field(file, fingerprint);
     }
     Ok(hasher.finish().to_string())
 }

@@ -5,9 +5,11 @@
 //! the program, and overridden by a folder of the user's own. [`Kernels`] makes kernels
 //! of it and keeps them in the store. What is made, in order:
 //!
-//! 1. [`Source`] → a pristine tree in the store, unpacked once (`source/`);
-//! 2. a work tree: hard links to the pristine one, with the series applied by replacing
-//!    only the files it touches, so that a changed series recompiles little (`worktree.rs`);
+//! 1. [`Source`] → a pristine tree: unpacked once in the store, or the user's own where it
+//!    lies (`source/`);
+//! 2. a work tree: hard links to the pristine one, or copies of the user's, with the series
+//!    applied by replacing only the files it touches, so that a changed series, or a changed
+//!    tree of the user's, recompiles little (`worktree.rs`);
 //! 3. a configuration of which every asked option is checked (`config.rs`);
 //! 4. a build whose results are published as a [`KernelArtifact`] (`compile.rs`).
 
@@ -16,7 +18,9 @@ mod config;
 mod error;
 mod kernel;
 mod library;
+mod listing;
 mod manifest;
+mod pristine;
 mod progress;
 mod series;
 mod source;
@@ -31,4 +35,4 @@ pub use library::{Library, LibraryError};
 pub use manifest::Manifest;
 pub use progress::{OnProgress, Progress, Stage};
 pub use series::{Conflict, HunkFailure, Patch, Series};
-pub use source::{DebianPackage, Origin, Source, SourceError, SourceIdentity, Tarball};
+pub use source::{DebianPackage, Digest, Origin, Source, SourceError, SourceIdentity, Tarball};

@@ -10,6 +10,8 @@
 //!   tarball:
 //!     url: https://example.org/linux-6.6.tar.xz     # or file: /absolute/path
 //!     sha256: 0123...               # of the file
+//!   # or
+//!   dir: /home/me/linux             # a tree in place, which is only read
 //! config:
 //!   base: tinyconfig                # a make target
 //!   fragments: [base, kasan]        # files config/NAME.config, later ones win
@@ -81,6 +83,7 @@ struct File {
 struct SourceChoice {
     debian: Option<DebianFile>,
     tarball: Option<TarballFile>,
+    dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -130,14 +133,17 @@ fn check_tarball(file: TarballFile) -> Result<Tarball, String> {
             }
             Origin::Url(url)
         }
-        (None, Some(file)) if file.is_absolute() => Origin::File(file),
-        (None, Some(file)) => {
-            let file = quote(&file.to_string_lossy());
-            return Err(format!("`{file}` is not an absolute path"));
-        }
+        (None, Some(file)) => Origin::File(check_absolute(file)?),
         _ => return Err("expected one of `url`, `file` for this tarball".to_owned()),
     };
     Ok(Tarball { origin, sha256 })
+}
+
+fn check_absolute(path: PathBuf) -> Result<PathBuf, String> {
+    if path.is_absolute() {
+        return Ok(path);
+    }
+    Err(format!("`{}` is not an absolute path", quote(&path.to_string_lossy())))
 }
 
 /// The name becomes an argument of make.
@@ -189,16 +195,19 @@ pub(crate) fn parse(name: &str, text: &Text, library: &Library) -> Result<Manife
         names.iter().map(load_one).collect()
     };
     let base = file.config.base;
-    let source = match (file.source.debian, file.source.tarball) {
-        (Some(DebianFile { package }), None) => {
+    let source = match file.source {
+        SourceChoice { debian: Some(DebianFile { package }), tarball: None, dir: None } => {
             check_package(&package).map_err(|message| at(&package, message))?;
             Source::Debian(DebianPackage { name: package })
         }
-        (None, Some(tarball)) => {
+        SourceChoice { debian: None, tarball: Some(tarball), dir: None } => {
             let word = tarball.sha256.clone();
             Source::Tarball(check_tarball(tarball).map_err(|message| at(&word, message))?)
         }
-        _ => return Err(at("source", "expected one of `debian`, `tarball`".to_owned())),
+        SourceChoice { debian: None, tarball: None, dir: Some(dir) } => {
+            Source::Dir(check_absolute(dir).map_err(|message| at("dir", message))?)
+        }
+        _ => return Err(at("source", "expected one of `debian`, `tarball`, `dir`".to_owned())),
     };
     check_base(&base).map_err(|message| at(&base, message))?;
     let common = load(&file.config.fragments)?;
@@ -290,6 +299,12 @@ config:
                 "  {}\n",
                 "m.yaml:2:1:",
                 "`debian`, `tarball`",
+            ),
+            (
+                "  debian:\n    package: linux-source-6.1\n",
+                "  dir: linux\n",
+                "m.yaml:3:3:",
+                "`linux` is not an absolute path",
             ),
             ("source:", "source: [", "m.yaml:", ""),
         ] {

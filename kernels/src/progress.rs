@@ -38,6 +38,8 @@ pub enum Stage {
     Fetch,
     /// Unpacking the source.
     Unpack,
+    /// Reading a tree in place for the first time.
+    Read,
     /// Laying out the work tree and applying the series, if there is one.
     Patch,
     /// Making and checking the configuration.
@@ -53,6 +55,7 @@ impl fmt::Display for Stage {
         f.write_str(match self {
             Self::Fetch => "fetching the source",
             Self::Unpack => "unpacking the source",
+            Self::Read => "reading the source",
             Self::Patch => "laying out the work tree",
             Self::Configure => "configuring",
             Self::Compile => "compiling",

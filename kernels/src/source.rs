@@ -3,6 +3,7 @@
 
 mod apt;
 mod debian;
+mod dir;
 mod tarball;
 mod unpack;
 
@@ -14,6 +15,7 @@ use host::store::{Bucket, Check, Entry, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::error::KernelError;
+use crate::pristine::Pristine;
 use crate::progress::OnProgress;
 
 /// Unpacked trees: `tree/` and `source.json`.
@@ -29,6 +31,8 @@ pub enum Source {
     Debian(DebianPackage),
     /// A tarball of the user's choice.
     Tarball(Tarball),
+    /// A kernel tree of the user's where it lies, by an absolute path.
+    Dir(PathBuf),
 }
 
 /// A kernel's source, packed in any way that tar knows.
@@ -78,19 +82,47 @@ pub struct DebianPackage {
 
 /// Which source exactly: what a kernel's key is made from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct SourceIdentity {
-    /// Package or file name.
+    /// Package or file name, or a path.
     pub package: String,
-    /// The package's version, `6.1.192-2`, or `tarball`.
+    /// The package's version, `6.1.192-2`, or `tarball` or `dir`.
     pub version: String,
-    /// SHA-256 of what was fetched, hexadecimal.
-    pub sha256: String,
+    /// What exactly it is.
+    #[serde(flatten)]
+    pub digest: Digest,
+}
+
+/// What tells a source from all others, hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Digest {
+    /// SHA-256 of what was fetched.
+    Sha256(String),
+    /// BLAKE3 hash of a list of files and what is in them.
+    Blake3(String),
+}
+
+impl Digest {
+    /// The hexadecimal digits.
+    pub fn digits(&self) -> &str {
+        match self {
+            Self::Sha256(digits) | Self::Blake3(digits) => digits,
+        }
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sha256(digits) => write!(f, "sha256:{digits}"),
+            Self::Blake3(digits) => write!(f, "blake3:{digits}"),
+        }
+    }
 }
 
 impl fmt::Display for SourceIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} sha256:{}", self.package, self.version, self.sha256)
+        write!(f, "{} {} {}", self.package, self.version, self.digest)
     }
 }
 
@@ -149,6 +181,22 @@ pub enum SourceError {
         /// What is wrong with it.
         what: String,
     },
+    /// A tree in place cannot be used.
+    #[error("{}: {what}\n  hint: {next_step}", dir.display())]
+    Dir {
+        /// The folder.
+        dir: PathBuf,
+        /// What is wrong with it.
+        what: String,
+        /// What to do about it.
+        next_step: &'static str,
+    },
+    /// A tree in place was written to while it was copied.
+    #[error("{} changed while it was read\n  hint: build again when its files are at rest", dir.display())]
+    Changed {
+        /// The folder.
+        dir: PathBuf,
+    },
 }
 
 fn detail_line(detail: &str) -> String {
@@ -164,28 +212,41 @@ pub(crate) struct Fetcher<'a> {
 
 impl Fetcher<'_> {
     /// Which source `source` means now. Needs no network; without apt's help, the
-    /// newest version in the store is taken, and that is announced.
+    /// newest version in the store is taken, and that is announced. A tree in place is
+    /// read for it.
     pub(crate) async fn identify(&self, source: &Source) -> Result<SourceIdentity, KernelError> {
         match source {
             Source::Debian(package) => debian::identify(self, package).await,
             Source::Tarball(tarball) => Ok(tarball::identify(tarball)),
+            Source::Dir(dir) => dir::identify(self, dir).await,
         }
     }
 
-    /// The entry that holds the source's pristine tree, fetched and unpacked if need be.
+    /// The source's pristine tree, fetched and unpacked if need be.
     pub(crate) async fn tree(
         &self,
         source: &Source,
         identity: &SourceIdentity,
-    ) -> Result<Entry, KernelError> {
+    ) -> Result<Pristine, KernelError> {
         match source {
-            Source::Debian(_) => debian::tree(self, identity).await,
-            Source::Tarball(tarball) => tarball::tree(self, tarball).await,
+            Source::Debian(_) => debian::tree(self, identity).await.map(stored),
+            Source::Tarball(tarball) => tarball::tree(self, tarball).await.map(stored),
+            Source::Dir(dir) => dir::tree(self, dir, identity).await,
         }
     }
 }
 
-/// The tree within an entry that [`Fetcher::tree`] returned.
-pub(crate) fn tree_of(entry: &Entry) -> PathBuf {
-    entry.dir().join(TREE)
+impl Source {
+    /// What stays the same while the source goes on: its work trees are kept, and follow it.
+    pub(crate) fn lineage(&self, identity: &SourceIdentity) -> String {
+        match self {
+            Self::Debian(_) | Self::Tarball(_) => identity.to_string(),
+            Self::Dir(_) => format!("{} {}", identity.package, identity.version),
+        }
+    }
+}
+
+/// The tree within an entry of [`TREES`].
+fn stored(entry: Entry) -> Pristine {
+    Pristine { dir: entry.dir().join(TREE), listing: None, kept: true }
 }

@@ -2,9 +2,11 @@
 //! Work trees: where one configuration of one source is built again and again.
 //!
 //! ```text
-//! work/KEY/source/         hard links to the pristine tree, but for what the series touches
+//! work/KEY/source/         hard links to the pristine tree, but for what the series touches;
+//!                          copies, if the pristine tree is the user's own
 //! work/KEY/build/          make's O= folder
 //! work/KEY/differs.json    files of source/ that may differ from the pristine tree
+//! work/KEY/base.json       the pristine tree's listing, if it has one
 //! work/KEY/making          there while make runs; what it leaves tells of a killed make
 //! work/KEY/build.log       what the last make said
 //! work/KEY/tmp/            the compilers' temporary files
@@ -15,20 +17,22 @@
 //! their times exactly what to compile again, also when a series is taken off.
 //! `differs.json` is written before anything is replaced: whatever a killed process left,
 //! the next one puts right, since it compares each of those files with what it should be.
+//! When the pristine tree is in another state than last time, what the listings do not have
+//! in common is replaced in the same way.
 
 use std::collections::BTreeSet;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use host::lock::FileLock;
-use host::process::{Command, ProcessError};
+use host::process::Command;
 use host::store::{Key, Store, remove_tree};
 
 use crate::error::KernelError;
-use crate::progress::OnProgress;
-use crate::progress::Progress;
+use crate::listing::{Listing, fingerprint};
+use crate::pristine::{Pristine, copy_file};
+use crate::progress::{OnProgress, Progress};
 use crate::series::{self, Series};
 
 /// A work tree that nobody else uses meanwhile.
@@ -92,7 +96,7 @@ impl WorkTree {
     /// fit, nothing changes.
     pub(crate) async fn apply(
         &self,
-        pristine: &Path,
+        pristine: &Pristine,
         series: Option<&Series>,
     ) -> Result<(), KernelError> {
         let stage = self.root.join("stage");
@@ -100,29 +104,48 @@ impl WorkTree {
             remove_tree(&stage)?;
             fs_err::create_dir(&stage)
         })?;
-        if let Some(series) = series {
-            series::stage(series, pristine, &stage, &self.store).await?;
-        }
-        self.lay_out(pristine).await?;
         let touched: BTreeSet<String> =
             series.iter().flat_map(|series| series.files()).map(str::to_owned).collect();
-        self.io(|| {
+        if let Some(series) = series {
+            series::stage(series, &pristine.dir, &stage, &self.store).await?;
+        }
+        self.lay_out(pristine).await?;
+        let settled = self.io(|| {
             let mut differs = self.differs()?;
             differs.extend(touched.iter().cloned());
-            self.write_differs(&differs)?;
+            if let Some(listing) = &pristine.listing {
+                let base = self.base()?;
+                differs.extend(listing.changes(&base));
+                self.write_differs(&differs)?;
+                if base != *listing {
+                    self.write_base(listing)?;
+                }
+            } else {
+                self.write_differs(&differs)?;
+            }
+            let wanted = |file: &String| {
+                if touched.contains(file) { Some(stage.join(file)) } else { pristine.file(file) }
+            };
+            replace(&differs, wanted, &self.source(), &stage.join(".replacement"))?;
             for file in &differs {
-                let from = if touched.contains(file) { &stage } else { pristine };
-                replace(&from.join(file), &self.source().join(file), &stage.join(".replacement"))?;
+                let unpatched = if touched.contains(file) { &pristine.dir } else { &self.source() };
+                if !pristine.matches(file, &unpatched.join(file))? {
+                    return Ok(false);
+                }
             }
             self.write_differs(&touched)?;
-            remove_tree(&stage)
-        })
+            remove_tree(&stage)?;
+            Ok(true)
+        })?;
+        // What was read of it is in the journal, so the next one reads it again.
+        if settled { Ok(()) } else { Err(pristine.changed()) }
     }
 
-    /// Makes the hard links, if they are not there yet, or if nobody knows any more
+    /// Makes the links or copies, if they are not there yet, or if nobody knows any more
     /// where they differ from the pristine tree.
-    async fn lay_out(&self, pristine: &Path) -> Result<(), KernelError> {
-        if self.source().is_dir() && self.differs().is_ok() {
+    async fn lay_out(&self, pristine: &Pristine) -> Result<(), KernelError> {
+        let known = self.differs().is_ok() && (pristine.listing.is_none() || self.base().is_ok());
+        if self.source().is_dir() && known {
             return Ok(());
         }
         let fresh = self.root.join("source.new");
@@ -132,16 +155,19 @@ impl WorkTree {
             // Objects of a tree that is no more would look newer than its files.
             remove_tree(&self.build())?;
             fs_err::create_dir(self.build())?;
-            self.write_differs(&BTreeSet::new())
+            self.write_differs(&BTreeSet::new())?;
+            pristine.listing.as_ref().map_or(Ok(()), |listing| self.write_base(listing))
         })?;
-        let copy = Command::new("cp").arg("-al").arg("--").arg(pristine).arg(&fresh);
-        match copy.env("LC_ALL", "C").success().await {
-            Ok(_) => self.io(|| fs_err::rename(&fresh, self.source())),
-            Err(ProcessError::Failed { stderr, .. }) if stderr.contains("No space left") => {
-                Err(self.store.full().into())
-            }
-            Err(error) => Err(error.into()),
-        }
+        pristine.copy_to(&fresh, &self.store).await?;
+        self.io(|| fs_err::rename(&fresh, self.source()))
+    }
+
+    fn base(&self) -> io::Result<Listing> {
+        Ok(serde_json::from_slice(&fs_err::read(self.root.join("base.json"))?)?)
+    }
+
+    fn write_base(&self, listing: &Listing) -> io::Result<()> {
+        write_whole(&self.root.join("base.json"), &serde_json::to_vec(listing)?)
     }
 
     fn differs(&self) -> io::Result<BTreeSet<String>> {
@@ -195,34 +221,50 @@ fn remove_since(dir: &Path, time: SystemTime) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes `to` a fresh copy of `from`, or absent if that is absent; leaves it alone if it
-/// is the same already. `scratch` is a free name on the same file system.
-fn replace(from: &Path, to: &Path, scratch: &Path) -> io::Result<()> {
-    let read = |path: &Path| match fs_err::read(path) {
-        Ok(bytes) => {
-            let mode = fs_err::metadata(path)?.permissions().mode();
-            Ok(Some((bytes, mode & 0o100)))
+/// Makes each of the files below `tree` a fresh copy of the one that `wanted` names, or absent
+/// if that is absent; leaves it alone if it is the same already. `scratch` is a free name on
+/// the same file system.
+fn replace(
+    files: &BTreeSet<String>,
+    wanted: impl Fn(&String) -> Option<PathBuf>,
+    tree: &Path,
+    scratch: &Path,
+) -> io::Result<()> {
+    let mut copies = Vec::new();
+    for file in files {
+        let (from, to) = (wanted(file), tree.join(file));
+        let mark = from.as_deref().map_or(Ok(None), fingerprint)?;
+        if mark == fingerprint(&to)? {
+            continue;
         }
-        Err(error)
-            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
-        {
-            Ok(None)
+        match from.filter(|_| mark.is_some()) {
+            Some(from) => copies.push((from, to)),
+            None => remove_with_folders(&to, tree)?,
         }
-        Err(error) => Err(error),
-    };
-    let wanted = read(from)?;
-    if wanted == read(to)? {
-        return Ok(());
     }
-    if wanted.is_none() {
-        return fs_err::remove_file(to);
+    // Files may come where there were folders, and the other way round: all of the old ones
+    // are gone by now.
+    for (from, to) in copies {
+        remove_tree(scratch)?;
+        copy_file(&from, scratch)?;
+        if let Some(parent) = to.parent() {
+            fs_err::create_dir_all(parent)?;
+        }
+        fs_err::rename(scratch, to)?;
     }
-    if let Some(parent) = to.parent() {
-        fs_err::create_dir_all(parent)?;
+    Ok(())
+}
+
+/// Removes a file, and the folders below `tree` that are empty without it.
+fn remove_with_folders(file: &Path, tree: &Path) -> io::Result<()> {
+    fs_err::remove_file(file)?;
+    for folder in file.ancestors().skip(1).take_while(|folder| *folder != tree) {
+        match fs_err::remove_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => break,
+            other => other?,
+        }
     }
-    remove_tree(scratch)?;
-    fs_err::copy(from, scratch)?;
-    fs_err::rename(scratch, to)
+    Ok(())
 }
 
 /// Writes a file so that others, and a later self, see all of it or the old one.
@@ -236,140 +278,4 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::MetadataExt;
-
-    use super::*;
-
-    struct Fixture {
-        dir: tempfile::TempDir,
-        store: Store,
-        key: Key,
-    }
-
-    impl Fixture {
-        fn new() -> Self {
-            let dir = tempfile::tempdir().unwrap();
-            fs_err::create_dir_all(dir.path().join("store/pristine/mm")).unwrap();
-            for (file, text) in [("mm/a.c", "a\n"), ("mm/b.c", "b\n"), ("other.c", "o\n")] {
-                fs_err::write(dir.path().join("store/pristine").join(file), text).unwrap();
-            }
-            let store = Store::open(dir.path().join("store")).unwrap();
-            Self { dir, store, key: host::store::KeyHasher::new("t", 1).finish() }
-        }
-
-        fn pristine(&self) -> PathBuf {
-            self.dir.path().join("store/pristine")
-        }
-
-        async fn open(&self) -> WorkTree {
-            WorkTree::open(&self.store, &self.key, &|_| {}).await.unwrap()
-        }
-
-        fn series(&self, diffs: &[&str]) -> Series {
-            let dir = tempfile::tempdir_in(self.dir.path()).unwrap();
-            let path = dir.path().join("s.patch");
-            fs_err::write(&path, diffs.concat()).unwrap();
-            crate::Library::default().series(path.to_str().unwrap()).unwrap()
-        }
-    }
-
-    const A: &str = "--- a/mm/a.c\n+++ b/mm/a.c\n@@ -1 +1 @@\n-a\n+patched\n";
-    const B: &str = "--- a/mm/b.c\n+++ b/mm/b.c\n@@ -1 +1 @@\n-b\n+patched\n";
-    const NEW: &str = "--- /dev/null\n+++ b/new/n.c\n@@ -0,0 +1 @@\n+new\n";
-
-    fn read(tree: &WorkTree, file: &str) -> String {
-        fs_err::read_to_string(tree.source().join(file)).unwrap()
-    }
-
-    #[tokio::test]
-    async fn a_series_comes_and_goes_and_touches_only_its_files() {
-        let fixture = Fixture::new();
-        let tree = fixture.open().await;
-        let (ab, a) = (fixture.series(&[A, B, NEW]), fixture.series(&[A]));
-        let inode = |file: &str| fs_err::metadata(tree.source().join(file)).unwrap().ino();
-        tree.apply(&fixture.pristine(), None).await.unwrap();
-        let before = (inode("mm/a.c"), inode("other.c"));
-        tree.apply(&fixture.pristine(), Some(&ab)).await.unwrap();
-        assert_eq!(
-            (read(&tree, "mm/a.c"), read(&tree, "new/n.c")),
-            ("patched\n".into(), "new\n".into())
-        );
-        assert_ne!(inode("mm/a.c"), before.0, "the pristine inode is not written to");
-        assert_eq!(inode("other.c"), before.1);
-        let patched = inode("mm/a.c");
-        tree.apply(&fixture.pristine(), Some(&a)).await.unwrap();
-        assert_eq!(inode("mm/a.c"), patched, "what stays the same is not compiled again");
-        assert_eq!(read(&tree, "mm/b.c"), "b\n");
-        assert!(!tree.source().join("new/n.c").exists());
-        tree.apply(&fixture.pristine(), None).await.unwrap();
-        assert_eq!(read(&tree, "mm/a.c"), "a\n");
-        let now = fs_err::metadata(tree.source().join("mm/a.c")).unwrap();
-        let pristine = fs_err::metadata(fixture.pristine().join("mm/a.c")).unwrap();
-        assert!(now.modified().unwrap() > pristine.modified().unwrap(), "make sees the way back");
-        assert_eq!(fs_err::read_to_string(fixture.pristine().join("mm/a.c")).unwrap(), "a\n");
-    }
-
-    #[tokio::test]
-    async fn a_series_that_does_not_fit_changes_nothing() {
-        let fixture = Fixture::new();
-        let tree = fixture.open().await;
-        tree.apply(&fixture.pristine(), Some(&fixture.series(&[A]))).await.unwrap();
-        let misfit = fixture.series(&[A, &B.replace("-b", "-c")]);
-        let error = tree.apply(&fixture.pristine(), Some(&misfit)).await.unwrap_err();
-        assert!(matches!(error, KernelError::Conflict(_)));
-        assert_eq!(
-            (read(&tree, "mm/a.c"), read(&tree, "mm/b.c")),
-            ("patched\n".into(), "b\n".into())
-        );
-    }
-
-    #[tokio::test]
-    async fn what_a_kill_between_two_files_left_is_put_right() {
-        let fixture = Fixture::new();
-        let tree = fixture.open().await;
-        tree.apply(&fixture.pristine(), None).await.unwrap();
-        // The state of a process killed after the journal and one of two files.
-        let both = ["mm/a.c", "mm/b.c"].map(str::to_owned);
-        tree.write_differs(&both.into()).unwrap();
-        fs_err::remove_file(tree.source().join("mm/a.c")).unwrap();
-        fs_err::write(tree.source().join("mm/a.c"), "patched\n").unwrap();
-        fs_err::create_dir(tree.root.join("source.new")).unwrap();
-        drop(tree);
-        let tree = fixture.open().await;
-        tree.apply(&fixture.pristine(), None).await.unwrap();
-        assert_eq!((read(&tree, "mm/a.c"), read(&tree, "mm/b.c")), ("a\n".into(), "b\n".into()));
-    }
-
-    #[tokio::test]
-    async fn what_a_killed_make_wrote_is_removed_and_the_rest_kept() {
-        let fixture = Fixture::new();
-        let tree = fixture.open().await;
-        let (old, torn) = (tree.build().join("old.o"), tree.build().join("torn.o"));
-        fs_err::write(&old, "whole").unwrap();
-        let past = SystemTime::now() - std::time::Duration::from_secs(60);
-        fs_err::File::open(&old).unwrap().file().set_modified(past).unwrap();
-        let script = format!("echo half > {}; echo ready; exec sleep 1000", torn.display());
-        let make = Command::new("sh").args(["-c", &script]);
-        let (ready, is_ready) = tokio::sync::oneshot::channel();
-        let mut ready = Some(ready);
-        let running = tree.run(make, |_| {
-            if let Some(ready) = ready.take() {
-                ready.send(()).unwrap();
-            }
-        });
-        tokio::select! {
-            _ = running => panic!("it should run until it is killed"),
-            _ = is_ready => {}
-        }
-        drop(tree);
-        let tree = fixture.open().await;
-        assert!(!torn.exists() && old.exists());
-        // The control: a make that ends by itself loses nothing, even when it fails.
-        let script = format!("echo whole > {}; exit 2", torn.display());
-        let code = tree.run(Command::new("sh").args(["-c", &script]), |_| {}).await.unwrap();
-        drop(tree);
-        fixture.open().await;
-        assert!(code == 2 && torn.exists());
-    }
-}
+mod tests;

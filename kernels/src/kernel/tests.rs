@@ -351,3 +351,65 @@ async fn a_tarball_is_fetched_by_its_url_and_a_refusal_is_explained() {
     assert!(error.to_string().contains("404"), "{error}");
     assert_eq!(fixture.build(None).await.unwrap().release, "9.9.1");
 }
+
+/// Makes `mini` the manifest of the tree in place at `dir`.
+fn from_dir(fixture: &Fixture, dir: &Path) {
+    let source = format!("{{dir: {}}}", dir.display());
+    let manifest = MANIFEST.replace("{debian: {package: linux-source-9.9}}", &source);
+    fs_err::write(fixture.dir.path().join("user/manifests/mini.yaml"), manifest).unwrap();
+}
+
+#[tokio::test]
+async fn a_tree_in_place_is_followed_and_never_written_to() {
+    let fixture = Fixture::new();
+    let dir = fixture.dir.path().join("src/linux-9.9");
+    from_dir(&fixture, &dir);
+    let all = || {
+        let list =
+            Command::new("find").arg(&dir).args(["-printf", "%p %m %s %T@ %C@ %i\n"]).output();
+        String::from_utf8(list.unwrap().stdout).unwrap()
+    };
+    let before = all();
+    let plain = fixture.build(None).await.unwrap();
+    let series = fixture.series("int zswap;", "int zswap = 1;");
+    fixture.build(Some(&series)).await.unwrap();
+    assert_eq!(all(), before);
+    assert_eq!(plain.source.version, "dir");
+    assert_eq!(fixture.compiled(), ["other", "zswap", "zswap"]);
+    assert!(fixture.build(None).await.unwrap().from_store);
+    // One edit compiles one file, also when it comes with a patch that is taken off.
+    fs_err::write(dir.join("mm/other.c"), "int other = 2;\n").unwrap();
+    let edited = fixture.build(None).await.unwrap();
+    assert!(!edited.from_store && edited.key != plain.key);
+    assert_eq!(fixture.compiled(), ["other", "other", "zswap", "zswap", "zswap"]);
+    // A file that is only touched is no edit; another state's kernel is still there.
+    fs_err::write(dir.join("mm/other.c"), "int other;\n").unwrap();
+    let back = fixture.build(None).await.unwrap();
+    assert!(back.from_store && back.key == plain.key);
+}
+
+#[tokio::test]
+async fn an_edit_of_kconfig_in_a_tree_in_place_configures_again() {
+    let fixture = Fixture::new();
+    let dir = fixture.dir.path().join("src/linux-9.9");
+    from_dir(&fixture, &dir);
+    fixture.build(None).await.unwrap();
+    let makefile = MAKEFILE.replace("sed -i", "echo CONFIG_LATER=y >> $(O)/.config; sed -i");
+    fs_err::write(dir.join("Makefile"), makefile).unwrap();
+    assert_eq!(fixture.build(None).await.unwrap().config().unwrap().value("CONFIG_LATER"), "y");
+}
+
+#[tokio::test]
+async fn a_tree_in_place_that_cannot_be_used_is_explained() {
+    let fixture = Fixture::new();
+    let dir = fixture.dir.path().join("src/linux-9.9");
+    from_dir(&fixture, &dir.join("nonsuch"));
+    let error = fixture.build(None).await.unwrap_err();
+    assert!(matches!(error, KernelError::Source(SourceError::Dir { .. })), "{error}");
+    assert!(error.to_string().contains("there is no such folder"), "{error}");
+    from_dir(&fixture, &dir);
+    fs_err::write(dir.join(".config"), "").unwrap();
+    let error = fixture.build(None).await.unwrap_err().to_string();
+    assert!(error.contains("built in place: .config is there"), "{error}");
+    assert!(error.contains("`make mrproper`"), "{error}");
+}

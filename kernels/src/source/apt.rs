@@ -11,7 +11,7 @@ use std::time::UNIX_EPOCH;
 use host::process::{Command, ProcessError};
 use host::store::{KeyHasher, Store};
 
-use super::{SourceError, SourceIdentity};
+use super::{Digest, SourceError, SourceIdentity};
 use crate::error::KernelError;
 use crate::text::{quote, tail};
 
@@ -153,7 +153,7 @@ fn parse_show(package: &str, text: &str) -> Option<SourceIdentity> {
     (digest && field("Package")? == package && version.bytes().all(plain)).then(|| SourceIdentity {
         package: package.to_owned(),
         version: version.to_owned(),
-        sha256: sha256.to_ascii_lowercase(),
+        digest: Digest::Sha256(sha256.to_ascii_lowercase()),
     })
 }
 
@@ -210,7 +210,10 @@ mod tests {
             "Package: p\nVersion: 6.1.192-2\nDescription: x\n Version: 9\nSHA256: {digest}\n\nPackage: p\nVersion: 6.1.1-1\n"
         );
         let identity = parse_show("p", &text).unwrap();
-        assert_eq!((identity.version.as_str(), identity.sha256), ("6.1.192-2", digest));
+        assert_eq!(
+            (identity.version.as_str(), identity.digest),
+            ("6.1.192-2", Digest::Sha256(digest))
+        );
         assert_eq!(parse_show("q", &text), None);
         assert_eq!(parse_show("p", "Package: p\nVersion: 1\n"), None);
     }

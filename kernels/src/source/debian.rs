@@ -9,7 +9,7 @@ use host::store::{Bucket, Check, Claim, Entry, Key, KeyHasher};
 use serde::{Deserialize, Serialize};
 
 use super::unpack;
-use super::{DebianPackage, Fetcher, SourceError, SourceIdentity, TREES};
+use super::{DebianPackage, Digest, Fetcher, SourceError, SourceIdentity, TREES};
 use crate::error::KernelError;
 use crate::progress::{Progress, Stage};
 
@@ -137,7 +137,7 @@ fn key(kind: &str, version: u32, identity: &SourceIdentity) -> Key {
     KeyHasher::new(kind, version)
         .field("package", &identity.package)
         .field("version", &identity.version)
-        .field("sha256", &identity.sha256)
+        .field("sha256", identity.digest.digits())
         .finish()
 }
 
@@ -182,7 +182,7 @@ async fn package(fetcher: &Fetcher<'_>, identity: &SourceIdentity) -> Result<Ent
     (fetcher.progress)(Progress::Stage(Stage::Fetch));
     let percent = |percent| (fetcher.progress)(Progress::Download { percent });
     let file = fetcher.apt.download(identity, fetcher.store, slot.dir(), percent).await?;
-    if unpack::sha256(&file).await? != identity.sha256 {
+    if Digest::Sha256(unpack::sha256(&file).await?) != identity.digest {
         return Err(damaged(identity, "what was fetched has another SHA-256 than apt's lists say"));
     }
     fs_err::rename(&file, slot.dir().join(PACKAGE)).map_err(|error| fetcher.store.error(error))?;

@@ -9,7 +9,7 @@ use host::process::Command;
 use host::store::{Bucket, Check, Claim, Entry, KeyHasher};
 
 use super::unpack;
-use super::{Fetcher, Origin, SourceError, SourceIdentity, TREES, Tarball};
+use super::{Digest, Fetcher, Origin, SourceError, SourceIdentity, TREES, Tarball};
 use crate::error::KernelError;
 use crate::progress::{Progress, Stage};
 use crate::text::tail;
@@ -25,7 +25,7 @@ pub(super) fn identify(tarball: &Tarball) -> SourceIdentity {
     SourceIdentity {
         package: tarball.name().to_owned(),
         version: "tarball".to_owned(),
-        sha256: tarball.sha256.clone(),
+        digest: Digest::Sha256(tarball.sha256.clone()),
     }
 }
 

@@ -120,7 +120,7 @@ fn escaping_link(root: &Path, dir: &Path) -> io::Result<Option<String>> {
 
 /// Whether `target`, read from a link in `dir`, is a path below `root`. Judged by its
 /// words alone: links it may pass through are judged on their own.
-fn stays_inside(root: &Path, dir: &Path, target: &Path) -> bool {
+pub(super) fn stays_inside(root: &Path, dir: &Path, target: &Path) -> bool {
     let Ok(below) = dir.strip_prefix(root) else { return false };
     let mut depth = below.components().count();
     for component in target.components() {
