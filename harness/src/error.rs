@@ -66,9 +66,9 @@ impl From<kernels::KernelError> for Error {
         use kernels::KernelError as K;
         use kernels::SourceError as E;
         let fault = match &source {
-            K::Source(E::Digest { .. } | E::Unusable { .. } | E::Dir { .. }) => {
-                Fault::Configuration
-            }
+            K::Source(
+                E::Digest { .. } | E::Unusable { .. } | E::Dir { .. } | E::Repository { .. },
+            ) => Fault::Configuration,
             K::Source(_) | K::Store(_) | K::Process(_) => Fault::Infrastructure,
             K::Conflict(_) => Fault::PatchConflict,
             K::Compile(_) => Fault::Build,

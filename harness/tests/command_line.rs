@@ -118,6 +118,39 @@ fn a_tree_that_was_built_in_place_is_refused() {
 }
 
 #[test]
+fn a_repository_that_is_none_and_one_out_of_reach_are_told_apart() {
+    let scene = Scene::new();
+    let own = |repo: &str| {
+        let manifest = format!(
+            "about: mine\nsource: {{git: {{repo: {repo:?}, ref: v6.8}}}}\nconfig: {{base: tinyconfig, fragments: [], arch: {{x86_64: []}}}}\n",
+        );
+        scene.own("kernels/manifests/mine.yaml", &manifest);
+        scene.run(&["build", "mine"])
+    };
+    let (code, stderr) = own(scene.dir.path().to_str().unwrap());
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("[SCENE]: it is no git repository"), "{stderr}");
+    // A port where nobody listens.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (code, stderr) = own(&format!("git://127.0.0.1:{port}/linux"));
+    assert_eq!(code, Some(3), "{stderr}");
+    assert!(stderr.contains("cannot be fetched from") && stderr.contains("hint: "), "{stderr}");
+    let empty = scene.dir.path().join("bin");
+    fs::create_dir(&empty).unwrap();
+    for tool in ["gcc", "ld", "env"] {
+        let real = std::env::split_paths(&std::env::var_os("PATH").unwrap())
+            .map(|dir| dir.join(tool))
+            .find(|file| file.is_file())
+            .unwrap();
+        std::os::unix::fs::symlink(real, empty.join(tool)).unwrap();
+    }
+    let output = scene.command().env("PATH", &empty).args(["build", "mine"]).output().unwrap();
+    let (code, stderr) = scene.talk(output);
+    assert_eq!(code, Some(3), "{stderr}");
+    assert!(stderr.contains("git is not installed") && stderr.contains("git (Debian)"), "{stderr}");
+}
+
+#[test]
 fn a_missing_tool_is_named_with_its_package() {
     let scene = Scene::new();
     let empty = scene.dir.path().join("bin");

@@ -16,6 +16,7 @@
 mod compile;
 mod config;
 mod error;
+mod git;
 mod kernel;
 mod library;
 mod listing;
@@ -35,4 +36,6 @@ pub use library::{Library, LibraryError};
 pub use manifest::Manifest;
 pub use progress::{OnProgress, Progress, Stage};
 pub use series::{Conflict, HunkFailure, Patch, Series};
-pub use source::{DebianPackage, Digest, Origin, Source, SourceError, SourceIdentity, Tarball};
+pub use source::{
+    DebianPackage, Digest, GitRepository, Origin, Source, SourceError, SourceIdentity, Tarball,
+};

@@ -16,6 +16,25 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Listing(BTreeMap<String, String>);
 
 impl Listing {
+    /// Lists all files and links below `root`.
+    pub(crate) fn of(root: &Path) -> io::Result<Self> {
+        let mut listing = Self::default();
+        let mut folders = vec![root.to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs_err::read_dir(folder)? {
+                let entry = entry?;
+                let path = entry.path();
+                if entry.file_type()?.is_dir() {
+                    folders.push(path);
+                } else if let Some(mark) = fingerprint(&path)? {
+                    let below = path.strip_prefix(root).unwrap_or(&path);
+                    listing.insert(below.to_string_lossy().into_owned(), mark);
+                }
+            }
+        }
+        Ok(listing)
+    }
+
     /// All paths and fingerprints, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&String, &String)> {
         self.0.iter()

@@ -12,6 +12,10 @@
 //!     sha256: 0123...               # of the file
 //!   # or
 //!   dir: /home/me/linux             # a tree in place, which is only read
+//!   # or
+//!   git:
+//!     repo: https://example.org/linux.git   # or /absolute/path; https, http, git, ssh, file
+//!     ref: v6.8                     # a tag, a branch, HEAD, or a whole commit id
 //! config:
 //!   base: tinyconfig                # a make target
 //!   fragments: [base, kasan]        # files config/NAME.config, later ones win
@@ -28,9 +32,13 @@ use host::arch::{self, Arch};
 use serde::Deserialize;
 
 use crate::config::Fragment;
+use crate::git::{is_commit_id, is_ref_name};
 use crate::library::{Library, LibraryError, Text, invalid};
-use crate::source::{DebianPackage, Origin, Source, Tarball};
+use crate::source::{DebianPackage, GitRepository, Origin, Source, Tarball};
 use crate::text::quote;
+
+/// Ways to a repository.
+const SCHEMES: [&str; 5] = ["https://", "http://", "git://", "ssh://", "file:///"];
 
 /// A kernel that can be built.
 #[derive(Debug, Clone)]
@@ -84,6 +92,15 @@ struct SourceChoice {
     debian: Option<DebianFile>,
     tarball: Option<TarballFile>,
     dir: Option<PathBuf>,
+    git: Option<GitFile>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GitFile {
+    repo: String,
+    #[serde(rename = "ref")]
+    reference: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -137,6 +154,45 @@ fn check_tarball(file: TarballFile) -> Result<Tarball, String> {
         _ => return Err("expected one of `url`, `file` for this tarball".to_owned()),
     };
     Ok(Tarball { origin, sha256 })
+}
+
+/// What git takes for a place and for a name, and nothing that it takes for an option. The
+/// error comes with the field that it is about.
+fn check_git(file: GitFile) -> Result<GitRepository, (&'static str, String)> {
+    let GitFile { repo, reference } = file;
+    let quoted = quote(&repo);
+    let good = |c: char| !c.is_control() && !"\"'\\<>".contains(c);
+    let url = SCHEMES.iter().find_map(|scheme| repo.strip_prefix(scheme));
+    if !(url.is_some_and(|rest| !rest.contains(' ')) || repo.starts_with('/'))
+        || !repo.chars().all(good)
+    {
+        let expected = "an absolute path, or a URL of https, http, git, ssh or file";
+        return Err((
+            "repo",
+            format!("`{quoted}` is no place of a repository: expected {expected}"),
+        ));
+    }
+    let host = url.and_then(|rest| rest.split('/').next()).unwrap_or_default();
+    if host.rsplit_once('@').is_some_and(|(user, _)| user.contains(':')) {
+        // Reports quote the source.
+        return Err((
+            "repo",
+            "a password in a URL would be seen in reports: leave it out".to_owned(),
+        ));
+    }
+    if host.starts_with('-') {
+        return Err(("repo", format!("`{quoted}` names no host")));
+    }
+    let id = reference.to_ascii_lowercase();
+    if is_commit_id(&id) {
+        return Ok(GitRepository { repo, reference: id });
+    }
+    if !is_ref_name(&reference) {
+        let expected = "expected a tag, a branch, HEAD or a whole commit id";
+        let reference = quote(&reference);
+        return Err(("ref", format!("`{reference}` is no name of a commit: {expected}")));
+    }
+    Ok(GitRepository { repo, reference })
 }
 
 fn check_absolute(path: PathBuf) -> Result<PathBuf, String> {
@@ -195,19 +251,26 @@ pub(crate) fn parse(name: &str, text: &Text, library: &Library) -> Result<Manife
         names.iter().map(load_one).collect()
     };
     let base = file.config.base;
-    let source = match file.source {
-        SourceChoice { debian: Some(DebianFile { package }), tarball: None, dir: None } => {
+    let SourceChoice { debian, tarball, dir, git } = file.source;
+    let source = match (debian, tarball, dir, git) {
+        (Some(DebianFile { package }), None, None, None) => {
             check_package(&package).map_err(|message| at(&package, message))?;
             Source::Debian(DebianPackage { name: package })
         }
-        SourceChoice { debian: None, tarball: Some(tarball), dir: None } => {
+        (None, Some(tarball), None, None) => {
             let word = tarball.sha256.clone();
             Source::Tarball(check_tarball(tarball).map_err(|message| at(&word, message))?)
         }
-        SourceChoice { debian: None, tarball: None, dir: Some(dir) } => {
+        (None, None, Some(dir), None) => {
             Source::Dir(check_absolute(dir).map_err(|message| at("dir", message))?)
         }
-        _ => return Err(at("source", "expected one of `debian`, `tarball`, `dir`".to_owned())),
+        (None, None, None, Some(git)) => {
+            Source::Git(check_git(git).map_err(|(word, message)| at(word, message))?)
+        }
+        _ => {
+            let expected = "expected one of `debian`, `tarball`, `dir`, `git`";
+            return Err(at("source", expected.to_owned()));
+        }
     };
     check_base(&base).map_err(|message| at(&base, message))?;
     let common = load(&file.config.fragments)?;
@@ -310,6 +373,41 @@ config:
         ] {
             let error = read(&GOOD.replace(from, to)).unwrap_err();
             assert!(error.starts_with(place) && error.contains(says), "{to}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_repository_needs_a_place_and_a_name_that_are_no_options() {
+        let git = |repo: &str, reference: &str| {
+            let debian = "  debian:\n    package: linux-source-6.1\n";
+            let git = format!("  git:\n    repo: \"{repo}\"\n    ref: \"{reference}\"\n");
+            read(&GOOD.replace(debian, &git)).map(|manifest| manifest.source)
+        };
+        for repo in
+            ["/my/linux", "https://example.org/linux.git", "ssh://git@example.org/x", "file:///x"]
+        {
+            assert!(matches!(git(repo, "v6.8"), Ok(Source::Git(_))), "{repo}");
+        }
+        let id = "0123456789ABCDEF0123456789ABCDEF01234567";
+        let Ok(Source::Git(read)) = git("/my/linux", id) else { panic!() };
+        assert_eq!(read.reference, id.to_lowercase());
+        for (repo, reference, says) in [
+            (
+                "ext::sh -c evil",
+                "v6.8",
+                "m.yaml:4:5: `ext::sh -c evil` is no place of a repository",
+            ),
+            ("--upload-pack=evil", "v6.8", "m.yaml:4:5: "),
+            ("../linux", "v6.8", "m.yaml:4:5: "),
+            ("git@example.org:linux", "v6.8", "m.yaml:4:5: "),
+            ("ssh://-oProxyCommand=evil/x", "v6.8", "names no host"),
+            ("https://me:secret@example.org/x", "v6.8", "a password in a URL"),
+            ("/my/linux", "--evil", "m.yaml:5:5: `--evil` is no name of a commit"),
+            ("/my/linux", "v6.8..v6.9", "m.yaml:5:5: "),
+        ] {
+            let error = git(repo, reference).unwrap_err();
+            assert!(error.contains(says), "{repo} {reference}: {error}");
+            assert!(!error.contains("secret"), "{error}");
         }
     }
 

@@ -4,6 +4,7 @@
 mod apt;
 mod debian;
 mod dir;
+mod git;
 mod tarball;
 mod unpack;
 
@@ -15,6 +16,7 @@ use host::store::{Bucket, Check, Entry, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::error::KernelError;
+use crate::git::is_commit_id;
 use crate::pristine::Pristine;
 use crate::progress::OnProgress;
 
@@ -33,6 +35,24 @@ pub enum Source {
     Tarball(Tarball),
     /// A kernel tree of the user's where it lies, by an absolute path.
     Dir(PathBuf),
+    /// A commit of a git repository.
+    Git(GitRepository),
+}
+
+/// A commit of a git repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GitRepository {
+    /// A URL that git can fetch from, or an absolute path.
+    pub repo: String,
+    /// A tag, a branch, a full name below `refs/`, `HEAD`, or a whole commit id.
+    pub reference: String,
+}
+
+impl GitRepository {
+    /// True if it is on this machine.
+    fn is_local(&self) -> bool {
+        self.repo.starts_with('/') || self.repo.starts_with("file://")
+    }
 }
 
 /// A kernel's source, packed in any way that tar knows.
@@ -83,9 +103,9 @@ pub struct DebianPackage {
 /// Which source exactly: what a kernel's key is made from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceIdentity {
-    /// Package or file name, or a path.
+    /// Package or file name, or a path, or a repository.
     pub package: String,
-    /// The package's version, `6.1.192-2`, or `tarball` or `dir`.
+    /// The package's version, `6.1.192-2`, or `tarball` or `dir`, or a reference.
     pub version: String,
     /// What exactly it is.
     #[serde(flatten)]
@@ -100,13 +120,15 @@ pub enum Digest {
     Sha256(String),
     /// BLAKE3 hash of a list of files and what is in them.
     Blake3(String),
+    /// Id of a commit.
+    Commit(String),
 }
 
 impl Digest {
     /// The hexadecimal digits.
     pub fn digits(&self) -> &str {
         match self {
-            Self::Sha256(digits) | Self::Blake3(digits) => digits,
+            Self::Sha256(digits) | Self::Blake3(digits) | Self::Commit(digits) => digits,
         }
     }
 }
@@ -116,6 +138,7 @@ impl fmt::Display for Digest {
         match self {
             Self::Sha256(digits) => write!(f, "sha256:{digits}"),
             Self::Blake3(digits) => write!(f, "blake3:{digits}"),
+            Self::Commit(digits) => write!(f, "commit:{digits}"),
         }
     }
 }
@@ -173,10 +196,10 @@ pub enum SourceError {
         /// curl's last words.
         said: String,
     },
-    /// A tarball is what the manifest means, but no kernel source that can be used.
-    #[error("{file}: {what}\n  hint: name a kernel's tarball in the manifest")]
+    /// A tarball or a commit is what the manifest means, but no kernel source that can be used.
+    #[error("{file}: {what}\n  hint: name a kernel's source in the manifest")]
     Unusable {
-        /// Path or URL.
+        /// Path or URL, and what of it.
         file: String,
         /// What is wrong with it.
         what: String,
@@ -190,6 +213,26 @@ pub enum SourceError {
         what: String,
         /// What to do about it.
         next_step: &'static str,
+    },
+    /// A repository, or its commit, cannot be used.
+    #[error("{repo}: {what}\n  hint: {next_step}")]
+    Repository {
+        /// Path or URL.
+        repo: String,
+        /// What is wrong with it.
+        what: String,
+        /// What to do about it.
+        next_step: String,
+    },
+    /// A repository cannot be fetched from, and the store does not have what is needed.
+    #[error(
+        "{repo} cannot be fetched from:{said}\n  hint: try again when it can be reached, or name a repository on this machine by its path"
+    )]
+    Unreachable {
+        /// Path or URL.
+        repo: String,
+        /// git's last words.
+        said: String,
     },
     /// A tree in place was written to while it was copied.
     #[error("{} changed while it was read\n  hint: build again when its files are at rest", dir.display())]
@@ -211,14 +254,15 @@ pub(crate) struct Fetcher<'a> {
 }
 
 impl Fetcher<'_> {
-    /// Which source `source` means now. Needs no network; without apt's help, the
-    /// newest version in the store is taken, and that is announced. A tree in place is
-    /// read for it.
+    /// Which source `source` means now. apt's lists and a tree in place are read for it, and a
+    /// git server is asked for a branch; without their help the newest version in the store
+    /// is taken, and that is announced.
     pub(crate) async fn identify(&self, source: &Source) -> Result<SourceIdentity, KernelError> {
         match source {
             Source::Debian(package) => debian::identify(self, package).await,
             Source::Tarball(tarball) => Ok(tarball::identify(tarball)),
             Source::Dir(dir) => dir::identify(self, dir).await,
+            Source::Git(git) => git::identify(self, git).await,
         }
     }
 
@@ -232,6 +276,7 @@ impl Fetcher<'_> {
             Source::Debian(_) => debian::tree(self, identity).await.map(stored),
             Source::Tarball(tarball) => tarball::tree(self, tarball).await.map(stored),
             Source::Dir(dir) => dir::tree(self, dir, identity).await,
+            Source::Git(git) => git::tree(self, git, identity).await,
         }
     }
 }
@@ -242,6 +287,9 @@ impl Source {
         match self {
             Self::Debian(_) | Self::Tarball(_) => identity.to_string(),
             Self::Dir(_) => format!("{} {}", identity.package, identity.version),
+            // Commits that are asked for by their ids one after another are a bisection.
+            Self::Git(git) if is_commit_id(&git.reference) => format!("{} commits", git.repo),
+            Self::Git(git) => format!("{} {}", git.repo, git.reference),
         }
     }
 }

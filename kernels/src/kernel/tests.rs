@@ -2,6 +2,8 @@
 //! The whole way from apt to the store, with a miniature kernel that builds in a moment.
 //! apt is played by two scripts; dpkg, tar, patch, make and the compiler are real.
 
+mod git;
+
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::sync::Mutex;

@@ -103,7 +103,7 @@ pub(super) async fn run(fetcher: &Fetcher<'_>, command: Command) -> Result<(), K
 }
 
 /// The first symbolic link below `dir` that leads out of `root`, if there is one.
-fn escaping_link(root: &Path, dir: &Path) -> io::Result<Option<String>> {
+pub(super) fn escaping_link(root: &Path, dir: &Path) -> io::Result<Option<String>> {
     for entry in fs_err::read_dir(dir)? {
         let entry = entry?;
         let (path, kind) = (entry.path(), entry.file_type()?);

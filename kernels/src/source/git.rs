@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Kernel sources from a git repository: a server's, or one on this machine.
+//!
+//! ```text
+//! git/KEY/          a bare mirror of what was asked of one repository, hardly ever a history
+//! ```
+//!
+//! A repository is only ever fetched from. A commit's tree is checked out of the mirror into
+//! the store and stays there.
+
+mod mirror;
+mod said;
+
+use std::io;
+
+use host::store::{Claim, Entry, KeyHasher};
+use mirror::Mirror;
+
+use super::unpack::{self, escaping_link};
+use super::{Digest, Fetcher, GitRepository, SourceError, SourceIdentity, TREE, TREES};
+use crate::error::KernelError;
+use crate::git::is_commit_id;
+use crate::listing::Listing;
+use crate::pristine::Pristine;
+use crate::progress::{Progress, Stage};
+
+/// Listing of the tree, within an entry.
+const LISTING: &str = "listing.json";
+
+/// Which commit the ref is now. A tag that the mirror of a server has is not asked for again;
+/// a branch is, and if that fails the newest commit known is taken.
+pub(super) async fn identify(
+    fetcher: &Fetcher<'_>,
+    source: &GitRepository,
+) -> Result<SourceIdentity, KernelError> {
+    let identity = |commit: String| SourceIdentity {
+        package: source.repo.clone(),
+        version: source.reference.clone(),
+        digest: Digest::Commit(commit),
+    };
+    if is_commit_id(&source.reference) {
+        return Ok(identity(source.reference.clone()));
+    }
+    let mirror = Mirror::of(fetcher, source);
+    let tag = if source.is_local() { None } else { mirror.known_tag().await? };
+    if let Some(commit) = tag {
+        return Ok(identity(commit));
+    }
+    match mirror.ask().await {
+        Ok(commit) => Ok(identity(commit)),
+        Err(error @ KernelError::Source(SourceError::Unreachable { .. })) => {
+            let Some(commit) = mirror.known().await? else { return Err(error) };
+            let GitRepository { repo, reference } = source;
+            let short = &commit[..12];
+            let notice = format!(
+                "{repo} cannot be asked for {reference}: taking commit {short} from the store"
+            );
+            (fetcher.progress)(Progress::Notice(&notice));
+            Ok(identity(commit))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The commit's tree, fetched and checked out if need be.
+pub(super) async fn tree(
+    fetcher: &Fetcher<'_>,
+    source: &GitRepository,
+    identity: &SourceIdentity,
+) -> Result<Pristine, KernelError> {
+    let entry = entry(fetcher, source, identity.digest.digits()).await?;
+    let read = || -> io::Result<Listing> {
+        Ok(serde_json::from_slice(&fs_err::read(entry.dir().join(LISTING))?)?)
+    };
+    let listing = read().map_err(|error| fetcher.store.error(error))?;
+    Ok(Pristine { dir: entry.dir().join(TREE), listing: Some(listing), kept: true })
+}
+
+async fn entry(
+    fetcher: &Fetcher<'_>,
+    source: &GitRepository,
+    commit: &str,
+) -> Result<Entry, KernelError> {
+    let waiting = || (fetcher.progress)(Progress::Waiting("the same source tree"));
+    let key = KeyHasher::new("git tree", 1).field("commit", commit).finish();
+    let slot = match fetcher.store.claim(TREES, &key, waiting).await? {
+        Claim::Found(entry) => return Ok(entry),
+        Claim::Absent(slot) => slot,
+    };
+    unpack::notice_damage(fetcher, &slot, "the checked out source");
+    let mirror = Mirror::of(fetcher, source);
+    let tree = slot.dir().join(TREE);
+    mirror.check_out(commit, &tree).await?;
+    let listed = tokio::task::spawn_blocking(move || -> io::Result<Result<Listing, String>> {
+        if let Some(link) = escaping_link(&tree, &tree)? {
+            return Ok(Err(format!("its link {link} leads out of the tree")));
+        }
+        if !tree.join("Makefile").is_file() {
+            return Ok(Err("it holds no kernel source: there is no Makefile".to_owned()));
+        }
+        Listing::of(&tree).map(Ok)
+    });
+    let listed = listed.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+    let listing = listed.map_err(|error| fetcher.store.error(error))?.map_err(|what| {
+        let file = format!("{} {}", source.repo, source.reference);
+        KernelError::Source(SourceError::Unusable { file, what })
+    })?;
+    let written = serde_json::to_vec(&listing)
+        .map_err(io::Error::from)
+        .and_then(|bytes| fs_err::write(slot.dir().join(LISTING), bytes));
+    written.map_err(|error| fetcher.store.error(error))?;
+    Ok(slot.publish().await?)
+}
+
+impl Mirror<'_> {
+    /// Checks the commit out, from a mirror that is made again if it turns out damaged.
+    async fn check_out(&self, commit: &str, tree: &std::path::Path) -> Result<(), KernelError> {
+        let lock = self.lock().await?;
+        self.fetch(commit).await?;
+        (self.fetcher.progress)(Progress::Stage(Stage::Unpack));
+        if self.write_tree(commit, tree).await?.is_none() {
+            return Ok(());
+        }
+        let notice = format!("the mirror of {} was damaged and is made again", self.source.repo);
+        (self.fetcher.progress)(Progress::Notice(&notice));
+        self.remove()?;
+        self.fetch(commit).await?;
+        let failed = self.write_tree(commit, tree).await?;
+        drop(lock);
+        match failed {
+            None => Ok(()),
+            Some(said) => Err(said::explain(self.source, &said)),
+        }
+    }
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What git's complaints mean, and what to do about them.
+
+use crate::error::KernelError;
+use crate::source::{GitRepository, SourceError};
+use crate::text::{quote, tail};
+
+/// Names that are suggested for one that there is not.
+const SUGGESTED: usize = 5;
+
+/// True if a server does not give a commit by its id.
+pub(super) fn is_refused_id(said: &str) -> bool {
+    ["not our ref", "unadvertised object", "remote error: upload-pack"]
+        .iter()
+        .any(|words| said.contains(words))
+}
+
+/// The error for a git that failed, by its words.
+pub(super) fn explain(source: &GitRepository, said: &str) -> KernelError {
+    let has = |words: &[&str]| words.iter().any(|words| said.contains(words));
+    let repo = source.repo.clone();
+    let refused = |what: &str, next_step: &str| {
+        let (what, next_step) = (what.to_owned(), next_step.to_owned());
+        KernelError::Source(SourceError::Repository { repo: repo.clone(), what, next_step })
+    };
+    if has(&["dubious ownership"]) {
+        return refused(
+            "it belongs to another user, so git does not read it",
+            "run swapstorm as its owner, or name a copy of it that is yours",
+        );
+    }
+    if has(&[
+        "Authentication failed",
+        "could not read Username",
+        "Permission denied (",
+        "terminal prompts disabled",
+    ]) {
+        return refused(
+            "its server wants to know who asks",
+            "fetch it yourself, and name your repository by its path",
+        );
+    }
+    let missing = ["not a git repository", "does not appear to be a git repository", "not found"];
+    if has(&missing) || (source.is_local() && has(&["does not exist"])) {
+        return refused("it is no git repository", "correct `repo:` in the manifest");
+    }
+    let said = tail(said.as_bytes(), 3);
+    KernelError::Source(SourceError::Unreachable { repo, said })
+}
+
+/// The error for a reference that the repository does not have; `refs` are what it has.
+pub(super) fn unknown_ref(source: &GitRepository, refs: &[(String, String)]) -> KernelError {
+    let short = |name: &'_ str| {
+        let name = name.strip_prefix("refs/tags/").or(name.strip_prefix("refs/heads/"))?;
+        (!name.ends_with("^{}")).then(|| name.to_owned())
+    };
+    let names: Vec<String> = refs.iter().filter_map(|(_, name)| short(name)).collect();
+    let near = nearest(&source.reference, &names);
+    let next_step = if near.is_empty() {
+        "name a tag, a branch or a whole commit id in the manifest".to_owned()
+    } else {
+        format!("did you mean {}?", near.join(", "))
+    };
+    let what = format!("it has no tag or branch `{}`", source.reference);
+    let repo = source.repo.clone();
+    KernelError::Source(SourceError::Repository { repo, what, next_step })
+}
+
+/// The error for a commit that the repository does not have.
+pub(super) fn unknown_commit(source: &GitRepository, commit: &str) -> KernelError {
+    KernelError::Source(SourceError::Repository {
+        repo: source.repo.clone(),
+        what: format!("it has no commit {commit}"),
+        next_step: "name a commit that one of its branches or tags holds".to_owned(),
+    })
+}
+
+/// The names that are most like `name`, quoted.
+fn nearest(name: &str, names: &[String]) -> Vec<String> {
+    let far = name.chars().count().div_ceil(3);
+    let mut near: Vec<(usize, &String)> = names
+        .iter()
+        .map(|other| (distance(name, other), other))
+        .filter(|(distance, _)| *distance <= far)
+        .collect();
+    near.sort();
+    near.into_iter().take(SUGGESTED).map(|(_, name)| format!("`{}`", quote(name))).collect()
+}
+
+/// How many characters have to be changed, added or removed (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().take(256).collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in b.iter().enumerate() {
+            let changed = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(repo: &str) -> GitRepository {
+        GitRepository { repo: repo.to_owned(), reference: "v6.8".to_owned() }
+    }
+
+    #[test]
+    fn the_nearest_names_are_suggested() {
+        assert_eq!(distance("kitten", "sitting"), 3);
+        let names = ["v6.8", "v6.9", "v6.18", "master"].map(str::to_owned);
+        assert_eq!(nearest("v6,8", &names)[0], "`v6.8`");
+        assert_eq!(nearest("v6.88", &names), ["`v6.18`", "`v6.8`", "`v6.9`"]);
+        assert_eq!(nearest("nonsuch", &names), [""; 0]);
+    }
+
+    #[test]
+    fn complaints_are_told_apart() {
+        for (said, what) in [
+            ("fatal: '/x' does not appear to be a git repository", "no git repository"),
+            ("remote: Repository not found.", "no git repository"),
+            ("fatal: detected dubious ownership in repository at '/x'", "another user"),
+            ("git@x: Permission denied (publickey).", "wants to know who asks"),
+            (
+                "fatal: could not read Username for 'https://x': terminal prompts disabled",
+                "wants to know",
+            ),
+            (
+                "fatal: unable to access 'https://x/': Could not resolve host: x",
+                "Could not resolve host",
+            ),
+        ] {
+            let error = explain(&source("https://x"), said).to_string();
+            assert!(error.contains(what) && error.contains("hint: "), "{error}");
+        }
+    }
+}
