@@ -86,6 +86,17 @@ impl From<images::ImageError> for Error {
     }
 }
 
+impl From<kernels::SeriesError> for Error {
+    fn from(source: kernels::SeriesError) -> Self {
+        use kernels::SeriesError as S;
+        let fault = match &source {
+            S::Library(_) | S::Range { .. } => Fault::Configuration,
+            S::Lore { .. } | S::Process(_) => Fault::Infrastructure,
+        };
+        Self::new(fault, source)
+    }
+}
+
 impl From<workloads::agent::AgentError> for Error {
     fn from(source: workloads::agent::AgentError) -> Self {
         use workloads::agent::AgentError as A;

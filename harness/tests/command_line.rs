@@ -151,6 +151,22 @@ fn a_repository_that_is_none_and_one_out_of_reach_are_told_apart() {
 }
 
 #[test]
+fn a_series_that_cannot_be_had_says_whose_fault_it_is() {
+    let scene = Scene::new();
+    let (code, stderr) = scene.run(&["build", "debian-6.1", "--series", "./nonsuch:v6.8..topic"]);
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("./nonsuch is no git repository"), "{stderr}");
+    let bin = scene.dir.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    let mut command = scene.command();
+    let output =
+        command.env("PATH", &bin).args(["repro", "--series", "lore:1-2@example.org"]).output();
+    let (code, stderr) = scene.talk(output.unwrap());
+    assert_eq!(code, Some(3), "{stderr}");
+    assert!(stderr.contains("run `b4 am -o - 1-2@example.org > series.mbox`"), "{stderr}");
+}
+
+#[test]
 fn a_missing_tool_is_named_with_its_package() {
     let scene = Scene::new();
     let empty = scene.dir.path().join("bin");

@@ -21,6 +21,7 @@ mod kernel;
 mod library;
 mod listing;
 mod manifest;
+mod near;
 mod pristine;
 mod progress;
 mod series;
@@ -35,7 +36,7 @@ pub use kernel::{KernelArtifact, Kernels, Request};
 pub use library::{Library, LibraryError};
 pub use manifest::Manifest;
 pub use progress::{OnProgress, Progress, Stage};
-pub use series::{Conflict, HunkFailure, Patch, Series};
+pub use series::{Conflict, HunkFailure, Patch, Series, SeriesError};
 pub use source::{
     DebianPackage, Digest, GitRepository, Origin, Source, SourceError, SourceIdentity, Tarball,
 };

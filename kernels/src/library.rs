@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::Fragment;
 use crate::manifest::{self, Manifest};
-use crate::series::{self, Series};
+use crate::series::{self, Series, SeriesError};
 
 /// The data of this crate by its path: `config/base.config`.
 static EMBEDDED: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
@@ -112,6 +112,20 @@ impl Library {
         })
     }
 
+    /// Reads a series like [`Library::series`], or makes it with the help of a program:
+    ///
+    /// * `PATH:A..B`: the commits of a git repository on this machine that are in B and not in A;
+    /// * `lore:MESSAGE-ID`: mails of the lists' archive, by b4.
+    pub async fn obtain_series(&self, name: &str) -> Result<Series, SeriesError> {
+        if let Some(id) = name.strip_prefix("lore:") {
+            return series::lore("b4", id).await;
+        }
+        match series::Range::parse(name) {
+            Some(range) => range.series().await,
+            None => Ok(self.series(name)?),
+        }
+    }
+
     fn unknown<T>(
         &self,
         what: &'static str,
@@ -177,7 +191,7 @@ fn read_if_there(path: &Path) -> Result<Option<Text>, LibraryError> {
     }
 }
 
-fn read_file(path: &Path) -> Result<Text, LibraryError> {
+pub(crate) fn read_file(path: &Path) -> Result<Text, LibraryError> {
     let origin = path.display().to_string();
     let meta = fs_err::metadata(path)?;
     if !meta.is_file() || meta.len() > LARGEST {

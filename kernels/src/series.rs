@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Patch series: mails, a single patch, or quilt's format, which is a folder of patches and a
-//! file `series` that orders them.
+//! Patch series: mails, a single patch, a range of commits, or quilt's format, which is a
+//! folder of patches and a file `series` that orders them.
 //!
 //! ```text
 //! # comments
@@ -9,15 +9,20 @@
 //! ```
 
 mod apply;
+mod lore;
 mod mbox;
 mod patch;
+mod range;
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
 pub(crate) use apply::stage;
+use host::process::ProcessError;
+pub(crate) use lore::lore;
 pub use patch::Patch;
+pub(crate) use range::Range;
 
 use crate::library::{LibraryError, Text, invalid};
 use crate::text::quote;
@@ -103,6 +108,43 @@ fn made_for(base: &Option<String>) -> String {
 
 fn lines(failures: &[HunkFailure]) -> String {
     failures.iter().map(|failure| format!("\n  {failure}")).collect()
+}
+
+/// Why there is no series.
+#[derive(Debug, thiserror::Error)]
+pub enum SeriesError {
+    /// It cannot be read, or is none.
+    #[error(transparent)]
+    Library(#[from] LibraryError),
+    /// A range of commits is none that patches can be made of: the caller.
+    #[error("{range}: {what}\n  hint: {next_step}")]
+    Range {
+        /// As it was asked for.
+        range: String,
+        /// What is wrong with it.
+        what: String,
+        /// What to do about it.
+        next_step: String,
+    },
+    /// b4 is missing, or cannot get the mails: the machine or the network.
+    #[error(
+        "lore:{id}: {what}\n  hint: where b4 is installed and reaches the archive, run `b4 am -o - {id} > series.mbox`; then use --series ./series.mbox"
+    )]
+    Lore {
+        /// The message id.
+        id: String,
+        /// What is wrong, with b4's last words if it said any.
+        what: String,
+    },
+    /// A program is missing or failed: the machine.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+}
+
+impl From<std::io::Error> for SeriesError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Library(error.into())
+    }
 }
 
 /// Reads a file of a series by its name.

@@ -17,7 +17,8 @@ pub struct Options {
     /// Kernel manifest
     #[arg(value_name = "MANIFEST")]
     kernel: String,
-    /// Patch series to apply: a name, or a path with a slash in it
+    /// Patch series to apply: a name; a quilt folder, a patch or a mailbox, by a path with a
+    /// slash in it; commits of a repository, REPO:A..B; or mails, lore:MESSAGE-ID
     #[arg(long)]
     series: Option<String>,
     /// Architecture
@@ -31,9 +32,13 @@ pub struct Options {
 /// Runs the command.
 pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Result<u8, Error> {
     let workshop = Workshop::open(places)?;
+    let series = match &options.series {
+        Some(name) => Some(workshop.library.obtain_series(name).await?),
+        None => None,
+    };
     let choice = KernelChoice {
         manifest: workshop.library.manifest(&options.kernel)?,
-        series: options.series.as_deref().map(|name| workshop.library.series(name)).transpose()?,
+        series,
         arch: Workshop::arch(&options.arch)?,
     };
     let view = View::new(printer);

@@ -57,7 +57,8 @@ pub struct Options {
     /// Kernel manifest
     #[arg(long, default_value = "debian-6.1")]
     kernel: String,
-    /// The series that fixes it: a name, or a path with a slash in it
+    /// The series that fixes it: a name, a path with a slash in it, REPO:A..B or
+    /// lore:MESSAGE-ID
     #[arg(long, default_value = "zswap-writeback-swapoff-6.1")]
     series: String,
     /// The series that puts the bug into a kernel without it, which then is the fixed one
@@ -142,7 +143,7 @@ impl From<io::Error> for Cut {
 /// Runs the command.
 pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Result<u8, Error> {
     let workshop = Workshop::open(places)?;
-    let plan = Plan::new(options, &workshop)?;
+    let plan = Plan::new(options, &workshop).await?;
     let mut interrupt = Interrupt::listen()?;
     let dir = places.new_run("repro")?;
     let view = View::new(printer);
@@ -184,11 +185,11 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
 
 impl Plan {
     /// Reads and checks everything that was asked for, before anything is made.
-    fn new(options: &Options, workshop: &Workshop) -> Result<Self, Error> {
+    async fn new(options: &Options, workshop: &Workshop) -> Result<Self, Error> {
         let arch = Workshop::arch(&options.arch)?;
         let manifest = workshop.library.manifest(&options.kernel)?;
-        let series =
-            workshop.library.series(options.reintroduce.as_ref().unwrap_or(&options.series))?;
+        let series = options.reintroduce.as_ref().unwrap_or(&options.series);
+        let series = workshop.library.obtain_series(series).await?;
         let profile = workshop.profile(&options.profile)?;
         let Some(expect) = &profile.expect else {
             let words = format!(

@@ -2,11 +2,9 @@
 //! What git's complaints mean, and what to do about them.
 
 use crate::error::KernelError;
+use crate::near::nearest;
 use crate::source::{GitRepository, SourceError};
-use crate::text::{quote, tail};
-
-/// Names that are suggested for one that there is not.
-const SUGGESTED: usize = 5;
+use crate::text::tail;
 
 /// True if a server does not give a commit by its id.
 pub(super) fn is_refused_id(said: &str) -> bool {
@@ -75,49 +73,12 @@ pub(super) fn unknown_commit(source: &GitRepository, commit: &str) -> KernelErro
     })
 }
 
-/// The names that are most like `name`, quoted.
-fn nearest(name: &str, names: &[String]) -> Vec<String> {
-    let far = name.chars().count().div_ceil(3);
-    let mut near: Vec<(usize, &String)> = names
-        .iter()
-        .map(|other| (distance(name, other), other))
-        .filter(|(distance, _)| *distance <= far)
-        .collect();
-    near.sort();
-    near.into_iter().take(SUGGESTED).map(|(_, name)| format!("`{}`", quote(name))).collect()
-}
-
-/// How many characters have to be changed, added or removed (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().take(256).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let changed = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn source(repo: &str) -> GitRepository {
         GitRepository { repo: repo.to_owned(), reference: "v6.8".to_owned() }
-    }
-
-    #[test]
-    fn the_nearest_names_are_suggested() {
-        assert_eq!(distance("kitten", "sitting"), 3);
-        let names = ["v6.8", "v6.9", "v6.18", "master"].map(str::to_owned);
-        assert_eq!(nearest("v6,8", &names)[0], "`v6.8`");
-        assert_eq!(nearest("v6.88", &names), ["`v6.18`", "`v6.8`", "`v6.9`"]);
-        assert_eq!(nearest("nonsuch", &names), [""; 0]);
     }
 
     #[test]
