@@ -167,6 +167,22 @@ fn a_series_that_cannot_be_had_says_whose_fault_it_is() {
 }
 
 #[test]
+fn each_architecture_of_a_build_is_checked_before_the_first_is_built() {
+    let scene = Scene::new();
+    let manifest = "about: mine\nsource: {dir: /nonsuch}\nconfig: {base: tinyconfig, fragments: [], arch: {x86_64: [], arm64: []}}\n";
+    scene.own("kernels/manifests/mine.yaml", manifest);
+    for (arch, says) in [
+        ("x86_64,vax", "there is no architecture `vax`"),
+        ("x86_64,riscv64", "does not support riscv64\n  hint: it supports arm64, x86_64"),
+        ("x86_64,arm64", "/nonsuch: there is no such folder"),
+    ] {
+        let (code, stderr) = scene.run(&["build", "mine", "--arch", arch]);
+        assert_eq!(code, Some(2), "{stderr}");
+        assert!(stderr.contains(says), "{arch}: {stderr}");
+    }
+}
+
+#[test]
 fn a_missing_tool_is_named_with_its_package() {
     let scene = Scene::new();
     let empty = scene.dir.path().join("bin");

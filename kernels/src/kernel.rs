@@ -177,13 +177,7 @@ impl Kernels {
         progress: OnProgress<'_>,
     ) -> Result<Plan<'a>, KernelError> {
         let Request { manifest, arch, .. } = request;
-        let Some(own) = manifest.fragments(arch) else {
-            return Err(KernelError::Request(format!(
-                "kernel manifest `{}` does not support {arch}\n  hint: it supports {}",
-                manifest.name,
-                manifest.arches().collect::<Vec<_>>().join(", ")
-            )));
-        };
+        let own = manifest.require(arch)?;
         let fragments: Vec<&Fragment> = own.iter().chain(request.fragments).collect();
         let fetcher = self.fetcher(progress);
         let (compiler, source) =

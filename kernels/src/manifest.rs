@@ -32,6 +32,7 @@ use host::arch::{self, Arch};
 use serde::Deserialize;
 
 use crate::config::Fragment;
+use crate::error::KernelError;
 use crate::git::{is_commit_id, is_ref_name};
 use crate::library::{Library, LibraryError, Text, invalid};
 use crate::source::{DebianPackage, GitRepository, Origin, Source, Tarball};
@@ -66,6 +67,17 @@ impl Manifest {
     /// The fragments for `arch`, if the manifest supports it.
     pub fn fragments(&self, arch: &Arch) -> Option<&[Fragment]> {
         self.fragments.get(arch.name).map(Vec::as_slice)
+    }
+
+    /// The fragments for `arch`, or the error that names the architectures that there are.
+    pub fn require(&self, arch: &Arch) -> Result<&[Fragment], KernelError> {
+        self.fragments(arch).ok_or_else(|| {
+            KernelError::Request(format!(
+                "kernel manifest `{}` does not support {arch}\n  hint: it supports {}",
+                self.name,
+                self.arches().collect::<Vec<_>>().join(", ")
+            ))
+        })
     }
 
     /// Variables for make on `arch`: `NAME=value`.

@@ -2,6 +2,8 @@
 //! `swapstorm build`: builds a kernel, or finds it in the store, and says where it is.
 
 use clap::Args;
+use host::arch::Arch;
+use kernels::KernelArtifact;
 use reports::exit::ExitCode;
 use serde_json::json;
 
@@ -21,10 +23,10 @@ pub struct Options {
     /// slash in it; commits of a repository, REPO:A..B; or mails, lore:MESSAGE-ID
     #[arg(long)]
     series: Option<String>,
-    /// Architecture
-    #[arg(long, default_value = "x86_64")]
-    arch: String,
-    /// Print JSON
+    /// Architectures, one kernel each: x86_64, arm64, riscv64
+    #[arg(long, value_delimiter = ',', default_value = "x86_64")]
+    arch: Vec<String>,
+    /// Print JSON, an object for each architecture
     #[arg(long)]
     json: bool,
 }
@@ -32,32 +34,41 @@ pub struct Options {
 /// Runs the command.
 pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Result<u8, Error> {
     let workshop = Workshop::open(places)?;
+    let manifest = workshop.library.manifest(&options.kernel)?;
+    let mut arches = Vec::new();
+    // Before anything is made: a mistake in the last one would be noticed late.
+    for name in &options.arch {
+        let arch = Workshop::arch(name)?;
+        manifest.require(arch)?;
+        arches.push(arch);
+    }
     let series = match &options.series {
         Some(name) => Some(workshop.library.obtain_series(name).await?),
         None => None,
     };
-    let choice = KernelChoice {
-        manifest: workshop.library.manifest(&options.kernel)?,
-        series,
-        arch: Workshop::arch(&options.arch)?,
-    };
-    let view = View::new(printer);
-    let kernel = workshop.kernel(&choice, &view).await;
-    view.clear();
-    let kernel = kernel?;
-    let images: Vec<_> = choice.arch.images.iter().map(|image| kernel.image(image)).collect();
-    if options.json {
+    for arch in arches {
+        let choice = KernelChoice { manifest: manifest.clone(), series: series.clone(), arch };
+        let view = View::new(printer);
+        let kernel = workshop.kernel(&choice, &view).await;
+        view.clear();
+        print(arch, &kernel?, options.json, printer);
+    }
+    Ok(ExitCode::Clean.code())
+}
+
+fn print(arch: &Arch, kernel: &KernelArtifact, json: bool, printer: &Printer) {
+    let images: Vec<_> = arch.images.iter().map(|image| kernel.image(image)).collect();
+    if json {
         let value = json!({
-            "release": kernel.release, "compiler": kernel.compiler, "key": kernel.key.as_str(),
-            "from_store": kernel.from_store, "vmlinux": kernel.vmlinux(), "config": kernel.config_path(),
-            "images": images,
+            "arch": arch.name, "release": kernel.release, "compiler": kernel.compiler,
+            "source": kernel.source.to_string(), "key": kernel.key.as_str(), "from_store": kernel.from_store,
+            "vmlinux": kernel.vmlinux(), "config": kernel.config_path(), "images": images,
         });
         printer.data(&format!("{value:#}\n"));
     } else {
-        printer.data(&format!("Linux {} ({})\n", kernel.release, kernel.compiler));
+        printer.data(&format!("Linux {} {arch} ({})\n", kernel.release, kernel.compiler));
         for image in images {
             printer.data(&format!("{}\n", image.display()));
         }
     }
-    Ok(ExitCode::Clean.code())
 }
