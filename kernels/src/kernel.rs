@@ -197,7 +197,14 @@ impl Kernels {
         };
         let tree_key = tree(manifest.source.lineage(&source)).finish();
         let series = request.series.map(Series::digest).unwrap_or_default();
-        let key = tree(source.to_string()).field("series", series).finish();
+        let mut key = tree(source.to_string()).field("series", series);
+        // The series may be merged from there.
+        if let Some(base) = request.series.and_then(|series| series.base.as_ref())
+            && manifest.source.has_history()
+        {
+            key = key.field("base", base);
+        }
+        let key = key.finish();
         let counts_key = config.field("manifest", &manifest.name).finish();
         Ok(Plan { request, fragments, source, compiler, key, tree_key, counts_key })
     }
@@ -221,11 +228,49 @@ impl Kernels {
         let pristine = self.fetcher(progress).tree(&manifest.source, &plan.source).await?;
         let tree = WorkTree::open(&self.store, &plan.tree_key, progress).await?;
         progress(Progress::Stage(Stage::Patch));
-        tree.apply(&pristine, plan.request.series).await?;
+        self.apply(plan, &tree, &pristine, progress).await?;
         let shape = tree.io(|| shape(&pristine, plan.request.series, &tree.source()))?;
         let make = self.make(plan, &tree, progress);
         let config = make.configure(&manifest.base, &plan.fragments, &shape).await?;
         Ok((tree, config))
+    }
+
+    /// Applies the series; one that does not fit is merged from its base, if the source has it.
+    async fn apply(
+        &self,
+        plan: &Plan<'_>,
+        tree: &WorkTree,
+        pristine: &Pristine,
+        progress: OnProgress<'_>,
+    ) -> Result<(), KernelError> {
+        let applied = tree.apply(pristine, plan.request.series).await;
+        let mut conflict = match applied {
+            Err(KernelError::Conflict(conflict)) => conflict,
+            other => return other,
+        };
+        let files = tree.base_files();
+        let source = &plan.request.manifest.source;
+        let Some(series) = plan.request.series else { return Err(conflict.into()) };
+        let Some(base) = self.fetcher(progress).base(source, series, &files).await? else {
+            return Err(conflict.into());
+        };
+        let merged = tree.merge(pristine, series, &files).await;
+        tree.io(|| host::store::remove_tree(&files))?;
+        match merged {
+            Ok(()) => {
+                let notice = format!(
+                    "series {} does not apply as it is: it was merged from the commit it was made for, {base}",
+                    crate::text::quote(&series.name)
+                );
+                progress(Progress::Notice(&notice));
+                Ok(())
+            }
+            Err(KernelError::Conflict(failed)) => {
+                conflict.fits_base = failed.fits_base;
+                Err(conflict.into())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn artifact(&self, entry: Entry, from_store: bool) -> Result<KernelArtifact, KernelError> {

@@ -11,6 +11,7 @@
 mod apply;
 mod lore;
 mod mbox;
+mod merge;
 mod patch;
 mod range;
 
@@ -21,6 +22,7 @@ use std::path::Path;
 pub(crate) use apply::stage;
 use host::process::ProcessError;
 pub(crate) use lore::lore;
+pub(crate) use merge::merge;
 pub use patch::Patch;
 pub(crate) use range::Range;
 
@@ -64,7 +66,7 @@ impl Series {
 
 /// A patch that does not fit the tree.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{} of series {} does not apply (\"{}\"):{}\n  hint: refresh the patch against this version of the source{}", .patch, .series, .subject, lines(.failures), made_for(.base))]
+#[error("{} of series {} does not apply (\"{}\"):{}\n  hint: refresh the patch against this version of the source{}", .patch, .series, .subject, lines(.failures), made_for(.base, *.fits_base))]
 pub struct Conflict {
     /// The series.
     pub series: String,
@@ -75,7 +77,9 @@ pub struct Conflict {
     /// What failed in it, in its order.
     pub failures: Vec<HunkFailure>,
     /// The commit that the series says it was made for.
-    pub base: Option<String>,
+    pub base: Option<Box<str>>,
+    /// True if the source has that commit, and the series applies to it.
+    pub fits_base: bool,
 }
 
 /// One part of a patch that does not fit.
@@ -102,8 +106,10 @@ impl fmt::Display for HunkFailure {
     }
 }
 
-fn made_for(base: &Option<String>) -> String {
-    base.as_ref().map(|base| format!("; it was made for commit {base}")).unwrap_or_default()
+fn made_for(base: &Option<Box<str>>, fits: bool) -> String {
+    let Some(base) = base else { return String::new() };
+    let fits = if fits { ", and applies there: name that as `ref:` in the manifest" } else { "" };
+    format!("; it was made for commit {base}{fits}")
 }
 
 fn lines(failures: &[HunkFailure]) -> String {

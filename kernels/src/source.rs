@@ -9,7 +9,7 @@ mod tarball;
 mod unpack;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub(crate) use apt::Apt;
 use host::store::{Bucket, Check, Entry, Store};
@@ -19,6 +19,7 @@ use crate::error::KernelError;
 use crate::git::is_commit_id;
 use crate::pristine::Pristine;
 use crate::progress::OnProgress;
+use crate::series::Series;
 
 /// Unpacked trees: `tree/` and `source.json`.
 const TREES: Bucket = Bucket { name: "sources", check: Check::Counts };
@@ -279,9 +280,28 @@ impl Fetcher<'_> {
             Source::Git(git) => git::tree(self, git, identity).await,
         }
     }
+
+    /// Makes the folder `dir` hold the files that `series` touches as they are in the commit
+    /// that it was made for, and returns that; `None` if it names none that the source has.
+    pub(crate) async fn base(
+        &self,
+        source: &Source,
+        series: &Series,
+        dir: &Path,
+    ) -> Result<Option<String>, KernelError> {
+        match (source, series.base.as_ref().filter(|base| is_commit_id(base))) {
+            (Source::Git(git), Some(base)) => git::base(self, git, base, series, dir).await,
+            _ => Ok(None),
+        }
+    }
 }
 
 impl Source {
+    /// True if it may have more commits than the one that it means.
+    pub(crate) fn has_history(&self) -> bool {
+        matches!(self, Self::Git(_))
+    }
+
     /// What stays the same while the source goes on: its work trees are kept, and follow it.
     pub(crate) fn lineage(&self, identity: &SourceIdentity) -> String {
         match self {

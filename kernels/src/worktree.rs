@@ -83,6 +83,11 @@ impl WorkTree {
         self.root.join("tmp")
     }
 
+    /// Where the files of a series' base may lie meanwhile.
+    pub(crate) fn base_files(&self) -> PathBuf {
+        self.root.join("base")
+    }
+
     pub(crate) fn log(&self) -> PathBuf {
         self.root.join("build.log")
     }
@@ -99,6 +104,26 @@ impl WorkTree {
         pristine: &Pristine,
         series: Option<&Series>,
     ) -> Result<(), KernelError> {
+        self.apply_by(pristine, series, None).await
+    }
+
+    /// Like [`WorkTree::apply`], with the series merged from its base. `base` holds the files
+    /// that it touches as they are there.
+    pub(crate) async fn merge(
+        &self,
+        pristine: &Pristine,
+        series: &Series,
+        base: &Path,
+    ) -> Result<(), KernelError> {
+        self.apply_by(pristine, Some(series), Some(base)).await
+    }
+
+    async fn apply_by(
+        &self,
+        pristine: &Pristine,
+        series: Option<&Series>,
+        base: Option<&Path>,
+    ) -> Result<(), KernelError> {
         let stage = self.root.join("stage");
         self.io(|| {
             remove_tree(&stage)?;
@@ -106,8 +131,17 @@ impl WorkTree {
         })?;
         let touched: BTreeSet<String> =
             series.iter().flat_map(|series| series.files()).map(str::to_owned).collect();
-        if let Some(series) = series {
-            series::stage(series, &pristine.dir, &stage, &self.store).await?;
+        match (series, base) {
+            (Some(series), None) => {
+                series::stage(series, &pristine.dir, &stage, &self.store).await?;
+            }
+            (Some(series), Some(base)) => {
+                let theirs = self.root.join("theirs");
+                let merged =
+                    series::merge(series, base, &pristine.dir, &stage, &theirs, &self.store);
+                merged.await?;
+            }
+            (None, _) => {}
         }
         self.lay_out(pristine).await?;
         let settled = self.io(|| {

@@ -28,15 +28,7 @@ pub(crate) async fn stage(
     store: &Store,
 ) -> Result<(), KernelError> {
     let failed = |error| KernelError::Store(store.error(error));
-    for patch in &series.patches {
-        for file in &patch.files {
-            if let Some(link) = link_on_the_way(pristine, file) {
-                let reason = format!("{link} is a symbolic link, which patches may not follow");
-                let failure = HunkFailure { file: file.clone(), hunk: None, line: None, reason };
-                return Err(conflict(series, patch, vec![failure]));
-            }
-        }
-    }
+    refuse_links(series, pristine)?;
     for file in series.files() {
         copy(&pristine.join(file), &stage.join(file)).map_err(failed)?;
     }
@@ -45,7 +37,21 @@ pub(crate) async fn stage(
         if said.contains("No space left on device") {
             return Err(store.full().into());
         }
-        return Err(conflict(series, patch, failures(&said)));
+        return Err(conflict(series, patch, failures(&said)).into());
+    }
+    Ok(())
+}
+
+/// Patches follow no links: one may lead anywhere.
+pub(super) fn refuse_links(series: &Series, pristine: &Path) -> Result<(), KernelError> {
+    for patch in &series.patches {
+        for file in &patch.files {
+            if let Some(link) = link_on_the_way(pristine, file) {
+                let reason = format!("{link} is a symbolic link, which patches may not follow");
+                let failure = HunkFailure { file: file.clone(), hunk: None, line: None, reason };
+                return Err(conflict(series, patch, vec![failure]).into());
+            }
+        }
     }
     Ok(())
 }
@@ -58,7 +64,7 @@ fn link_on_the_way(tree: &Path, file: &str) -> Option<String> {
 }
 
 /// Copies a file of the tree, if it is there.
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
+pub(super) fn copy(from: &Path, to: &Path) -> io::Result<()> {
     if !from.is_file() {
         return Ok(());
     }
@@ -68,14 +74,15 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     fs_err::copy(from, to).map(drop)
 }
 
-fn conflict(series: &Series, patch: &Patch, failures: Vec<HunkFailure>) -> KernelError {
-    KernelError::Conflict(Conflict {
+pub(super) fn conflict(series: &Series, patch: &Patch, failures: Vec<HunkFailure>) -> Conflict {
+    Conflict {
         series: quote(&series.name),
         patch: quote(&patch.name),
         subject: patch.subject.clone(),
         failures,
-        base: series.base.clone(),
-    })
+        base: series.base.as_deref().map(Into::into),
+        fits_base: false,
+    }
 }
 
 /// Applies one patch to the copies; the inner error is what `patch` said.

@@ -12,6 +12,7 @@ mod mirror;
 mod said;
 
 use std::io;
+use std::path::Path;
 
 use host::store::{Claim, Entry, KeyHasher};
 use mirror::Mirror;
@@ -23,6 +24,7 @@ use crate::git::is_commit_id;
 use crate::listing::Listing;
 use crate::pristine::Pristine;
 use crate::progress::{Progress, Stage};
+use crate::series::Series;
 
 /// Listing of the tree, within an entry.
 const LISTING: &str = "listing.json";
@@ -112,9 +114,31 @@ async fn entry(
     Ok(slot.publish().await?)
 }
 
+/// Writes the files of the commit `base` that `series` touches to the folder `dir`.
+pub(super) async fn base(
+    fetcher: &Fetcher<'_>,
+    source: &GitRepository,
+    base: &str,
+    series: &Series,
+    dir: &Path,
+) -> Result<Option<String>, KernelError> {
+    // By its id alone: it is not what the manifest's reference is.
+    let by_id = GitRepository { repo: source.repo.clone(), reference: base.to_owned() };
+    let mirror = Mirror::of(fetcher, &by_id);
+    let _lock = mirror.lock().await?;
+    match mirror.fetch_one_commit(base).await {
+        Ok(true) => {}
+        // Neither is worth more words than the conflict that asked for it.
+        Ok(false) | Err(KernelError::Source(_)) => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    let files: Vec<&str> = series.files().into_iter().collect();
+    Ok(mirror.write_files(base, &files, dir).await?.is_none().then(|| base.to_owned()))
+}
+
 impl Mirror<'_> {
     /// Checks the commit out, from a mirror that is made again if it turns out damaged.
-    async fn check_out(&self, commit: &str, tree: &std::path::Path) -> Result<(), KernelError> {
+    async fn check_out(&self, commit: &str, tree: &Path) -> Result<(), KernelError> {
         let lock = self.lock().await?;
         self.fetch(commit).await?;
         (self.fetcher.progress)(Progress::Stage(Stage::Unpack));

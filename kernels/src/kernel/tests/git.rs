@@ -237,3 +237,39 @@ async fn a_repository_of_another_user_is_explained() {
     let error = source_error(&fixture).await;
     assert!(error.contains("it belongs to another user") && error.contains("hint: "), "{error}");
 }
+
+#[tokio::test]
+async fn a_series_that_does_not_fit_is_merged_from_its_base() {
+    let fixture = Fixture::new();
+    let dir = repository(&fixture);
+    let repo = dir.display().to_string();
+    let base = commit(&dir, "mm/zswap.c", "int a;\n\n\nint zswap;\n");
+    git(&dir, &["checkout", "-q", "-b", "topic"]);
+    fs_err::write(dir.join("mm/new.c"), "int new;\n").unwrap();
+    commit(&dir, "mm/zswap.c", "int a;\n\n\nint zswap = 2;\n");
+    git(&dir, &["checkout", "-q", "main"]);
+    // The context of the change is another; then its line is.
+    commit(&dir, "mm/zswap.c", "int b;\n\n\nint zswap;\n");
+    from_git(&fixture, &repo, "main");
+    let series = fixture.library.obtain_series(&format!("{repo}:main..topic")).await.unwrap();
+    assert_eq!(series.base.as_ref(), Some(&base));
+    fixture.build(Some(&series)).await.unwrap();
+    let notice = format!("merged from the commit it was made for, {base}");
+    assert!(fixture.notices.lock().unwrap()[0].ends_with(&notice));
+    let work = fs_err::read_dir(fixture.kernels.store.path("work")).unwrap();
+    let source = work.flatten().next().unwrap().path().join("source");
+    let read = |file: &str| fs_err::read_to_string(source.join(file)).unwrap();
+    assert_eq!(read("mm/zswap.c"), "int b;\n\n\nint zswap = 2;\n");
+    assert_eq!(read("mm/new.c"), "int new;\n");
+    commit(&dir, "mm/zswap.c", "int b;\n\n\nint zswap = 3;\n");
+    let error = fixture.build(Some(&series)).await.unwrap_err().to_string();
+    let says = format!("it was made for commit {base}, and applies there: name that as `ref:`");
+    assert!(error.contains(&says), "{error}");
+    assert!(error.contains("mm/zswap.c:1: hunk 1"), "{error}");
+    // The control: a base that the source does not have, or that the series does not fit.
+    for other in ["0123456789".repeat(4), git(&dir, &["rev-parse", "v9.9^{commit}"])] {
+        let series = Series { base: Some(other.clone()), ..series.clone() };
+        let error = fixture.build(Some(&series)).await.unwrap_err().to_string();
+        assert!(error.ends_with(&format!("it was made for commit {other}")), "{error}");
+    }
+}

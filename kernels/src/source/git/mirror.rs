@@ -2,6 +2,8 @@
 //! The store's bare mirror of what was asked of a repository.
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use host::lock::FileLock;
@@ -165,11 +167,7 @@ impl<'a> Mirror<'a> {
         if self.has(commit).await? {
             return Ok(());
         }
-        let output = self.fetch_one(&format!("+{commit}:{ASKED}/{commit}")).await?;
-        if output.code != 0 {
-            if !said::is_refused_id(&String::from_utf8_lossy(&output.stderr)) {
-                self.checked(output)?;
-            }
+        if !self.fetch_one_commit(commit).await? {
             // Servers may refuse what is no branch and no tag: its history may hold it.
             let all = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"];
             self.checked(self.fetch_command(&[])?.args(all).output().await?)?;
@@ -180,7 +178,21 @@ impl<'a> Mirror<'a> {
         }
     }
 
-    /// Fetches one commit without its history, or with it from servers that know no better.
+    /// Fetches a commit by its id; false if the repository does not give it.
+    pub(super) async fn fetch_one_commit(&self, commit: &str) -> Result<bool, KernelError> {
+        self.prepare(commit).await?;
+        if self.has(commit).await? {
+            return Ok(true);
+        }
+        let output = self.fetch_one(&format!("+{commit}:{ASKED}/{commit}")).await?;
+        if said::is_refused_id(&String::from_utf8_lossy(&output.stderr)) {
+            return Ok(false);
+        }
+        self.checked(output)?;
+        self.has(commit).await
+    }
+
+    /// Fetches one ref or commit without its history, or with it from servers that know no better.
     async fn fetch_one(&self, refspec: &str) -> Result<Output, KernelError> {
         let output = self.fetch_command(&["--depth=1"])?.arg(refspec).output().await?;
         let dumb = output.code != 0 && String::from_utf8_lossy(&output.stderr).contains("shallow");
@@ -196,6 +208,14 @@ impl<'a> Mirror<'a> {
             .args(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--update-shallow"])
             .args(["--no-recurse-submodules", "--no-auto-maintenance"]);
         Ok(fetch.args(options.to_vec()).arg("--").arg(&self.source.repo))
+    }
+
+    /// A file to read `text` from.
+    fn input(&self, text: &str) -> io::Result<File> {
+        let mut file = tempfile::tempfile_in(self.fetcher.store.path("tmp"))?;
+        file.write_all(text.as_bytes())?;
+        file.rewind()?;
+        Ok(file)
     }
 
     async fn has(&self, commit: &str) -> Result<bool, KernelError> {
@@ -223,6 +243,27 @@ impl<'a> Mirror<'a> {
         commit: &str,
         tree: &Path,
     ) -> Result<Option<String>, KernelError> {
+        self.write(commit, &[], tree).await
+    }
+
+    /// Like [`Mirror::write_tree`], for some files only; those that the commit does not have
+    /// are left out.
+    pub(super) async fn write_files(
+        &self,
+        commit: &str,
+        files: &[&str],
+        tree: &Path,
+    ) -> Result<Option<String>, KernelError> {
+        self.write(commit, files, tree).await
+    }
+
+    /// Writes the files, or all if there are none.
+    async fn write(
+        &self,
+        commit: &str,
+        files: &[&str],
+        tree: &Path,
+    ) -> Result<Option<String>, KernelError> {
         let failed = |error| KernelError::Store(self.fetcher.store.error(error));
         remove_tree(tree).map_err(failed)?;
         fs_err::create_dir_all(tree).map_err(failed)?;
@@ -235,7 +276,16 @@ impl<'a> Mirror<'a> {
         let read = command()?.args(["read-tree", "--end-of-options", commit]).output().await?;
         let mut said = String::from_utf8_lossy(&read.stderr).into_owned();
         if read.code == 0 {
-            let write = command()?.args(["checkout-index", "--all", "--quiet"]).output().await?;
+            let write = command()?.args(["checkout-index", "--quiet"]);
+            let write = if files.is_empty() {
+                write.arg("--all").output().await?
+            } else {
+                let list = self.input(&files.join("\0")).map_err(failed)?;
+                let mut write = write.args(["-z", "--stdin"]).stdin(list).output().await?;
+                // It complains, with an error, of each file that is not there.
+                write.code = 0;
+                write
+            };
             said = String::from_utf8_lossy(&write.stderr).into_owned();
             if write.code == 0 {
                 remove_tree(&index).map_err(failed)?;
