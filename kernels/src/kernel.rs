@@ -251,7 +251,10 @@ impl Kernels {
         let files = tree.base_files();
         let source = &plan.request.manifest.source;
         let Some(series) = plan.request.series else { return Err(conflict.into()) };
-        let Some(base) = self.fetcher(progress).base(source, series, &files).await? else {
+        let fetcher = self.fetcher(progress);
+        let Some(base) = fetcher.base(source, series, &files).await? else {
+            let nearest = fetcher.nearest(source, &plan.source, series).await?;
+            conflict.fits = nearest.map(Into::into);
             return Err(conflict.into());
         };
         let merged = tree.merge(pristine, series, &files).await;
@@ -266,7 +269,7 @@ impl Kernels {
                 Ok(())
             }
             Err(KernelError::Conflict(failed)) => {
-                conflict.fits_base = failed.fits_base;
+                conflict.fits = failed.fits;
                 Err(conflict.into())
             }
             Err(error) => Err(error),

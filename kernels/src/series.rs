@@ -13,6 +13,7 @@ mod lore;
 mod mbox;
 mod merge;
 mod patch;
+mod preimages;
 mod range;
 
 use std::collections::BTreeSet;
@@ -24,6 +25,7 @@ use host::process::ProcessError;
 pub(crate) use lore::lore;
 pub(crate) use merge::merge;
 pub use patch::Patch;
+pub(crate) use preimages::preimages;
 pub(crate) use range::Range;
 
 use crate::library::{LibraryError, Text, invalid};
@@ -66,7 +68,7 @@ impl Series {
 
 /// A patch that does not fit the tree.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{} of series {} does not apply (\"{}\"):{}\n  hint: refresh the patch against this version of the source{}", .patch, .series, .subject, lines(.failures), made_for(.base, *.fits_base))]
+#[error("{} of series {} does not apply (\"{}\"):{}\n  hint: refresh the patch against this version of the source{}", .patch, .series, .subject, lines(.failures), made_for(.base, .fits))]
 pub struct Conflict {
     /// The series.
     pub series: String,
@@ -75,11 +77,11 @@ pub struct Conflict {
     /// Its subject.
     pub subject: String,
     /// What failed in it, in its order.
-    pub failures: Vec<HunkFailure>,
+    pub failures: Box<[HunkFailure]>,
     /// The commit that the series says it was made for.
     pub base: Option<Box<str>>,
-    /// True if the source has that commit, and the series applies to it.
-    pub fits_base: bool,
+    /// A commit, a tag or a branch of the source that it applies to.
+    pub fits: Option<Box<str>>,
 }
 
 /// One part of a patch that does not fit.
@@ -106,10 +108,12 @@ impl fmt::Display for HunkFailure {
     }
 }
 
-fn made_for(base: &Option<Box<str>>, fits: bool) -> String {
-    let Some(base) = base else { return String::new() };
-    let fits = if fits { ", and applies there: name that as `ref:` in the manifest" } else { "" };
-    format!("; it was made for commit {base}{fits}")
+fn made_for(base: &Option<Box<str>>, fits: &Option<Box<str>>) -> String {
+    let base = base.as_ref().map(|base| format!("; it was made for commit {base}"));
+    let fits = fits.as_ref().map(|fits| {
+        format!("; it applies to {}: name that as `ref:` in the manifest", quote(fits))
+    });
+    base.unwrap_or_default() + &fits.unwrap_or_default()
 }
 
 fn lines(failures: &[HunkFailure]) -> String {

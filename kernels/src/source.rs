@@ -52,7 +52,13 @@ pub struct GitRepository {
 impl GitRepository {
     /// True if it is on this machine.
     fn is_local(&self) -> bool {
-        self.repo.starts_with('/') || self.repo.starts_with("file://")
+        self.path().is_some()
+    }
+
+    /// Where it lies, if it is on this machine.
+    fn path(&self) -> Option<&Path> {
+        let path = self.repo.strip_prefix("file://").unwrap_or(&self.repo);
+        path.starts_with('/').then(|| Path::new(path))
     }
 }
 
@@ -294,6 +300,19 @@ impl Fetcher<'_> {
             _ => Ok(None),
         }
     }
+
+    /// The tag or branch of the source that `series` was made for, if one is found.
+    pub(crate) async fn nearest(
+        &self,
+        source: &Source,
+        identity: &SourceIdentity,
+        series: &Series,
+    ) -> Result<Option<String>, KernelError> {
+        match source {
+            Source::Git(git) => git::nearest(self, git, series, identity.digest.digits()).await,
+            _ => Ok(None),
+        }
+    }
 }
 
 impl Source {
@@ -317,4 +336,22 @@ impl Source {
 /// The tree within an entry of [`TREES`].
 fn stored(entry: Entry) -> Pristine {
     Pristine { dir: entry.dir().join(TREE), listing: None, kept: true }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stores_say_of_their_sources_stays_readable() {
+        for (json, words) in [
+            (r#"{"package":"p","version":"1-1","sha256":"0a"}"#, "p 1-1 sha256:0a"),
+            (r#"{"package":"/p","version":"dir","blake3":"0a"}"#, "/p dir blake3:0a"),
+            (r#"{"package":"/p","version":"main","commit":"0a"}"#, "/p main commit:0a"),
+        ] {
+            let identity: SourceIdentity = serde_json::from_str(json).unwrap();
+            assert_eq!(identity.to_string(), words);
+            assert_eq!(serde_json::to_string(&identity).unwrap(), json);
+        }
+    }
 }

@@ -79,9 +79,9 @@ pub(super) fn conflict(series: &Series, patch: &Patch, failures: Vec<HunkFailure
         series: quote(&series.name),
         patch: quote(&patch.name),
         subject: patch.subject.clone(),
-        failures,
+        failures: failures.into(),
         base: series.base.as_deref().map(Into::into),
-        fits_base: false,
+        fits: None,
     }
 }
 

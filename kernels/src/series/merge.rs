@@ -59,7 +59,7 @@ pub(crate) async fn merge(
                     reason: reason.into(),
                 };
                 let mut conflict = conflict(series, patch, vec![failure]);
-                conflict.fits_base = true;
+                conflict.fits = conflict.base.clone();
                 return Err(conflict.into());
             }
         }

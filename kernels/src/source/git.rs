@@ -9,6 +9,7 @@
 //! the store and stays there.
 
 mod mirror;
+mod nearest;
 mod said;
 
 use std::io;
@@ -134,6 +135,16 @@ pub(super) async fn base(
     }
     let files: Vec<&str> = series.files().into_iter().collect();
     Ok(mirror.write_files(base, &files, dir).await?.is_none().then(|| base.to_owned()))
+}
+
+/// The tag or branch that the series was made for, if one is found.
+pub(super) async fn nearest(
+    fetcher: &Fetcher<'_>,
+    source: &GitRepository,
+    series: &Series,
+    commit: &str,
+) -> Result<Option<String>, KernelError> {
+    Mirror::of(fetcher, source).nearest(series, commit).await
 }
 
 impl Mirror<'_> {

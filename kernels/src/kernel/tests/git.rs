@@ -263,13 +263,21 @@ async fn a_series_that_does_not_fit_is_merged_from_its_base() {
     assert_eq!(read("mm/new.c"), "int new;\n");
     commit(&dir, "mm/zswap.c", "int b;\n\n\nint zswap = 3;\n");
     let error = fixture.build(Some(&series)).await.unwrap_err().to_string();
-    let says = format!("it was made for commit {base}, and applies there: name that as `ref:`");
+    let says = format!("made for commit {base}; it applies to {base}: name that as `ref:`");
     assert!(error.contains(&says), "{error}");
     assert!(error.contains("mm/zswap.c:1: hunk 1"), "{error}");
-    // The control: a base that the source does not have, or that the series does not fit.
-    for other in ["0123456789".repeat(4), git(&dir, &["rev-parse", "v9.9^{commit}"])] {
+    // A base that the source does not have, or that the series does not fit.
+    let elsewhere = "0123456789".repeat(4);
+    for other in [&elsewhere, &git(&dir, &["rev-parse", "v9.9^{commit}"])] {
         let series = Series { base: Some(other.clone()), ..series.clone() };
         let error = fixture.build(Some(&series)).await.unwrap_err().to_string();
         assert!(error.ends_with(&format!("it was made for commit {other}")), "{error}");
+    }
+    // Without one that helps, it is looked for by the files.
+    git(&dir, &["tag", "v9.9.1", &base]);
+    for base in [None, Some(elsewhere)] {
+        let series = Series { base, ..series.clone() };
+        let error = fixture.build(Some(&series)).await.unwrap_err().to_string();
+        assert!(error.contains("; it applies to v9.9.1: name that as `ref:`"), "{error}");
     }
 }

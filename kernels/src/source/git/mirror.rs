@@ -45,7 +45,7 @@ impl<'a> Mirror<'a> {
         Ok(remove_tree(&self.dir).map_err(|error| self.fetcher.store.error(error))?)
     }
 
-    fn git(&self, env: &[OsString]) -> Result<Command, KernelError> {
+    pub(super) fn git(&self, env: &[OsString]) -> Result<Command, KernelError> {
         Ok(git(env)?.arg("--git-dir").arg(&self.dir))
     }
 
