@@ -290,7 +290,7 @@ fn replace(
 }
 
 /// Removes a file, and the folders below `tree` that are empty without it.
-fn remove_with_folders(file: &Path, tree: &Path) -> io::Result<()> {
+pub(crate) fn remove_with_folders(file: &Path, tree: &Path) -> io::Result<()> {
     fs_err::remove_file(file)?;
     for folder in file.ancestors().skip(1).take_while(|folder| *folder != tree) {
         match fs_err::remove_dir(folder) {

@@ -15,17 +15,19 @@ mod said;
 use std::io;
 use std::path::Path;
 
-use host::store::{Claim, Entry, KeyHasher};
+use host::process::Command;
+use host::store::{Claim, Entry, Key, KeyHasher, remove_tree};
 use mirror::Mirror;
 
 use super::unpack::{self, escaping_link};
 use super::{Digest, Fetcher, GitRepository, SourceError, SourceIdentity, TREE, TREES};
 use crate::error::KernelError;
 use crate::git::is_commit_id;
-use crate::listing::Listing;
+use crate::listing::{Listing, absent};
 use crate::pristine::Pristine;
 use crate::progress::{Progress, Stage};
 use crate::series::Series;
+use crate::worktree::remove_with_folders;
 
 /// Listing of the tree, within an entry.
 const LISTING: &str = "listing.json";
@@ -79,13 +81,17 @@ pub(super) async fn tree(
     Ok(Pristine { dir: entry.dir().join(TREE), listing: Some(listing), kept: true })
 }
 
+fn key(commit: &str) -> Key {
+    KeyHasher::new("git tree", 1).field("commit", commit).finish()
+}
+
 async fn entry(
     fetcher: &Fetcher<'_>,
     source: &GitRepository,
     commit: &str,
 ) -> Result<Entry, KernelError> {
     let waiting = || (fetcher.progress)(Progress::Waiting("the same source tree"));
-    let key = KeyHasher::new("git tree", 1).field("commit", commit).finish();
+    let key = key(commit);
     let slot = match fetcher.store.claim(TREES, &key, waiting).await? {
         Claim::Found(entry) => return Ok(entry),
         Claim::Absent(slot) => slot,
@@ -94,6 +100,7 @@ async fn entry(
     let mirror = Mirror::of(fetcher, source);
     let tree = slot.dir().join(TREE);
     mirror.check_out(commit, &tree).await?;
+    mirror.note_checked_out(commit)?;
     let listed = tokio::task::spawn_blocking(move || -> io::Result<Result<Listing, String>> {
         if let Some(link) = escaping_link(&tree, &tree)? {
             return Ok(Err(format!("its link {link} leads out of the tree")));
@@ -134,6 +141,7 @@ pub(super) async fn base(
         Err(error) => return Err(error),
     }
     let files: Vec<&str> = series.files().into_iter().collect();
+    remove_tree(dir).map_err(|error| fetcher.store.error(error))?;
     Ok(mirror.write_files(base, &files, dir).await?.is_none().then(|| base.to_owned()))
 }
 
@@ -148,12 +156,34 @@ pub(super) async fn nearest(
 }
 
 impl Mirror<'_> {
+    /// Makes the tree of hard links to the one that was checked out last, but for the files
+    /// that differ. False if that cannot be.
+    async fn write_next(&self, commit: &str, tree: &Path) -> Result<bool, KernelError> {
+        let store = self.fetcher.store;
+        let Some(last) = self.last_checked_out() else { return Ok(false) };
+        let (Some(entry), Some(changes)) =
+            (store.find(TREES, &key(&last))?, self.changes(&last, commit).await?)
+        else {
+            return Ok(false);
+        };
+        let copy = Command::new("cp").arg("-al").arg("--").arg(entry.dir().join(TREE)).arg(tree);
+        unpack::run(self.fetcher, copy).await?;
+        let removed =
+            changes.iter().try_for_each(|file| match remove_with_folders(&tree.join(file), tree) {
+                Err(error) if absent(&error) => Ok(()),
+                other => other,
+            });
+        removed.map_err(|error| store.error(error))?;
+        let files: Vec<&str> = changes.iter().map(String::as_str).collect();
+        Ok(files.is_empty() || self.write_files(commit, &files, tree).await?.is_none())
+    }
+
     /// Checks the commit out, from a mirror that is made again if it turns out damaged.
     async fn check_out(&self, commit: &str, tree: &Path) -> Result<(), KernelError> {
         let lock = self.lock().await?;
         self.fetch(commit).await?;
         (self.fetcher.progress)(Progress::Stage(Stage::Unpack));
-        if self.write_tree(commit, tree).await?.is_none() {
+        if self.write_next(commit, tree).await? || self.write_tree(commit, tree).await?.is_none() {
             return Ok(());
         }
         let notice = format!("the mirror of {} was damaged and is made again", self.source.repo);

@@ -42,6 +42,17 @@ fn from_git(fixture: &Fixture, repo: &str, reference: &str) {
     fs_err::write(fixture.dir.path().join("user/manifests/mini.yaml"), manifest).unwrap();
 }
 
+/// The only mirror.
+fn mirror(fixture: &Fixture) -> PathBuf {
+    let mirrors = fs_err::read_dir(fixture.kernels.store.path("git")).unwrap();
+    mirrors.flatten().next().unwrap().path()
+}
+
+/// Removes an object from a mirror.
+fn lose(mirror: &Path, id: &str) {
+    fs_err::remove_file(mirror.join("objects").join(&id[..2]).join(&id[2..])).unwrap();
+}
+
 async fn source_error(fixture: &Fixture) -> String {
     let error = fixture.build(None).await.unwrap_err();
     assert!(matches!(error, KernelError::Source(_)), "{error}");
@@ -95,6 +106,46 @@ async fn commits_by_their_ids_share_a_work_tree() {
     host::store::remove_tree(&fixture.kernels.store.path("kernels")).unwrap();
     host::store::remove_tree(&fixture.kernels.store.path("sources")).unwrap();
     assert!(fixture.build(None).await.is_ok());
+}
+
+#[tokio::test]
+async fn trees_of_neighbours_share_the_files_that_are_the_same() {
+    let fixture = Fixture::new();
+    let dir = repository(&fixture);
+    from_git(&fixture, &dir.display().to_string(), "main");
+    for sub in ["old/deep", "mm"] {
+        fs_err::create_dir_all(dir.join(sub)).unwrap();
+    }
+    fs_err::write(dir.join("old/deep/x"), "x").unwrap();
+    let before = commit(&dir, "turns", "file");
+    fixture.build(None).await.unwrap();
+    git(&dir, &["rm", "-q", "-r", "old", "turns"]);
+    fs_err::create_dir(dir.join("turns")).unwrap();
+    commit(&dir, "turns/into", "folder");
+    commit(&dir, "mm/other.c", "int other = 2;\n");
+    fixture.build(None).await.unwrap();
+    let sources = fs_err::read_dir(fixture.kernels.store.path("sources")).unwrap();
+    let mut trees: Vec<_> = sources.flatten().map(|entry| entry.path().join("tree")).collect();
+    trees.sort_by_key(|tree| tree.join("turns").is_dir());
+    let [first, second] = &trees[..] else { panic!("{trees:?}") };
+    let inode = |tree: &Path, file: &str| {
+        std::os::unix::fs::MetadataExt::ino(&fs_err::metadata(tree.join(file)).unwrap())
+    };
+    assert_eq!(inode(first, "mm/zswap.c"), inode(second, "mm/zswap.c"));
+    let read = |tree: &Path| fs_err::read_to_string(tree.join("mm/other.c")).unwrap();
+    assert_eq!((read(first), read(second)), ("int other;\n".into(), "int other = 2;\n".into()));
+    assert!(first.join("old/deep/x").is_file() && !second.join("old").exists());
+    assert!(first.join("turns").is_file() && second.join("turns/into").is_file());
+    // A damaged mirror is noticed on this way too.
+    host::store::remove_tree(second.parent().unwrap()).unwrap();
+    host::store::remove_tree(&fixture.kernels.store.path("kernels")).unwrap();
+    let mirror = mirror(&fixture);
+    fs_err::write(mirror.join("swapstorm-last"), before).unwrap();
+    lose(&mirror, &git(&dir, &["rev-parse", "HEAD:mm/other.c"]));
+    fixture.build(None).await.unwrap();
+    assert_eq!(read(second), "int other = 2;\n");
+    let notices = fixture.notices.lock().unwrap().clone();
+    assert!(notices[0].contains("was damaged and is made again"), "{notices:?}");
 }
 
 #[tokio::test]
@@ -176,11 +227,9 @@ async fn a_shallow_clone_will_do_and_a_damaged_mirror_is_made_again() {
         host::store::remove_tree(&fixture.kernels.store.path(bucket)).unwrap();
     }
     // Blobs are lost; the locks of a killed git are there.
-    let mirrors = fs_err::read_dir(fixture.kernels.store.path("git")).unwrap();
-    let mirror = mirrors.flatten().next().unwrap().path();
+    let mirror = mirror(&fixture);
     fs_err::write(mirror.join("shallow.lock"), "").unwrap();
-    let blob = git(&dir, &["rev-parse", "HEAD:mm/other.c"]);
-    fs_err::remove_file(mirror.join("objects").join(&blob[..2]).join(&blob[2..])).unwrap();
+    lose(&mirror, &git(&dir, &["rev-parse", "HEAD:mm/other.c"]));
     fixture.notices.lock().unwrap().clear();
     assert_eq!(fixture.build(None).await.unwrap().source.digest, plain.source.digest);
     let notices = fixture.notices.lock().unwrap().clone();

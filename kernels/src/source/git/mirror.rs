@@ -15,9 +15,15 @@ use crate::error::KernelError;
 use crate::git::{git, is_commit_id};
 use crate::progress::{Progress, Stage};
 use crate::source::{Fetcher, GitRepository};
+use crate::worktree::write_whole;
 
 /// Where the mirror keeps commits that were asked for by their id.
 const ASKED: &str = "refs/swapstorm";
+
+/// Where the mirror notes the commit whose tree was written last.
+const LAST: &str = "swapstorm-last";
+/// Most bytes of names of files for which a tree is made from another one.
+const MOST_CHANGES: usize = 1 << 20;
 
 /// A mirror, which may not exist yet.
 pub(super) struct Mirror<'a> {
@@ -210,6 +216,34 @@ impl<'a> Mirror<'a> {
         Ok(fetch.args(options.to_vec()).arg("--").arg(&self.source.repo))
     }
 
+    /// Paths that differ between two commits; `None` if they are too many to be worth it, or if
+    /// the mirror does not have both.
+    pub(super) async fn changes(
+        &self,
+        from: &str,
+        to: &str,
+    ) -> Result<Option<Vec<String>>, KernelError> {
+        let diff =
+            ["diff-tree", "-r", "-z", "--no-renames", "--name-only", "--end-of-options", from, to];
+        let output = self.git(&[])?.args(diff).output().await?;
+        if output.code != 0 || output.stdout.len() > MOST_CHANGES {
+            return Ok(None);
+        }
+        let Ok(text) = String::from_utf8(output.stdout) else { return Ok(None) };
+        Ok(Some(text.split_terminator('\0').map(str::to_owned).collect()))
+    }
+
+    /// The commit whose tree was written last.
+    pub(super) fn last_checked_out(&self) -> Option<String> {
+        let commit = fs_err::read_to_string(self.dir.join(LAST)).ok()?;
+        is_commit_id(&commit).then_some(commit)
+    }
+
+    pub(super) fn note_checked_out(&self, commit: &str) -> Result<(), KernelError> {
+        let written = write_whole(&self.dir.join(LAST), commit.as_bytes());
+        Ok(written.map_err(|error| self.fetcher.store.error(error))?)
+    }
+
     /// A file to read `text` from.
     fn input(&self, text: &str) -> io::Result<File> {
         let mut file = tempfile::tempfile_in(self.fetcher.store.path("tmp"))?;
@@ -243,11 +277,12 @@ impl<'a> Mirror<'a> {
         commit: &str,
         tree: &Path,
     ) -> Result<Option<String>, KernelError> {
+        remove_tree(tree).map_err(|error| self.fetcher.store.error(error))?;
         self.write(commit, &[], tree).await
     }
 
-    /// Like [`Mirror::write_tree`], for some files only; those that the commit does not have
-    /// are left out.
+    /// Like [`Mirror::write_tree`], for some files only, into a folder where none of them is;
+    /// those that the commit does not have are left out.
     pub(super) async fn write_files(
         &self,
         commit: &str,
@@ -265,7 +300,6 @@ impl<'a> Mirror<'a> {
         tree: &Path,
     ) -> Result<Option<String>, KernelError> {
         let failed = |error| KernelError::Store(self.fetcher.store.error(error));
-        remove_tree(tree).map_err(failed)?;
         fs_err::create_dir_all(tree).map_err(failed)?;
         let index = tree.with_extension("index");
         let mut variable = OsString::from("GIT_INDEX_FILE=");
@@ -282,8 +316,8 @@ impl<'a> Mirror<'a> {
             } else {
                 let list = self.input(&files.join("\0")).map_err(failed)?;
                 let mut write = write.args(["-z", "--stdin"]).stdin(list).output().await?;
-                // It complains, with an error, of each file that is not there.
-                write.code = 0;
+                // Quiet, it fails without a word for files that the commit does not have.
+                write.code = i32::from(!write.stderr.is_empty());
                 write
             };
             said = String::from_utf8_lossy(&write.stderr).into_owned();
