@@ -28,6 +28,7 @@ pub(crate) async fn merge(
     refuse_links(series, pristine)?;
     remove_tree(scratch).and_then(|()| fs_err::create_dir_all(scratch)).map_err(failed)?;
     stage(series, base, scratch, store).await?;
+    let mut changes = false;
     for patch in &series.patches {
         for file in &patch.files {
             let staged = stage_dir.join(file);
@@ -62,7 +63,15 @@ pub(crate) async fn merge(
                 conflict.fits = conflict.base.clone();
                 return Err(conflict.into());
             }
+            changes |= read(&staged).map_err(failed)? != ours;
         }
+    }
+    if let (false, Some(patch)) = (changes, series.patches.first()) {
+        // A kernel that only seems to carry the series would be compared with itself.
+        let reason = "the source already has all changes of the series".to_owned();
+        let file = patch.files.first().cloned().unwrap_or_default();
+        let failure = HunkFailure { file, hunk: None, line: None, reason };
+        return Err(conflict(series, patch, vec![failure]).into());
     }
     remove_tree(scratch).map_err(failed)
 }

@@ -322,6 +322,11 @@ async fn a_series_that_does_not_fit_is_merged_from_its_base() {
         let error = fixture.build(Some(&series)).await.unwrap_err().to_string();
         assert!(error.ends_with(&format!("it was made for commit {other}")), "{error}");
     }
+    // The branch itself has the series already: nothing would be tested.
+    from_git(&fixture, &repo, "topic");
+    let error = fixture.build(Some(&series)).await.unwrap_err().to_string();
+    assert!(error.contains("the source already has this change"), "{error}");
+    from_git(&fixture, &repo, "main");
     // Without one that helps, it is looked for by the files.
     git(&dir, &["tag", "v9.9.1", &base]);
     for base in [None, Some(elsewhere)] {
