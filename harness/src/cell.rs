@@ -46,6 +46,8 @@ pub struct Job<'a> {
     pub rule: Option<&'a Rule>,
     /// What carries the guest.
     pub accel: Accel,
+    /// A CPU model other than the architecture's.
+    pub cpu: Option<&'a str>,
     /// Limits of patience.
     pub timeouts: Timeouts,
     /// Longest storm.
@@ -115,6 +117,7 @@ async fn one_boot(
     let spec = VmSpec {
         arch: job.arch,
         accel: job.accel,
+        cpu: job.cpu.map(str::to_owned),
         kernel: image.to_owned(),
         initramfs: job.initramfs.to_owned(),
         cmdline: cmdline(job.arch, job.accel, job.profile, seed, &token),
@@ -124,6 +127,7 @@ async fn one_boot(
         disk_mib: job.profile.guest.disk_mib,
         dir: job.dir.join(format!("boot-{boot}")),
         gdb: job.stretch.is_some(),
+        ssh: false,
         keep_disks: job.keep_disks,
     };
     log.emit(What::VmStarted {
@@ -154,6 +158,7 @@ async fn one_boot(
         wanted: job.cell.wanted,
         budget: job.budget,
         timeouts: job.timeouts,
+        done: None,
     };
     Ok(watch(vm, stretching, &assignment, log, interrupt).await?)
 }

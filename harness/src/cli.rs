@@ -43,6 +43,10 @@ pub enum Command {
     Bench(commands::bench::Options),
     /// Find kernel bug reports in console logs
     Parse(commands::parse::Options),
+    /// Log in to a guest; the shell's exit status is ours
+    Shell(commands::login::Guest),
+    /// Run a command in a guest, with our stdin, stdout and stderr; its exit status is ours
+    Exec(commands::login::Exec),
     /// Say what this machine can do, and what to install
     Doctor(commands::doctor::Options),
 }

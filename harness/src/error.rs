@@ -58,6 +58,7 @@ faults! {
     workloads::profile::ProfileError => Configuration;
     images::RecipeError => Configuration;
     crate::vm::VmError => Infrastructure;
+    crate::ssh::SshError => Infrastructure;
     crate::stretch::SymbolError => Configuration;
 }
 

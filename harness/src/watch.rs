@@ -14,6 +14,7 @@ use reports::finding::Finding;
 use reports::rule::{Match, Rule};
 use reports::telemetry::{Telemetry, TelemetryReader};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::event_log::EventLog;
@@ -54,6 +55,8 @@ pub struct Assignment<'a> {
     pub budget: Duration,
     /// Limits of patience.
     pub timeouts: Timeouts,
+    /// Told when there is nothing more to watch for, if that is not for the watch to see.
+    pub done: Option<&'a Notify>,
 }
 
 /// How a watch ended.
@@ -170,6 +173,9 @@ pub async fn watch(
             () = interrupt.wait(), if watch.stopping.is_none() => {
                 watch.stop(VmEnd::Interrupted, &mut vm).await;
             }
+            () = told(job.done), if watch.stopping.is_none() => {
+                watch.stop(VmEnd::Enough, &mut vm).await;
+            }
             _ = tick.tick() => {}
         }
         if let Some(error) = lost_stretcher.take_if(|e| !e.is_end_of_machine()) {
@@ -191,6 +197,13 @@ pub async fn watch(
     };
     let why = watch.finish(&mut vm, cut_short, &detail).await?;
     Ok(watch.ended(why))
+}
+
+async fn told(done: Option<&Notify>) {
+    match done {
+        Some(done) => done.notified().await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn stretcher_end(stretching: &mut Option<Stretching>) -> StretchError {

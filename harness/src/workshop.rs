@@ -2,13 +2,14 @@
 //! Makes what a cell needs before it can boot: kernels, initramfs, stretch plans.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use host::arch::Arch;
 use host::store::Store;
 use images::{ImageArtifact, Recipe, Supplies};
 use kernels::{
-    KernelArtifact, KernelConfig, Kernels, Library, Manifest, Progress, Request, Series,
+    Fragment, KernelArtifact, KernelConfig, Kernels, Library, Manifest, Progress, Request, Series,
 };
 use reports::event::{Fault, KernelFacts};
 use reports::rule::Rule;
@@ -38,14 +39,16 @@ pub struct KernelChoice {
     pub manifest: Manifest,
     /// Patches on top.
     pub series: Option<Series>,
+    /// Configuration fragments on top of the manifest's.
+    pub fragments: Vec<Fragment>,
     /// Architecture.
     pub arch: &'static Arch,
 }
 
 impl KernelChoice {
     fn request(&self) -> Request<'_> {
-        let Self { manifest, series, arch } = self;
-        Request { manifest, arch, fragments: &[], series: series.as_ref() }
+        let Self { manifest, series, fragments, arch } = self;
+        Request { manifest, arch, fragments, series: series.as_ref() }
     }
 
     /// A name for progress lines: `debian-6.1` or `debian-6.1 + series`.
@@ -127,6 +130,27 @@ impl Workshop {
     /// An init that only ends the machine, in an initramfs.
     pub async fn poweroff_initramfs(&self, arch: &'static Arch) -> Result<ImageArtifact, Error> {
         self.image_with(arch, workloads::agent::build_poweroff(arch, &self.store).await?).await
+    }
+
+    /// The image of `recipe`, a name or the path of a YAML file, with the guest agent; packages
+    /// come from `mirror` if it is named.
+    pub async fn guest_image(
+        &self,
+        arch: &'static Arch,
+        recipe: &str,
+        mirror: Option<&str>,
+        view: &View,
+    ) -> Result<ImageArtifact, Error> {
+        let recipe = match recipe.contains('/') {
+            true => Recipe::from_file(Path::new(recipe))?,
+            false => Recipe::built_in(recipe)?,
+        };
+        let agent = workloads::agent::build(arch, &self.store).await?;
+        let programs = BTreeMap::from([("agent".to_owned(), agent.path)]);
+        let notice = |text: &str| view.line(text);
+        let store = &self.store;
+        let supplies = Supplies { arch, programs: &programs, mirror, store, notice: &notice };
+        Ok(images::build(&recipe, supplies).await?)
     }
 
     async fn image_with(

@@ -31,6 +31,8 @@ pub struct Arch {
     pub machine_args: &'static [&'static str],
     /// `-device` name of a virtio disk on this machine, with its properties.
     pub disk_device: &'static str,
+    /// `-device` name of a virtio network card on this machine.
+    pub net_device: &'static str,
     /// MiB of memory that KASAN takes here beyond its usual eighth: added to what a profile asks for.
     pub kasan_mib: u64,
     /// Value of `-cpu` under TCG.
@@ -87,6 +89,7 @@ pub static X86_64: Arch = Arch {
     machine_args: &[],
     // Short queues are quicker to set up, and a swap disk of a few MiB needs no long one.
     disk_device: "virtio-blk-device,queue-size=16",
+    net_device: "virtio-net-device",
     kasan_mib: 0,
     // A CPU without fast string instructions, which TCG is slow at.
     cpu_tcg: "kvm64",
@@ -115,6 +118,7 @@ pub static ARM64: Arch = Arch {
     machine: "virt,gic-version=max,its=off",
     machine_args: &[],
     disk_device: "virtio-blk-device,queue-size=16",
+    net_device: "virtio-net-device",
     kasan_mib: 0,
     cpu_tcg: "cortex-a57",
     cpu_kvm: "host",
@@ -138,6 +142,7 @@ pub static RISCV64: Arch = Arch {
     machine: "virt",
     machine_args: &[],
     disk_device: "virtio-blk-device,queue-size=16",
+    net_device: "virtio-net-device",
     // The shadow of all 2 GiB in which kernel and modules may lie is filled at once, 256 MiB; without
     // memory for it the kernel dies before its first line. With a little more than that, the storms that
     // ship fill a pool of one percent of memory as often as on x86_64: translated, this guest

@@ -89,13 +89,16 @@ async fn bench_boot(options: &Boot, places: &Places, printer: &Printer) -> Resul
     let profile = workshop.profile(&options.profile)?;
     let scale = Timeouts::scale_from_env().map_err(usage)?;
     let view = View::new(printer);
-    let kernel = workshop.kernel(&KernelChoice { manifest, series: None, arch }, &view).await?;
+    let kernel = workshop
+        .kernel(&KernelChoice { manifest, series: None, fragments: Vec::new(), arch }, &view)
+        .await?;
     let agent = workshop.initramfs(arch).await?;
     let reference = workshop.poweroff_initramfs(arch).await?;
     let dir = tempfile::tempdir_in(workshop.store.root())?;
     let machine = |initramfs: &Path| VmSpec {
         arch,
         accel: Accel::Tcg,
+        cpu: None,
         kernel: kernel.image(&arch.images[0]),
         initramfs: initramfs.to_owned(),
         cmdline: cell::cmdline(arch, Accel::Tcg, &profile, 1, TOKEN),
@@ -105,6 +108,7 @@ async fn bench_boot(options: &Boot, places: &Places, printer: &Printer) -> Resul
         disk_mib: profile.guest.disk_mib,
         dir: dir.path().to_owned(),
         gdb: false,
+        ssh: false,
         keep_disks: false,
     };
     let (mut agent, mut reference) = (machine(&agent.path), machine(&reference.path));

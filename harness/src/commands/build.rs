@@ -47,7 +47,12 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
         None => None,
     };
     for arch in arches {
-        let choice = KernelChoice { manifest: manifest.clone(), series: series.clone(), arch };
+        let choice = KernelChoice {
+            manifest: manifest.clone(),
+            series: series.clone(),
+            fragments: Vec::new(),
+            arch,
+        };
         let view = View::new(printer);
         let kernel = workshop.kernel(&choice, &view).await;
         view.clear();

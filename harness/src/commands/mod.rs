@@ -4,6 +4,8 @@
 pub mod bench;
 pub mod build;
 pub mod doctor;
+pub mod login;
+mod machine;
 pub mod parse;
 pub mod repro;
 
@@ -23,6 +25,8 @@ pub fn run(cli: Cli, printer: &Printer) -> Result<u8, Error> {
             Command::Bench(options) => bench::run(&options, &places, printer).await,
             Command::Build(options) => build::run(&options, &places, printer).await,
             Command::Parse(options) => parse::run(&options, &places, printer).await,
+            Command::Shell(options) => login::shell(&options, &places, printer).await,
+            Command::Exec(options) => login::exec(&options, &places, printer).await,
             Command::Doctor(options) => doctor::run(&options, &places, printer).await,
         }
     })

@@ -17,6 +17,7 @@ use reports::rule::Rule;
 use reports::run::{Boot, CellReport, RunReport};
 use workloads::Profile;
 
+use super::machine::Machine;
 use super::usage;
 use crate::cell::{self, Job};
 use crate::cli::Places;
@@ -82,15 +83,14 @@ pub struct Options {
     /// How often to do all of it, each time with a seed of its own
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     runs: u32,
-    /// Use this accelerator, unproven [default: KVM if a kernel speaks through it]
-    #[arg(long, value_enum)]
-    accel: Option<Accel>,
     /// Leave the guests' disks in the run's folder
     #[arg(long)]
     keep: bool,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    machine: Machine,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -190,7 +190,8 @@ impl Plan {
         let manifest = workshop.library.manifest(&options.kernel)?;
         let series = options.reintroduce.as_ref().unwrap_or(&options.series);
         let series = workshop.library.obtain_series(series).await?;
-        let profile = workshop.profile(&options.profile)?;
+        let mut profile = workshop.profile(&options.profile)?;
+        options.machine.change(&mut profile);
         let Some(expect) = &profile.expect else {
             let words = format!(
                 "the profile {} expects no bug: there is nothing to reproduce",
@@ -200,8 +201,9 @@ impl Plan {
         };
         let rule = workshop.rule(expect)?;
         let scale = Timeouts::scale_from_env().map_err(usage)?;
-        let plain = KernelChoice { manifest: manifest.clone(), series: None, arch };
-        let patched = KernelChoice { manifest, series: Some(series), arch };
+        let plain =
+            KernelChoice { manifest: manifest.clone(), series: None, fragments: Vec::new(), arch };
+        let patched = KernelChoice { manifest, series: Some(series), fragments: Vec::new(), arch };
         let (buggy, fixed) =
             if options.reintroduce.is_some() { (patched, plain) } else { (plain, patched) };
         let seed = options.seed.unwrap_or_else(seed_from_clock);
@@ -287,7 +289,7 @@ impl Repro<'_, '_> {
         let buggy_side = self.side(buggy, &plan.buggy).await?;
         let fixed_side = self.side(&self.cell(1, true, None), &plan.fixed).await?;
         let accel = async {
-            if let Some(forced) = self.options.accel {
+            if let Some(forced) = self.options.machine.accel {
                 return Ok(forced);
             }
             view.begin("choosing the accelerator");
@@ -295,6 +297,7 @@ impl Repro<'_, '_> {
             let spec = VmSpec {
                 arch,
                 accel: Accel::Tcg,
+                cpu: self.options.machine.cpu.clone(),
                 kernel: buggy_side.kernel.image(&arch.images[0]),
                 initramfs: initramfs.path.clone(),
                 cmdline: cell::cmdline(arch, Accel::Kvm, &plan.profile, 0, "probe"),
@@ -304,6 +307,7 @@ impl Repro<'_, '_> {
                 disk_mib: 0,
                 dir: probe.path().to_owned(),
                 gdb: false,
+                ssh: false,
                 keep_disks: false,
             };
             let proof = accel::choose(workshop.store.root(), &spec, &version).await?;
@@ -359,6 +363,7 @@ impl Repro<'_, '_> {
             stretch: side.stretch.clone(),
             rule: Some(&self.plan.rule),
             accel: made.accel,
+            cpu: self.options.machine.cpu.as_deref(),
             timeouts,
             budget: self.options.budget,
             dir: self.dir.join(&cell.id),

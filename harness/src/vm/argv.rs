@@ -33,6 +33,8 @@ pub struct VmSpec {
     pub arch: &'static Arch,
     /// What carries it.
     pub accel: Accel,
+    /// A CPU model other than the architecture's for `accel`.
+    pub cpu: Option<String>,
     /// The kernel image to boot.
     pub kernel: PathBuf,
     /// The initramfs.
@@ -51,6 +53,8 @@ pub struct VmSpec {
     pub dir: PathBuf,
     /// Whether a gdbstub is wanted. The machine then waits for it before its first instruction.
     pub gdb: bool,
+    /// Whether the guest's port 22 is forwarded from a port of the loopback interface.
+    pub ssh: bool,
     /// Leave the disks in the machine's folder.
     pub keep_disks: bool,
 }
@@ -74,6 +78,7 @@ impl VmSpec {
             Accel::Kvm => ("kvm", arch.cpu_kvm),
             Accel::Tcg => ("tcg,thread=multi", arch.cpu_tcg),
         };
+        let cpu = self.cpu.as_deref().unwrap_or(cpu);
         let mut argv: Vec<String> = Vec::new();
         let mut add = |words: &[&str]| argv.extend(words.iter().map(|word| (*word).to_owned()));
         add(&["-nodefaults", "-no-user-config", "-display", "none", "-nic", "none", "-no-reboot"]);
@@ -91,6 +96,11 @@ impl VmSpec {
         // QEMU is the client of both sockets: we listen before it starts, so nobody polls.
         add(&["-chardev", &format!("socket,id=qmp,path={QMP_SOCKET}")]);
         add(&["-mon", "chardev=qmp,mode=control"]);
+        if self.ssh {
+            // The guest reaches nobody. The system picks the port, and QEMU tells which.
+            add(&["-netdev", "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:0-:22"]);
+            add(&["-device", &format!("{},netdev=net", arch.net_device)]);
+        }
         if self.gdb {
             add(&["-chardev", &format!("socket,id=gdb,path={GDB_SOCKET}")]);
             add(&["-gdb", "chardev:gdb", "-S"]);

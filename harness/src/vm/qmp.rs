@@ -46,8 +46,27 @@ impl Qmp {
     }
 
     async fn send(&mut self, command: &str) -> io::Result<()> {
-        let line = format!("{}\n", json!({ "execute": command }));
+        self.send_with(command, json!({})).await
+    }
+
+    async fn send_with(&mut self, command: &str, arguments: Value) -> io::Result<()> {
+        let line = format!("{}\n", json!({ "execute": command, "arguments": arguments }));
         self.writer.write_all(line.as_bytes()).await
+    }
+
+    /// The port of this machine's loopback interface that leads to the guest's port 22.
+    /// Events that come before the answer are lost: ask before the guest can cause any.
+    pub async fn forwarded_port(&mut self) -> io::Result<u16> {
+        let arguments = json!({ "command-line": "info usernet" });
+        self.send_with("human-monitor-command", arguments).await?;
+        let answer = loop {
+            if let Some(answer) = self.receive().await?.get("return").and_then(Value::as_str) {
+                break answer.to_owned();
+            }
+        };
+        parse_usernet(&answer).ok_or_else(|| {
+            io::Error::new(io::ErrorKind::InvalidData, "QEMU does not name the forwarded port")
+        })
     }
 
     /// Reads one message. Safe to cancel: a partial line is kept.
@@ -82,5 +101,25 @@ impl Qmp {
                 other => QmpEvent::Other(other.to_owned()),
             });
         }
+    }
+}
+
+/// The first forwarding from a table such as (QEMU 7.2):
+/// `  TCP[HOST_FORWARD]  12       127.0.0.1 41233       10.0.2.15    22     0     0`.
+fn parse_usernet(table: &str) -> Option<u16> {
+    let line = table.lines().find(|line| line.trim_start().starts_with("TCP[HOST_FORWARD]"))?;
+    line.split_whitespace().nth(3)?.parse().ok().filter(|port| *port != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_forwarded_port_is_the_one_on_our_side() {
+        let table = "Hub -1 (net):\r\n  Protocol[State]    FD  Source Address  Port   Dest. Address  Port RecvQ SendQ\r\n  TCP[HOST_FORWARD]  12       127.0.0.1 41233       10.0.2.15    22     0     0\r\n";
+        assert_eq!(parse_usernet(table), Some(41233));
+        assert_eq!(parse_usernet("Hub -1 (net):\r\n"), None);
+        assert_eq!(parse_usernet("  TCP[HOST_FORWARD]  12 127.0.0.1 0 10.0.2.15 22"), None);
     }
 }

@@ -10,6 +10,7 @@
 
 mod bad_input;
 mod lifetime;
+mod login;
 mod repro;
 mod silent_guests;
 mod store;

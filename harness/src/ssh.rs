@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A login to a guest over SSH: keys made for one run, the guest's host key pinned.
+//!
+//! libssh2 is not asynchronous: what is here blocks, and belongs into a thread of its own.
+//! Nothing that is judged depends on it. The console tells the truth about a guest.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use images::newc;
+use images::tree::{Node, Tree, TreeError};
+use rustix::event::{PollFd, PollFlags, poll};
+use ssh_key::rand_core::OsRng;
+use ssh_key::{Algorithm, LineEnding, PrivateKey};
+use ssh2::{BlockDirections, Channel, Session};
+
+use crate::terminal;
+
+/// Who logs in.
+const USER: &str = "root";
+/// Bytes moved at once.
+const CHUNK: usize = 32 << 10;
+
+/// Why a guest cannot be used over SSH.
+#[derive(Debug, thiserror::Error)]
+pub enum SshError {
+    /// Keys could not be made.
+    #[error("cannot make keys for the guest: {0}")]
+    Keys(#[from] ssh_key::Error),
+    /// The guest's files for SSH could not be put together.
+    #[error("cannot prepare the guest for SSH: {0}")]
+    Files(#[from] TreeError),
+    /// Nobody speaks SSH behind the forwarded port.
+    #[error("the guest refuses SSH: {0}\n  hint: its console may say why")]
+    Refused(String),
+    /// Somebody speaks, but not our guest.
+    #[error(
+        "the host key is not the one made for this guest: somebody else answers on its port\n  hint: try again; if it persists, another program of this machine is in the way"
+    )]
+    HostKey,
+    /// The guest does not accept our key.
+    #[error("the guest does not accept the key made for it: {0}\n  hint: its console may say why")]
+    Login(ssh2::Error),
+    /// The connection broke.
+    #[error("the connection to the guest broke: {0}\n  hint: its console may say why")]
+    Broken(io::Error),
+}
+
+/// The two key pairs of a run. They never leave the run: the private ones are written nowhere but
+/// into the guest's initramfs (its host key).
+#[derive(Debug)]
+pub struct Keys {
+    host: PrivateKey,
+    user: PrivateKey,
+}
+
+impl Keys {
+    /// Makes new ones.
+    pub fn generate() -> Result<Self, SshError> {
+        let key = || PrivateKey::random(&mut OsRng, Algorithm::Ed25519);
+        Ok(Self { host: key()?, user: key()? })
+    }
+
+    /// An archive to be appended to an initramfs: the host key in dropbear's own format, and
+    /// who may log in.
+    pub fn archive(&self) -> Result<Vec<u8>, SshError> {
+        let file = |data: Vec<u8>| Node::File { data, executable: false };
+        let mut tree = Tree::default();
+        tree.add("/etc/dropbear/host_key", file(self.dropbear_host_key()))?;
+        let user = format!("{}\n", self.user.public_key().to_openssh()?);
+        tree.add("/root/.ssh/authorized_keys", file(user.into_bytes()))?;
+        let mut archive = Vec::new();
+        newc::write(&tree, &mut archive).map_err(SshError::Broken)?;
+        Ok(archive)
+    }
+
+    /// Two strings as in RFC 4251, section 5: the algorithm, and the secret key followed by
+    /// the public one (dropbear's `buf_put_ed25519_priv_key`).
+    fn dropbear_host_key(&self) -> Vec<u8> {
+        let pair = self.host.key_data().ed25519().map(|pair| pair.to_bytes()).unwrap_or([0; 64]);
+        let mut file = Vec::new();
+        for part in [Algorithm::Ed25519.as_str().as_bytes(), &pair] {
+            file.extend(u32::try_from(part.len()).unwrap_or(0).to_be_bytes());
+            file.extend(part);
+        }
+        file
+    }
+}
+
+/// A session with a guest whose host key was checked.
+pub struct Login {
+    session: Session,
+    stream: TcpStream,
+}
+
+impl Login {
+    /// Logs in through `port` of the loopback interface.
+    pub fn connect(port: u16, keys: &Keys, patience: Duration) -> Result<Self, SshError> {
+        let refused = |error: &dyn std::fmt::Display| SshError::Refused(error.to_string());
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let stream = TcpStream::connect_timeout(&address, patience).map_err(|e| refused(&e))?;
+        let handle = stream.try_clone().map_err(|e| refused(&e))?;
+        let mut session = Session::new().map_err(|e| refused(&e))?;
+        session.set_tcp_stream(handle);
+        session.set_timeout(u32::try_from(patience.as_millis()).unwrap_or(u32::MAX));
+        session.handshake().map_err(|e| refused(&e))?;
+        let expected = keys.host.public_key().to_bytes()?;
+        if session.host_key().is_none_or(|(key, _)| key != expected) {
+            return Err(SshError::HostKey);
+        }
+        let private = keys.user.to_openssh(LineEnding::LF)?;
+        session.userauth_pubkey_memory(USER, None, &private, None).map_err(SshError::Login)?;
+        Ok(Self { session, stream })
+    }
+
+    /// Runs `command`, or a login shell if there is none, with our own stdin, stdout and
+    /// stderr, and returns its exit status. A byte on `resized` says that the terminal's size
+    /// has changed; `interactive` asks for a terminal in the guest.
+    pub fn run(
+        &self,
+        command: Option<&str>,
+        interactive: bool,
+        resized: &OwnedFd,
+    ) -> Result<u8, SshError> {
+        self.session.set_timeout(0);
+        let mut channel = self.session.channel_session().map_err(broken)?;
+        if interactive {
+            let term = std::env::var("TERM").unwrap_or_else(|_| "vt100".to_owned());
+            let (columns, rows) = terminal::size();
+            let size = Some((columns, rows, 0, 0));
+            channel.request_pty(&term, None, size).map_err(broken)?;
+        }
+        match command {
+            Some(command) => channel.exec(command),
+            None => channel.shell(),
+        }
+        .map_err(broken)?;
+        self.session.set_blocking(false);
+        let moved = self.shuttle(&mut channel, interactive, resized);
+        self.session.set_blocking(true);
+        moved.map_err(SshError::Broken)?;
+        channel.wait_close().map_err(broken)?;
+        let status = channel.exit_status().map_err(broken)?;
+        let signal = channel.exit_signal().map_err(broken)?.exit_signal;
+        // As a shell would say it; which signal it was is of no use to anybody here.
+        Ok(if signal.is_some() { 128 } else { u8::try_from(status & 0xff).unwrap_or(1) })
+    }
+
+    /// Moves bytes both ways until the guest's side ends.
+    fn shuttle(
+        &self,
+        channel: &mut Channel,
+        interactive: bool,
+        resized: &OwnedFd,
+    ) -> io::Result<()> {
+        let stdin = io::stdin();
+        let mut buffer = vec![0; CHUNK];
+        let mut pending: Vec<u8> = Vec::new();
+        let (mut input_open, mut eof_sent) = (true, false);
+        loop {
+            let mut moved = pump(&mut channel.stream(0), &mut io::stdout(), &mut buffer)?;
+            moved |= pump(&mut channel.stderr(), &mut io::stderr(), &mut buffer)?;
+            if channel.eof() {
+                return Ok(());
+            }
+            if !pending.is_empty() {
+                match channel.write(&pending) {
+                    Ok(written) => {
+                        pending.drain(..written);
+                        moved |= written > 0;
+                    }
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                    Err(error) => return Err(error),
+                }
+            } else if !input_open && !eof_sent {
+                match channel.send_eof().map_err(io::Error::from) {
+                    Ok(()) => eof_sent = true,
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            if moved {
+                continue;
+            }
+            let wants = match self.session.block_directions() {
+                BlockDirections::Outbound => PollFlags::OUT,
+                BlockDirections::Both => PollFlags::IN | PollFlags::OUT,
+                _ => PollFlags::IN,
+            };
+            let listen = |on: bool| if on { PollFlags::IN } else { PollFlags::empty() };
+            let takes_input = input_open && pending.is_empty();
+            let mut fds = [
+                PollFd::new(&self.stream, wants),
+                PollFd::new(resized, PollFlags::IN),
+                PollFd::from_borrowed_fd(stdin.as_fd(), listen(takes_input)),
+            ];
+            // A poll entry without events still reports a hang-up: leave it out.
+            let count = if takes_input { 3 } else { 2 };
+            match poll(&mut fds[..count], None) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let (winch, input) = (fds[1].revents(), fds[2].revents());
+            if winch.contains(PollFlags::IN) {
+                let _ = rustix::io::read(resized, &mut [0u8; 64]);
+                if interactive {
+                    let (columns, rows) = terminal::size();
+                    // Best effort: the size is sent again with the next change.
+                    let _ = channel.request_pty_size(columns, rows, None, None);
+                }
+            }
+            if takes_input && !input.is_empty() {
+                match rustix::io::read(&stdin, &mut buffer) {
+                    Ok(0) => input_open = false,
+                    Ok(read) => pending.extend_from_slice(&buffer[..read]),
+                    Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+    }
+}
+
+/// Moves what there is; true if that was something.
+fn pump(from: &mut impl Read, to: &mut impl Write, buffer: &mut [u8]) -> io::Result<bool> {
+    let mut moved = false;
+    loop {
+        match from.read(buffer) {
+            Ok(0) => break,
+            Ok(read) => {
+                to.write_all(&buffer[..read])?;
+                moved = true;
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) => return Err(error),
+        }
+    }
+    to.flush()?;
+    Ok(moved)
+}
+
+fn broken(error: ssh2::Error) -> SshError {
+    SshError::Broken(error.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guests_files_hold_its_own_secret_and_our_public_half() {
+        let keys = Keys::generate().unwrap();
+        let archive = String::from_utf8_lossy(&keys.archive().unwrap()).into_owned();
+        assert!(archive.contains("/root/.ssh/authorized_keys") || archive.contains("root/.ssh/"));
+        let ours = keys.user.public_key().to_openssh().unwrap();
+        assert!(archive.contains(&ours));
+        let host = keys.dropbear_host_key();
+        assert_eq!(&host[..15], b"\0\0\0\x0bssh-ed25519");
+        assert_eq!(host.len(), 4 + 11 + 4 + 64);
+        let public = keys.host.public_key().key_data().ed25519().unwrap().0;
+        assert_eq!(host[host.len() - 32..], public);
+    }
+}
