@@ -98,8 +98,8 @@ pub(super) fn of(title: &str) -> &'static str {
 }
 
 fn begins(title: &str, pattern: &str) -> bool {
-    match pattern.split_once('*') {
-        None => title.starts_with(pattern),
-        Some((head, rest)) => title.strip_prefix(head).is_some_and(|t| t.contains(rest)),
-    }
+    // Most patterns differ from a title in one of their first bytes.
+    let same = title.bytes().zip(pattern.bytes()).take_while(|(t, p)| t == p && *p != b'*').count();
+    same == pattern.len()
+        || pattern.as_bytes()[same] == b'*' && title[same..].contains(&pattern[same + 1..])
 }

@@ -7,6 +7,7 @@ use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 use serde::{Deserialize, Serialize};
 
 use super::report::printable;
+use super::words::Words;
 
 /// Something worth counting that is no bug report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +68,19 @@ const PATTERNS: [(NoteKind, &str); 9] = {
     ]
 };
 
+/// One of these is in every line that is a note.
+static HINTS: LazyLock<Words> = LazyLock::new(|| {
+    Words::new(&[
+        "oom-kill",
+        "allocation failure",
+        "hard LOCKUP",
+        "Bad swap",
+        "Unused swap",
+        "swap-device",
+        "zswap: ",
+    ])
+});
+
 static ANY: LazyLock<RegexSet> = LazyLock::new(|| {
     let patterns = PATTERNS.map(|(_, pattern)| pattern);
     RegexSetBuilder::new(patterns).unicode(false).build().expect("checked by a test")
@@ -80,6 +94,9 @@ static EACH: LazyLock<[Regex; PATTERNS.len()]> = LazyLock::new(|| {
 /// Reads a line without its prefix.
 pub(super) fn read(text: &[u8], offset: u64) -> Option<Note> {
     let text = &text[..text.len().min(1024)];
+    if !HINTS.are_in(text) {
+        return None;
+    }
     let first = ANY.matches(text).into_iter().next()?;
     let found = EACH[first].captures(text)?;
     let get = |name| found.name(name).map(|m| printable(m.as_bytes(), 128)).unwrap_or_default();
