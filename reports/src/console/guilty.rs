@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which source file a symbolised report points at.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use regex::bytes::{RegexSet, RegexSetBuilder};
 
 use super::blame::line_end;
+use super::report::lossy;
 use super::words::Words;
 
-/// Files whose code runs in everybody's stacks.
+/// Files whose code runs in everybody's stacks, as that of headers does.
 const GENERIC: &[&str] = &[
-    // Headers and library code.
-    r"\.h$",
+    // Library code.
     r"^include/",
     r"^lib/",
     r"^rust/",
@@ -116,8 +117,6 @@ static ASIDE: LazyLock<Words> = LazyLock::new(|| {
 
 /// The file to look at first, if the report names any.
 pub(super) fn find(text: &[u8]) -> Option<String> {
-    let mut files: Vec<String> = Vec::new();
-    let mut aside: Option<String> = None;
     // What a stalled CPU did is below the interrupt that noticed the stall.
     let head = &text[..text.len().min(200)];
     let from = if memchr::memmem::find(head, b"detected ").is_some()
@@ -131,34 +130,45 @@ pub(super) fn find(text: &[u8]) -> Option<String> {
     } else {
         0
     };
+    let mut guilty: Option<Cow<'_, str>> = None;
+    let mut aside: Option<Cow<'_, str>> = None;
+    let mut generic: Option<Cow<'_, str>> = None;
     let mut rest = &text[from..];
-    while let Some(at) = PLACE.find(rest) {
+    let mut files = 0;
+    while files < MAX_FILES
+        && let Some(at) = PLACE.find(rest)
+    {
         let start = memchr::memrchr(b'\n', &rest[..at]).map_or(0, |nl| nl + 1);
         let end = line_end(rest, at);
         let line = rest[start..end].trim_ascii_end();
         rest = &rest[end..];
-        let Some(found) = file(line) else { continue };
-        let file = tidy(&String::from_utf8_lossy(found));
+        let Some(file) = file(line).map(|file| tidy(lossy(file))) else { continue };
         if ASIDE.are_in(line) {
             aside.get_or_insert(file);
             continue;
         }
-        files.push(file);
-        if files.len() >= MAX_FILES {
-            break;
+        files += 1;
+        match &guilty {
+            // A file further down in the same part of the tree is closer to the cause.
+            Some(above) if !is_below(&file, above) || is_generic(&file) => {}
+            Some(_) => return Some(file.into_owned()),
+            None if is_generic(&file) => {
+                generic.get_or_insert(file);
+            }
+            None => guilty = Some(file),
         }
     }
-    let is_generic = |file: &String| IS_GENERIC.is_match(file.as_bytes());
-    let Some(at) = files.iter().position(|file| !is_generic(file)) else {
-        return aside.or_else(|| files.into_iter().next());
-    };
-    let folder = folder_of(&files[at]);
-    // A file further down in the same part of the tree is closer to the cause.
-    let deeper = files[at + 1..].iter().find(|file| {
-        let other = folder_of(file);
-        other.len() > folder.len() && other.starts_with(folder) && !is_generic(file)
-    });
-    Some(deeper.unwrap_or(&files[at]).clone())
+    guilty.or(aside).or(generic).map(Cow::into_owned)
+}
+
+fn is_generic(file: &str) -> bool {
+    file.ends_with(".h") || IS_GENERIC.is_match(file.as_bytes())
+}
+
+/// True for a file in a folder below the other file's folder.
+fn is_below(file: &str, other: &str) -> bool {
+    let (folder, other) = (folder_of(file), folder_of(other));
+    folder.len() > other.len() && folder.starts_with(other)
 }
 
 /// Parts of a place in the source. Few lines have one.
@@ -172,10 +182,12 @@ const INTERRUPTS: &[&[u8]] =
     &[b"apic_timer_interrupt", b"el1h_64_irq", b"el1_irq", b"Exception stack"];
 
 /// Resolves `a/../b` and drops `./`.
-fn tidy(path: &str) -> String {
+fn tidy(path: Cow<'_, str>) -> Cow<'_, str> {
     // Most paths are tidy.
-    if !path.starts_with(['.', '/']) && !path.contains("/.") && !path.contains("//") {
-        return path.to_owned();
+    if !path.starts_with(['.', '/'])
+        && !path.as_bytes().windows(2).any(|two| matches!(two, b"/." | b"//"))
+    {
+        return path;
     }
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
@@ -185,12 +197,12 @@ fn tidy(path: &str) -> String {
             part => parts.push(part),
         }
     }
-    parts.join("/")
+    Cow::Owned(parts.join("/"))
 }
 
 /// The folder with its slash.
 fn folder_of(file: &str) -> &str {
-    file.rfind('/').map_or("", |at| &file[..=at])
+    memchr::memrchr(b'/', file.as_bytes()).map_or("", |at| &file[..=at])
 }
 
 #[cfg(test)]
