@@ -5,7 +5,7 @@ use std::sync::{LazyLock, OnceLock};
 
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind};
 use memchr::memmem::Finder;
-use regex::bytes::{Captures, RegexSet, RegexSetBuilder};
+use regex::bytes::{Captures, Regex, RegexSet, RegexSetBuilder, SetMatches};
 
 use super::blame::{
     Blamed, Lines, Rule, STACK_KINDS, find_stack_start, is_stack_start, line_end, stack_kind,
@@ -33,8 +33,10 @@ pub(super) struct CompiledDetector {
     data: &'static Detector,
     header: Finder<'static>,
     except: OnceLock<RegexSet>,
-    /// The first lines of all formats, to see at once which can match.
+    /// The first lines of all formats, to see at once which of them a place fits.
     firsts: OnceLock<RegexSet>,
+    /// The same as one pattern, to find such a place.
+    any_first: OnceLock<Regex>,
     formats: Vec<CompiledFormat>,
 }
 
@@ -42,6 +44,8 @@ struct CompiledFormat {
     data: &'static Format,
     first: Pattern,
     then: Pattern,
+    /// True if a title is made of parts of the first line.
+    wants_captures: bool,
     rule: OnceLock<Rule>,
 }
 
@@ -52,6 +56,7 @@ static DETECTORS: LazyLock<Vec<CompiledDetector>> = LazyLock::new(|| {
             header: Finder::new(data.header),
             except: OnceLock::new(),
             firsts: OnceLock::new(),
+            any_first: OnceLock::new(),
             formats: data
                 .formats
                 .iter()
@@ -59,6 +64,7 @@ static DETECTORS: LazyLock<Vec<CompiledDetector>> = LazyLock::new(|| {
                     data,
                     first: Pattern::new(data.first),
                     then: Pattern::new(data.then),
+                    wants_captures: wants_captures(data),
                     rule: OnceLock::new(),
                 })
                 .collect(),
@@ -136,15 +142,11 @@ impl CompiledDetector {
         // Nearly always the first line decides; only where it fits nothing all has to be searched.
         let line = memchr::memchr(b'\n', text).unwrap_or(text.len());
         let near = &text[..text.len().min(line + 256)];
-        let mut best = None;
-        for (head, last) in [(near, line), (text, text.len())] {
-            best = self.best(text, head, last);
-            if best.is_some() {
-                break;
-            }
-        }
-        let matched = best.is_some();
-        if let Some((_, Some(described))) = best {
+        let place = self.place(near).filter(|(at, _)| *at <= line).or_else(|| self.place(text));
+        if let Some((at, formats)) = &place
+            && let Some(described) =
+                formats.iter().find_map(|format| self.formats[format].read(text, *at))
+        {
             return described;
         }
         let from = self.header.find(text).unwrap_or(0);
@@ -152,46 +154,31 @@ impl CompiledDetector {
         Described {
             title: String::from_utf8_lossy(&text[from..end]).into_owned(),
             alt: Vec::new(),
-            corrupted: matched.then_some("the first line fits, what must follow it does not"),
+            corrupted: place.map(|_| "the first line fits, what must follow it does not"),
             format: None,
         }
     }
 
-    /// The format that matches first, if its match begins in `head` and not behind `last`;
-    /// described if also the text fits it.
-    fn best(&self, text: &[u8], head: &[u8], last: usize) -> Option<(usize, Option<Described>)> {
-        let mut best: Option<(usize, Option<Described>)> = None;
-        let firsts = self
-            .firsts
-            .get_or_init(|| pattern::compile_set(self.formats.iter().map(|f| f.data.first)));
-        for format in firsts.matches(head).into_iter().map(|at| &self.formats[at]) {
-            let Some(at) = format.first.find(head).filter(|at| *at <= last) else {
-                continue;
-            };
-            match &best {
-                Some((start, described))
-                    if at > *start || (at == *start && described.is_some()) =>
-                {
-                    continue;
-                }
-                Some((start, _)) if at == *start => {}
-                _ => best = Some((at, None)),
-            }
-            let (fits, captures) = match (format.data.then.is_empty(), format.wants_captures()) {
-                (true, false) => (true, None),
-                (true, true) => (true, format.first.captures_here(&text[at..])),
-                (false, false) => (format.then.is_match(text), None),
-                (false, true) => {
-                    let captures = format.then.captures(text);
-                    (captures.is_some(), captures)
-                }
-            };
-            if fits {
-                best = Some((at, Some(format.fill(text, at, captures.as_ref()))));
-            }
+    /// The first place that fits formats' first lines, and which ones.
+    fn place(&self, text: &[u8]) -> Option<(usize, SetMatches)> {
+        let sources = || self.formats.iter().map(|format| format.data.first);
+        let firsts = self.firsts.get_or_init(|| pattern::compile_set_here(sources()));
+        // All these patterns begin with the detector's word, and nearly always fit where it is
+        // seen first.
+        let at = self.header.find(text)?;
+        let fitting = firsts.matches(&text[at..]);
+        if fitting.matched_any() {
+            return Some((at, fitting));
         }
-        best
+        let any = self.any_first.get_or_init(|| pattern::compile_any(sources()));
+        let at = any.find(text)?.start();
+        Some((at, firsts.matches(&text[at..])))
     }
+}
+
+fn wants_captures(format: &Format) -> bool {
+    let numbered = |title: &str| ["{0", "{1", "{2"].iter().any(|n| title.contains(n));
+    numbered(format.title) || format.alt.iter().any(|alt| numbered(alt))
 }
 
 struct Described {
@@ -202,10 +189,16 @@ struct Described {
 }
 
 impl CompiledFormat {
-    /// True if a title is made of parts of the first line.
-    fn wants_captures(&self) -> bool {
-        let numbered = |title: &str| ["{0", "{1", "{2"].iter().any(|n| title.contains(n));
-        numbered(self.data.title) || self.data.alt.iter().any(|alt| numbered(alt))
+    /// Describes a report whose first line fits at a place, unless what must follow does not.
+    fn read(&self, text: &[u8], at: usize) -> Option<Described> {
+        let captures = match (self.data.then.is_empty(), self.wants_captures) {
+            (true, false) => None,
+            (true, true) => self.first.captures_here(&text[at..]),
+            (false, false) if !self.then.is_match(text) => return None,
+            (false, false) => None,
+            (false, true) => Some(self.then.captures(text)?),
+        };
+        Some(self.fill(text, at, captures.as_ref()))
     }
 
     fn fill(&self, text: &[u8], at: usize, captures: Option<&Captures<'_>>) -> Described {
@@ -240,7 +233,8 @@ fn fill_in(
     at: usize,
 ) -> String {
     static ORIGIN: LazyLock<Rule> = LazyLock::new(|| Rule::compile(&detectors::ORIGIN));
-    let mut out = String::new();
+    // Room for a name, too.
+    let mut out = String::with_capacity(template.len() + 64);
     let mut rest = template;
     while let Some(open) = rest.find('{') {
         out.push_str(&rest[..open]);
@@ -308,6 +302,16 @@ mod tests {
     #[test]
     fn all_detectors_have_room() {
         assert!(DETECTORS.len() <= MOST_DETECTORS, "{}", DETECTORS.len());
+    }
+
+    #[test]
+    fn first_lines_are_looked_for_where_the_detectors_word_is() {
+        for detector in detectors::all() {
+            for format in detector.formats {
+                let first = format.first.replace('\\', "");
+                assert!(first.starts_with(detector.header), "{first}");
+            }
+        }
     }
 
     #[test]

@@ -33,7 +33,7 @@ impl Pattern {
 
     /// Captures of a match with which the text begins.
     pub(super) fn captures_here<'t>(&self, text: &'t [u8]) -> Option<Captures<'t>> {
-        self.here.get_or_init(|| build(&format!(r"\A(?:{})", expand(self.source)))).captures(text)
+        self.here.get_or_init(|| build(&here(&expand(self.source)))).captures(text)
     }
 
     /// Captures of the first match.
@@ -65,12 +65,25 @@ fn build(pattern: &str) -> Regex {
         .unwrap_or_else(|error| panic!("pattern of a table: {error}"))
 }
 
-/// Compiles several patterns into one search. Panics as [`compile`] does.
-pub(super) fn compile_set<'a>(patterns: impl Iterator<Item = &'a str>) -> RegexSet {
-    RegexSetBuilder::new(patterns.map(expand))
+/// Compiles several patterns into a search for any of them. Panics as [`compile`] does.
+pub(super) fn compile_any<'a>(patterns: impl Iterator<Item = &'a str>) -> Regex {
+    let each: Vec<String> = patterns.map(|pattern| format!("(?:{pattern})")).collect();
+    compile(&each.join("|"))
+}
+
+/// Compiles several patterns, to see which of them a text begins with. Panics as [`compile`]
+/// does.
+pub(super) fn compile_set_here<'a>(patterns: impl Iterator<Item = &'a str>) -> RegexSet {
+    // What may be anything decides nothing, and would keep the search busy to the line's end.
+    let decisive = |pattern: &'a str| pattern.strip_suffix("(.*)").unwrap_or(pattern);
+    RegexSetBuilder::new(patterns.map(|pattern| here(&expand(decisive(pattern)))))
         .unicode(false)
         .build()
         .unwrap_or_else(|error| panic!("patterns of a table: {error}"))
+}
+
+fn here(pattern: &str) -> String {
+    format!(r"\A(?:{pattern})")
 }
 
 fn expand(pattern: &str) -> String {

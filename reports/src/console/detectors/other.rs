@@ -172,8 +172,8 @@ pub(super) static REST: &[Detector] = &[
             ..BASE
         }],
     ),
-    plain("divide error:", DIVIDE),
-    plain("divide_error:", DIVIDE),
+    plain("divide error:", &[Format { first: r"divide error:", ..DIVIDE }]),
+    plain("divide_error:", &[Format { first: r"divide_error:", ..DIVIDE }]),
     plain(
         "invalid opcode:",
         &[Format {
@@ -347,12 +347,7 @@ pub(super) static REST: &[Detector] = &[
     },
 ];
 
-const DIVIDE: &[Format] = &[Format {
-    first: r"divide[ _]error:",
-    title: "divide error in {F}",
-    blame: Some(&FROM_IP_ONLY),
-    ..BASE
-}];
+const DIVIDE: Format = Format { title: "divide error in {F}", blame: Some(&FROM_IP_ONLY), ..BASE };
 
 const UBSAN: Blame =
     Blame { ways: &[&[TRACE, FRAMES]], skip: &["ubsan", "overflow"], pick: Pick::Top };
