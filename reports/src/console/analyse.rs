@@ -7,12 +7,11 @@ use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind};
 use memchr::memmem::Finder;
 use regex::bytes::{Captures, Regex, RegexSet, RegexSetBuilder, SetMatches};
 
-use super::blame::{
-    Blamed, Lines, Rule, STACK_KINDS, find_stack_start, is_stack_start, line_end, stack_kind,
-};
+use super::blame::{Blamed, Lines, Rule, line_end};
 use super::detectors::{self, Detector, Format, Trust};
 use super::frames::FrameLine;
 use super::pattern::Pattern;
+use super::starts::Start;
 use super::{kinds, pattern, title};
 
 /// There is room for so many detectors; a test compares.
@@ -114,9 +113,9 @@ impl CompiledDetector {
         self.data.header
     }
 
-    /// Reads a report. `titled` is the text that a title may use, `whole` all of it;
-    /// lines end in `\n`, prefixes are cut off.
-    pub(super) fn read(&self, titled: &[u8], whole: &[u8]) -> Reading {
+    /// Reads a report. `titled` is the text that a title may use, `whole` all of it, in which
+    /// stacks follow on `starts`; lines end in `\n`, prefixes are cut off.
+    pub(super) fn read(&self, titled: &[u8], whole: &[u8], starts: &[Start]) -> Reading {
         let found = self.describe(titled);
         let raw_title = title::normalise(&found.title);
         let raw_title = if raw_title.is_empty() { self.data.header.to_owned() } else { raw_title };
@@ -128,7 +127,8 @@ impl CompiledDetector {
             }
         }
         alt_titles.sort();
-        let corrupted = found.corrupted.or_else(|| distrust(&found.title, found.format, whole));
+        let corrupted =
+            found.corrupted.or_else(|| distrust(&found.title, found.format, whole, starts));
         Reading {
             kind: kinds::of(&raw_title),
             frame: title::frame(&raw_title).to_owned(),
@@ -258,7 +258,12 @@ fn fill_in(
 }
 
 /// Reasons not to believe a report that reads well.
-fn distrust(title: &str, format: Option<&Format>, text: &[u8]) -> Option<&'static str> {
+fn distrust(
+    title: &str,
+    format: Option<&Format>,
+    text: &[u8],
+    starts: &[Start],
+) -> Option<&'static str> {
     static STAMP: LazyLock<regex::Regex> =
         LazyLock::new(|| regex::Regex::new(r"\[ *[0-9]+\.[0-9]+\]").expect("checked by a test"));
     if title.contains('[') && STAMP.is_match(title) {
@@ -267,28 +272,24 @@ fn distrust(title: &str, format: Option<&Format>, text: &[u8]) -> Option<&'stati
     if format?.trust != Trust::Stack {
         return None;
     }
-    let mut seen = [false; STACK_KINDS];
-    let mut from = 0;
-    while let Some(at) = find_stack_start(&text[from..]).map(|at| from + at) {
-        let rest = &text[at..];
-        from = line_end(text, at);
-        let kind = stack_kind(&text[at..]);
-        let Some(new) = kind.and_then(|kind| seen.get_mut(kind)).filter(|seen| !**seen) else {
+    let starts: Vec<&Start> = starts.iter().filter(|start| start.kind.is_evidence()).collect();
+    for (at, start) in starts.iter().enumerate() {
+        // The first of each kind tells enough.
+        if starts[..at].iter().any(|other| other.kind == start.kind) {
             continue;
-        };
-        *new = true;
-        if memchr::memchr_iter(b'\n', rest).take(3).count() < 3 {
+        }
+        if memchr::memchr_iter(b'\n', &text[start.at..]).take(3).count() < 3 {
             return Some("a stack is cut off");
         }
-        let frame =
-            Lines { rest }.skip(1).take(15).take_while(|line| !is_stack_start(line)).any(|line| {
-                FrameLine::read(line).is_some() || has(line, b"(stack is not available)")
-            });
-        if !frame {
+        let next = starts[at + 1..].iter().find(|next| next.kind.is_title());
+        let stack = &text[line_end(text, start.at)..next.map_or(text.len(), |next| next.at)];
+        let is_frame =
+            |line| FrameLine::read(line).is_some() || has(line, b"(stack is not available)");
+        if !(Lines { rest: stack }).take(15).any(is_frame) {
             return Some("a stack has no frames");
         }
     }
-    if seen.contains(&true) { None } else { Some("no stack") }
+    if starts.is_empty() { Some("no stack") } else { None }
 }
 
 fn has(line: &[u8], what: &[u8]) -> bool {

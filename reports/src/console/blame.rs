@@ -10,7 +10,7 @@ use super::detectors::{Blame, Look, Pick};
 use super::frames::{FrameLine, demangle};
 use super::pattern::{self, Pattern};
 use super::skip::{WordSet, never_blamed};
-use super::words::Words;
+use super::starts;
 
 /// Stands for a function where the report does not tell.
 pub(super) const CORRUPTED: &str = "corrupted";
@@ -123,7 +123,7 @@ fn follow(way: &[Step], rule: &Rule, text: &[u8], injected: bool) -> Option<Vec<
                         {
                             break;
                         }
-                    } else if is_titled(line) {
+                    } else if starts::of_line(line).is_some() {
                         break;
                     }
                 }
@@ -165,68 +165,6 @@ fn is_fault_injection(line: &[u8]) -> bool {
         )
     });
     RE.is_match(line)
-}
-
-/// Kinds of lines that a stack follows on.
-const STACK_STARTS: [&str; STACK_KINDS] = [
-    r"Call (?:T|t)race",
-    r"Allocated:",
-    r"Allocated by task [0-9]+:",
-    r"Freed:",
-    r"Freed by task [0-9]+:",
-    // "stack backtrace:" only announces a "Call Trace:".
-    r"[^k] backtrace(?: \(crc [0-9a-f]*\))?:",
-    r"Backtrace:",
-    r"Uninit was stored to memory at",
-    // RISC-V's oops has no title above its stack; the registers' end stands for it.
-    r"status: [0-9a-f]{16} badaddr: [0-9a-f]{16} cause: [0-9a-f]{16}\n *\[<",
-];
-pub(super) const STACK_KINDS: usize = 9;
-
-static START_HINTS: LazyLock<Words> = LazyLock::new(|| {
-    Words::new(&[
-        "Call T",
-        "Call t",
-        "Allocated",
-        "Freed",
-        "acktrace",
-        "Uninit was",
-        "created at:",
-        "status: 0",
-    ])
-});
-
-/// Where the first line begins that could be the start of a stack.
-pub(super) fn find_stack_start(text: &[u8]) -> Option<usize> {
-    START_HINTS.find(text).map(|at| memchr::memrchr(b'\n', &text[..at]).map_or(0, |nl| nl + 1))
-}
-
-/// Which kind of stack start the first line of a text is.
-pub(super) fn stack_kind(text: &[u8]) -> Option<usize> {
-    static KINDS: LazyLock<[Regex; STACK_KINDS]> =
-        LazyLock::new(|| STACK_STARTS.map(pattern::compile));
-    let line = &text[..memchr::memchr(b'\n', text).unwrap_or(text.len())];
-    let last = STACK_KINDS - 1;
-    if line.starts_with(b"status: ") {
-        let two = &text[..text.len().min(line.len() + 64)];
-        return KINDS[last].is_match(two).then_some(last);
-    }
-    KINDS[..last].iter().position(|kind| kind.is_match(line))
-}
-
-/// True for a line that a stack follows on, whatever it is evidence of.
-pub(super) fn is_titled(line: &[u8]) -> bool {
-    START_HINTS.are_in(line) && (stack_kind(line).is_some() || is_origin(line))
-}
-
-pub(super) fn is_stack_start(line: &[u8]) -> bool {
-    START_HINTS.are_in(line) && stack_kind(line).is_some()
-}
-
-/// True for the title of the stack that tells where uninitialised memory comes from.
-fn is_origin(line: &[u8]) -> bool {
-    static WORD: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"created at:"));
-    WORD.find(line).is_some()
 }
 
 fn pick(how: Pick, candidates: &[String]) -> Vec<String> {

@@ -27,6 +27,7 @@ pub mod show;
 pub mod signature;
 mod skip;
 mod stacks;
+mod starts;
 mod title;
 mod words;
 

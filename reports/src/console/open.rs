@@ -20,10 +20,11 @@ pub(super) struct Open {
     pub(super) context: Context,
     pub(super) offset: u64,
     pub(super) line: u64,
-    pub(super) head: Vec<u8>,
-    pub(super) before: Vec<u8>,
+    /// Lines that led to the report, then its own.
     pub(super) text: Vec<u8>,
-    /// Length of the text that the title may use, once that is known to end.
+    /// Where its own lines begin in the text.
+    pub(super) own: usize,
+    /// Length of its own text that the title may use, once that is known to end.
     pub(super) titled: Option<usize>,
     pub(super) kept: u32,
     pub(super) lines: u32,
@@ -34,8 +35,13 @@ pub(super) struct Open {
 }
 
 impl Open {
+    /// The report's own lines.
+    pub(super) fn own(&self) -> &[u8] {
+        &self.text[self.own..]
+    }
+
     pub(super) fn keep(&mut self, text: &[u8]) {
-        if self.text.len() + text.len() + 1 > MAX_TEXT {
+        if self.own().len() + text.len() + 1 > MAX_TEXT {
             self.done = true;
             return;
         }
@@ -51,7 +57,7 @@ impl Open {
             return;
         }
         if marks.ends_title && !self.context.has_caller() && self.titled.is_none() {
-            self.titled = Some(self.text.len());
+            self.titled = Some(self.own().len());
         }
         let own = read.prefix.matches(&self.context);
         // Another report begins: a long one has said what it has to say.
@@ -78,7 +84,7 @@ impl Open {
         if !read.unreliable {
             self.keep(read.text);
         }
-        if is_tail(self.detector.header(), &self.text, read.text) {
+        if is_tail(self.detector.header(), self.own(), read.text) {
             self.done = true;
         }
     }

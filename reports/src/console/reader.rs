@@ -333,14 +333,15 @@ impl Reader {
             self.close(oldest);
         }
         let context = read.prefix.to_context();
+        let mut text = Vec::with_capacity(USUAL_TEXT);
+        self.prelude(&context, &lines[..before], &mut text);
         let mut open = Open {
             detector,
-            before: self.prelude(&context, &lines[..before]),
             context,
             offset,
             line: self.stats.lines,
-            head: read.text.to_vec(),
-            text: Vec::with_capacity(USUAL_TEXT),
+            own: text.len(),
+            text,
             titled: None,
             kept: 0,
             lines: 0,
@@ -356,13 +357,13 @@ impl Reader {
     }
 
     /// Lines of the same context just before a report: they tell what led to it.
-    fn prelude(&self, context: &Context, lines: &[u8]) -> Vec<u8> {
+    fn prelude(&self, context: &Context, lines: &[u8], text: &mut Vec<u8>) {
         let most = if context.is_task() { 50 } else { 5 };
         let near = &lines[lines.len().saturating_sub(HISTORY)..];
         let far = &self.history[self.history.len().saturating_sub(HISTORY - near.len())..];
         let mut kept: Vec<&[u8]> = Vec::with_capacity(most);
         let caller = match context {
-            Context::Caller(text) => Some(memmem::Finder::new(text)),
+            Context::Caller(caller) => Some(memmem::Finder::new(caller)),
             Context::Bare | Context::Console => None,
         };
         for bytes in [near, far] {
@@ -381,12 +382,10 @@ impl Reader {
                 }
             }
         }
-        let mut text = Vec::new();
         for line in kept.into_iter().rev() {
             text.extend_from_slice(line);
             text.push(b'\n');
         }
-        text
     }
 
     fn close_done(&mut self) {
@@ -410,18 +409,7 @@ impl Reader {
 
     fn close(&mut self, open: Open) {
         self.last_report = Some(self.stats.lines);
-        let titled = &open.text[..open.titled.unwrap_or(open.text.len())];
-        let reading = open.detector.read(titled, &open.text);
-        let finding = report::assemble(report::Parts {
-            reading,
-            head: &open.head,
-            before: &open.before,
-            text: &open.text,
-            offset: open.offset,
-            line: open.line,
-            follow_ups: open.follow_ups,
-        });
-        self.out.push(Seen::Report(Box::new(finding)));
+        self.out.push(Seen::Report(Box::new(report::assemble(open))));
     }
 }
 

@@ -3,8 +3,8 @@
 
 use std::borrow::Cow;
 
-use super::analyse::Reading;
-use super::{guilty, scene, signature, stacks};
+use super::open::Open;
+use super::{guilty, scene, signature, stacks, starts};
 use crate::finding::Finding;
 
 /// Longest text kept of a report.
@@ -12,20 +12,13 @@ const MAX_TEXT: usize = 64 << 10;
 /// Longest first line kept.
 const MAX_HEAD: usize = 512;
 
-/// What a finding is made of.
-pub(super) struct Parts<'a> {
-    pub(super) reading: Reading,
-    pub(super) head: &'a [u8],
-    pub(super) before: &'a [u8],
-    pub(super) text: &'a [u8],
-    pub(super) offset: u64,
-    pub(super) line: u64,
-    pub(super) follow_ups: Vec<String>,
-}
-
-pub(super) fn assemble(parts: Parts<'_>) -> Finding {
-    let Parts { reading, head, before, text, offset, line, follow_ups } = parts;
-    let stacks = stacks::read(text);
+/// Reads a report whose lines are all there.
+pub(super) fn assemble(open: Open) -> Finding {
+    let own = open.own();
+    let starts = starts::all(own);
+    let titled = &own[..open.titled.unwrap_or(own.len())];
+    let reading = open.detector.read(titled, own, &starts);
+    let head = own.split(|&b| b == b'\n').next().unwrap_or_default();
     let mut finding = Finding {
         title: reading.title,
         alt_titles: reading.alt_titles,
@@ -33,17 +26,18 @@ pub(super) fn assemble(parts: Parts<'_>) -> Finding {
         frame: reading.frame,
         corrupted: reading.corrupted.map(str::to_owned),
         head: printable(head, MAX_HEAD),
-        stacks,
-        text: printable_lines(before, text),
-        offset,
-        line,
+        stacks: stacks::read(own, &starts),
+        text: String::new(),
+        offset: open.offset,
+        line: open.line,
         signature: String::new(),
-        executor: scene::executor(text).unwrap_or_default(),
-        guilty_file: guilty::find(text).unwrap_or_default(),
-        scene: scene::read(text),
-        follow_ups,
+        executor: scene::executor(own).unwrap_or_default(),
+        guilty_file: guilty::find(own).unwrap_or_default(),
+        scene: scene::read(own),
+        follow_ups: open.follow_ups,
     };
     finding.signature = signature::of(&finding);
+    finding.text = printable_lines(&open.text);
     finding
 }
 
@@ -59,17 +53,14 @@ pub(super) fn printable(bytes: &[u8], most: usize) -> String {
     out
 }
 
-fn printable_lines(before: &[u8], text: &[u8]) -> String {
-    if before.len() + text.len() <= MAX_TEXT
-        && is_plain(before)
-        && is_plain(text)
-        && let Ok(all) = String::from_utf8([before, text].concat())
-    {
-        return all;
+fn printable_lines(text: &[u8]) -> String {
+    if text.len() <= MAX_TEXT && is_plain(text) {
+        // What was just checked is ASCII. A copy, as a block can hold thousands of short
+        // reports, and each was written into the room of a usual one.
+        return String::from_utf8(text.to_vec()).unwrap_or_default();
     }
-    let mut out = String::with_capacity((before.len() + text.len()).min(MAX_TEXT));
-    for line in before.split_inclusive(|&b| b == b'\n').chain(text.split_inclusive(|&b| b == b'\n'))
-    {
+    let mut out = String::with_capacity(text.len().min(MAX_TEXT));
+    for line in text.split_inclusive(|&b| b == b'\n') {
         if out.len() + line.len() > MAX_TEXT {
             break;
         }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The stacks of a report as data.
 
-use super::blame::{Lines, find_stack_start, is_titled};
+use super::blame::Lines;
 use super::frames::FrameLine;
 use super::report::lossy;
+use super::starts::{Kind, Start};
 use crate::finding::{Frame, Stack, StackRole};
 
 /// Stacks and frames of a stack that are kept.
@@ -14,24 +15,24 @@ const USUAL_FRAMES: usize = 32;
 /// Lines without a frame after which a stack has ended.
 const GAP: u32 = 3;
 
-/// Reads all stacks of a report's text.
-pub(super) fn read(text: &[u8]) -> Vec<Stack> {
+/// Reads all stacks of a report's text, which follow on `starts`.
+pub(super) fn read(text: &[u8], starts: &[Start]) -> Vec<Stack> {
     let mut stacks: Vec<Stack> = Vec::new();
     let mut current: Option<(Stack, u32)> = None;
     let mut interrupted: Option<Frame> = None;
-    // The next line that could be a stack's title.
-    let mut title = 0;
+    let mut titles = starts.iter().filter(|start| start.kind.is_title()).peekable();
     let mut lines = Lines { rest: text };
     loop {
         let at = text.len() - lines.rest.len();
         let Some(line) = lines.next() else { break };
-        if title < at || at == 0 {
-            title = find_stack_start(&text[at..]).map_or(text.len(), |found| at + found);
-        }
-        if current.is_none() && interrupted.is_some() && at < title {
-            // Nothing of interest comes before it.
-            lines.rest = &text[title..];
-            continue;
+        while titles.next_if(|title| title.at < at).is_some() {}
+        if current.is_none() && interrupted.is_some() {
+            // Nothing of interest comes before the next title.
+            let next = titles.peek().map_or(text.len(), |title| title.at);
+            if at < next {
+                lines.rest = &text[next..];
+                continue;
+            }
         }
         if let Some((stack, gap)) = &mut current
             && let Some(frame) = frame(line)
@@ -42,14 +43,12 @@ pub(super) fn read(text: &[u8]) -> Vec<Stack> {
             }
             continue;
         }
-        if at == title
-            && let Some((role, task)) = header(line)
-        {
+        if let Some(title) = titles.next_if(|title| title.at == at) {
             finish(&mut stacks, current.take());
             if stacks.len() >= MAX_STACKS {
                 break;
             }
-            let role = match role {
+            let role = match role(title.kind) {
                 // The first plain stack is where the report was made; later ones are other things.
                 StackRole::Access if stacks.iter().any(|s| s.role == StackRole::Access) => {
                     StackRole::Other
@@ -60,7 +59,7 @@ pub(super) fn read(text: &[u8]) -> Vec<Stack> {
             if role == StackRole::Access {
                 frames.extend(interrupted.take());
             }
-            current = Some((Stack { role, task, frames }, 0));
+            current = Some((Stack { role, task: task(title.kind, line), frames }, 0));
             continue;
         }
         match &mut current {
@@ -87,29 +86,26 @@ fn finish(stacks: &mut Vec<Stack>, current: Option<(Stack, u32)>) {
     }
 }
 
-/// What a line announces: a stack's role, and the task it names.
-fn header(line: &[u8]) -> Option<(StackRole, Option<String>)> {
-    if !is_titled(line) {
-        return None;
+fn role(kind: Kind) -> StackRole {
+    match kind {
+        Kind::Trace | Kind::Backtrace | Kind::Registers => StackRole::Access,
+        Kind::Allocated | Kind::AllocatedBy | Kind::Leaked => StackRole::AllocatedBy,
+        Kind::Freed | Kind::FreedBy => StackRole::FreedBy,
+        Kind::Stored | Kind::Origin => StackRole::Other,
     }
-    let text = lossy(&line[..line.len().min(256)]);
-    let by_task = |what: &str| {
-        let rest = &text[text.find(what)? + what.len()..];
-        let rest = rest.strip_prefix(" by task ")?;
-        let end = rest.find([':', ' ']).unwrap_or(rest.len());
-        Some(rest[..end].to_owned())
+}
+
+/// The task that a title names.
+fn task(kind: Kind, line: &[u8]) -> Option<String> {
+    let words: &[u8] = match kind {
+        Kind::AllocatedBy => b"Allocated by task ",
+        Kind::FreedBy => b"Freed by task ",
+        _ => return None,
     };
-    if text.contains("Allocated") {
-        Some((StackRole::AllocatedBy, by_task("Allocated")))
-    } else if text.contains("Freed") {
-        Some((StackRole::FreedBy, by_task("Freed")))
-    } else if text.contains("stored to memory at") || text.contains("created at:") {
-        Some((StackRole::Other, None))
-    } else if text.contains("backtrace") && !text.contains("Call") {
-        Some((StackRole::AllocatedBy, None))
-    } else {
-        Some((StackRole::Access, None))
-    }
+    let line = &line[..line.len().min(256)];
+    let rest = &line[memchr::memmem::find(line, words)? + words.len()..];
+    let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+    Some(lossy(&rest[..digits]).into_owned())
 }
 
 /// A frame, or an inlined one that a symboliser put in: `f file.c:1 [inline]`.
