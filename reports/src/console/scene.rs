@@ -59,11 +59,11 @@ pub(super) fn read(text: &[u8]) -> Scene {
 
 /// `CPU: 0 UID: 0 PID: 21 Comm: kworker/u4:1 Tainted: G    B   W  6.1.0 #1`.
 fn read_cpu(line: &str, scene: &mut Scene) {
-    let after = |key: &str| line.split_once(key).map(|(_, rest)| rest);
+    let after = |key: &str| find(line, key).map(|at| &line[at + key.len()..]);
     scene.cpu = after("CPU: ").and_then(number);
     scene.pid = after("PID: ").and_then(number);
     let Some(rest) = after("Comm: ") else { return };
-    let (comm, rest) = match (rest.find(" Not tainted "), rest.find(" Tainted: ")) {
+    let (comm, rest) = match (find(rest, " Not tainted "), find(rest, " Tainted: ")) {
         (Some(at), _) => (&rest[..at], &rest[at + " Not tainted ".len()..]),
         (None, Some(at)) => {
             // Letters and blanks come before the release, and newer kernels explain them
@@ -82,7 +82,7 @@ fn read_cpu(line: &str, scene: &mut Scene) {
         (None, None) => (rest, ""),
     };
     scene.comm = printable(comm.as_bytes(), 64);
-    scene.release = printable(rest.split(' ').next().unwrap_or_default().as_bytes(), 96);
+    scene.release = printable(until(b" ", rest).as_bytes(), 96);
 }
 
 /// `Comm: syz.3.12` names a program of the fuzzer: process 3, program 12.
@@ -104,16 +104,24 @@ pub(super) fn executor(text: &[u8]) -> Option<String> {
 }
 
 fn number(text: &str) -> Option<u32> {
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let end = text.bytes().position(|b| !b.is_ascii_digit()).unwrap_or(text.len());
     text[..end].parse().ok()
+}
+
+fn find(text: &str, what: &str) -> Option<usize> {
+    memchr::memmem::find(text.as_bytes(), what.as_bytes())
+}
+
+/// The text before the first of some ASCII characters.
+fn until<'t>(ends: &[u8], text: &'t str) -> &'t str {
+    &text[..text.bytes().position(|b| ends.contains(&b)).unwrap_or(text.len())]
 }
 
 /// The register that a line begins with.
 fn read_register(line: &str, scene: &mut Scene) {
-    let Some((name, rest)) = line.split_once([':', ' ']) else { return };
-    let value = rest.trim_start_matches([' ', '=', ':']);
-    let value = value.strip_prefix("0010:").unwrap_or(value);
-    let value = value.split(' ').next().unwrap_or_default();
+    let name = until(b": ", line);
+    let value = line[name.len()..].trim_start_matches([' ', '=', ':']);
+    let value = until(b" ", value.strip_prefix("0010:").unwrap_or(value));
     if !value.is_empty() && scene.registers.len() < 8 && !scene.registers.contains_key(name) {
         scene.registers.insert(name.to_owned(), printable(value.as_bytes(), 96));
     }
