@@ -100,8 +100,19 @@ fn skip_address(text: &[u8]) -> Option<&[u8]> {
     (digits > 0).then(|| trim(rest))
 }
 
+/// Bytes that names are made of.
+static IN_NAMES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut b = 0_u8;
+    while b < 128 {
+        table[b as usize] = b.is_ascii_alphanumeric() || b == b'_';
+        b += 1;
+    }
+    table
+};
+
 fn name(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let len = text.iter().take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count();
+    let len = text.iter().position(|&b| !IN_NAMES[usize::from(b)]).unwrap_or(text.len());
     (len > 0).then(|| text.split_at(len))
 }
 

@@ -165,13 +165,23 @@ fn stamp(mut line: &[u8]) -> Option<(Prefix<'_>, &[u8])> {
     (number > 0).then(|| (Prefix::Caller(&rest[..rest.len() - after.len()]), text))
 }
 
+/// How many digits a text begins with.
 fn digits(text: &[u8]) -> usize {
-    text.iter().take_while(|b| b.is_ascii_digit()).count()
+    let digits = |text: &[u8]| text.iter().take_while(|b| b.is_ascii_digit()).count();
+    // Numbers in prefixes are shorter than eight digits, and those are seen all at once: xor
+    // leaves 0 to 9 of a digit, and adding 0x76 then sets the top bit of all but digits.
+    let Some(eight) = text.first_chunk() else { return digits(text) };
+    let eight = u64::from_le_bytes(*eight) ^ 0x3030_3030_3030_3030;
+    // A sum too large for its byte only reaches bytes behind one that is no digit.
+    let others = (eight | eight.wrapping_add(0x7676_7676_7676_7676)) & 0x8080_8080_8080_8080;
+    match others.trailing_zeros() / 8 {
+        8 => 8 + digits(&text[8..]),
+        count => count as usize,
+    }
 }
 
 fn trim_blanks(text: &[u8]) -> &[u8] {
-    let blanks = text.iter().take_while(|&&b| b == b' ').count();
-    &text[blanks..]
+    &text[text.iter().position(|&b| b != b' ').unwrap_or(text.len())..]
 }
 
 #[cfg(test)]
@@ -190,6 +200,17 @@ mod tests {
         assert_eq!(prefix("guest login: [  1.5] x"), Prefix::Time);
         assert_eq!(prefix("[  1.5][  T12] x"), Prefix::Caller(b"[  T12]"));
         assert_eq!(prefix("[  1.5][    C0] x"), Prefix::Caller(b"[    C0]"));
+    }
+
+    #[test]
+    fn digits_are_counted_up_to_any_other_byte() {
+        for other in (0..=u8::MAX).filter(|b| !b.is_ascii_digit()) {
+            for count in 0..20 {
+                let text = [&b"01234567890123456789"[..count], &[other], b"5555555555"].concat();
+                assert_eq!(digits(&text), count, "{other} behind {count}");
+                assert_eq!(digits(&text[..count]), count);
+            }
+        }
     }
 
     #[test]

@@ -284,8 +284,8 @@ impl Reader {
         let ends_title = hit && (detector.is_some() && !follow_up || INTRUSION.are_in(line));
         let marks = Marks {
             ends_title,
-            noise: read.text.starts_with(b"Disabling lock debugging due to kernel taint"),
-            all_cpus: read.text.starts_with(b"Sending NMI from CPU"),
+            noise: starts_with(read.text, b"Disabling lock debugging due to kernel taint"),
+            all_cpus: starts_with(read.text, b"Sending NMI from CPU"),
             repeats: hit && REPEAT.are_in(line),
         };
         for open in &mut self.open {
@@ -362,20 +362,23 @@ impl Reader {
         let near = &lines[lines.len().saturating_sub(HISTORY)..];
         let far = &self.history[self.history.len().saturating_sub(HISTORY - near.len())..];
         let mut kept: Vec<&[u8]> = Vec::with_capacity(most);
-        let caller = match context {
-            Context::Caller(caller) => Some(memmem::Finder::new(caller)),
-            Context::Bare | Context::Console => None,
-        };
         for bytes in [near, far] {
             let mut rest = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+            // Most lines are others', and are passed over where there is a caller to look for.
+            let mut callers = match context {
+                Context::Caller(text) => Some(memmem::find_iter(rest, text).collect::<Vec<_>>()),
+                Context::Bare | Context::Console => None,
+            };
             while !rest.is_empty() && kept.len() < most {
+                if let Some(callers) = &mut callers {
+                    let Some(at) = callers.pop() else { break };
+                    // One line may hold it twice.
+                    let Some(after) = rest.get(at..) else { continue };
+                    rest = &rest[..memchr::memchr(b'\n', after).map_or(rest.len(), |nl| at + nl)];
+                }
                 let start = memchr::memrchr(b'\n', rest).map_or(0, |at| at + 1);
                 let line = &rest[start..];
                 rest = &rest[..start.saturating_sub(1)];
-                // Most lines are others', which is seen at a glance.
-                if caller.as_ref().is_some_and(|caller| caller.find(line).is_none()) {
-                    continue;
-                }
                 let read = Line::read(&line[..line.len().min(MAX_LINE)]);
                 if read.prefix.matches(context) && !read.text.is_empty() && !read.unreliable {
                     kept.push(read.text);
@@ -416,6 +419,11 @@ impl Reader {
 /// False for panics that are news of their own wherever they come.
 fn has_cause(line: &[u8]) -> bool {
     !has(line, b"Out of memory") && !has(line, b"unregister_netdevice")
+}
+
+/// As the method, but quick to see that not even the first byte is right.
+fn starts_with(line: &[u8], what: &[u8]) -> bool {
+    line.first() == what.first() && line.starts_with(what)
 }
 
 fn has(line: &[u8], what: &[u8]) -> bool {

@@ -48,6 +48,10 @@ pub(super) fn lossy(bytes: &[u8]) -> Cow<'_, str> {
 
 /// Text that a terminal can be given: what is not printable is escaped.
 pub(super) fn printable(bytes: &[u8], most: usize) -> String {
+    if bytes.len() <= most && is_plain(bytes) && !bytes.contains(&b'\n') {
+        // What was just checked is ASCII.
+        return String::from_utf8(bytes.to_vec()).unwrap_or_default();
+    }
     let mut out = String::with_capacity(bytes.len().min(most));
     push_printable(&mut out, bytes, most);
     out
