@@ -8,6 +8,7 @@ use regex::bytes::Regex;
 
 use super::detectors::{Blame, Look, Pick};
 use super::frames::{FrameLine, demangle};
+use super::ip;
 use super::pattern::{self, Pattern};
 use super::skip::{WordSet, never_blamed};
 use super::starts;
@@ -38,13 +39,33 @@ pub(super) struct Rule {
 #[derive(Debug)]
 enum Step {
     Line(Pattern),
+    InstructionPointer,
     Frames,
+}
+
+impl Step {
+    /// Where the line ends that the step goes to, and the functions that it names. Without such
+    /// a line it is the text's end.
+    fn go<'t>(&self, text: &'t [u8]) -> (usize, Vec<&'t [u8]>) {
+        match self {
+            // No pattern of a step matches across lines.
+            Step::Line(pattern) => pattern.find(text).map(|at| {
+                let end = line_end(text, at);
+                (end, pattern.parts_here(&text[at..end]))
+            }),
+            Step::InstructionPointer => ip::find(text)
+                .map(|(at, function)| (line_end(text, at), function.into_iter().collect())),
+            Step::Frames => None,
+        }
+        .unwrap_or((text.len(), Vec::new()))
+    }
 }
 
 impl Rule {
     pub(super) fn compile(blame: &Blame) -> Self {
         let step = |look: &Look| match look {
             Look::Line(pattern) => Step::Line(Pattern::new(pattern)),
+            Look::InstructionPointer => Step::InstructionPointer,
             Look::Frames => Step::Frames,
         };
         Rule {
@@ -92,21 +113,6 @@ fn follow(way: &[Step], rule: &Rule, text: &[u8], injected: bool) -> Option<Vec<
             break;
         }
         match step {
-            Step::Line(pattern) => {
-                // No pattern of a step matches across lines.
-                let found = pattern.find(rest);
-                let end = found.map_or(rest.len(), |at| line_end(rest, at));
-                if injected && (Lines { rest: &rest[..end] }).any(is_fault_injection) {
-                    return None;
-                }
-                // Only where names are asked for is it worth to see which part matched.
-                let named = found.filter(|_| pattern.has_parts());
-                let named = named.and_then(|at| pattern.captures_here(&rest[at..end]));
-                for name in named.iter().flat_map(|f| f.iter().skip(1)).flatten() {
-                    rule.take(name.as_bytes(), &mut candidates);
-                }
-                rest = &rest[end..];
-            }
             Step::Frames => {
                 let mut lines = Lines { rest };
                 for line in lines.by_ref() {
@@ -128,6 +134,16 @@ fn follow(way: &[Step], rule: &Rule, text: &[u8], injected: bool) -> Option<Vec<
                     }
                 }
                 rest = lines.rest;
+            }
+            line => {
+                let (end, names) = line.go(rest);
+                if injected && (Lines { rest: &rest[..end] }).any(is_fault_injection) {
+                    return None;
+                }
+                for name in names {
+                    rule.take(name, &mut candidates);
+                }
+                rest = &rest[end..];
             }
         }
     }

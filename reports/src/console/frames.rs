@@ -84,12 +84,13 @@ fn hex(text: &[u8]) -> Option<(u64, &[u8])> {
     (1..=16).contains(&len).then_some((value, &text[len..]))
 }
 
-fn trim(text: &[u8]) -> &[u8] {
+/// The text without the blanks that it begins with.
+pub(super) fn trim(text: &[u8]) -> &[u8] {
     &text[text.iter().take_while(|&&b| b == b' ').count()..]
 }
 
 /// Skips `[<ffffffff81000000>] ` or `[ffffffff81000000] `.
-fn skip_address(text: &[u8]) -> Option<&[u8]> {
+pub(super) fn skip_address(text: &[u8]) -> Option<&[u8]> {
     let rest = text.strip_prefix(b"[")?;
     let rest = rest.strip_prefix(b"<").unwrap_or(rest);
     let rest = rest.strip_prefix(b"0x").unwrap_or(rest);
@@ -111,7 +112,8 @@ static IN_NAMES: [bool; 256] = {
     table
 };
 
-fn name(text: &[u8]) -> Option<(&[u8], &[u8])> {
+/// The name that a text begins with, and what follows it.
+pub(super) fn name(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let len = text.iter().position(|&b| !IN_NAMES[usize::from(b)]).unwrap_or(text.len());
     (len > 0).then(|| text.split_at(len))
 }

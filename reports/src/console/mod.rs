@@ -14,6 +14,7 @@ mod facts;
 mod form;
 mod frames;
 mod guilty;
+mod ip;
 mod kinds;
 mod line;
 mod notes;

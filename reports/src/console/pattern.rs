@@ -41,9 +41,14 @@ impl Pattern {
         self.captures_here(text).or_else(|| self.captures_here(&text[self.find(text)?..]))
     }
 
-    /// True if the pattern asks for parts of what it matches.
-    pub(super) fn has_parts(&self) -> bool {
-        self.search().captures_len() > 1
+    /// The parts that the pattern asks for of a match with which the text begins.
+    pub(super) fn parts_here<'t>(&self, text: &'t [u8]) -> Vec<&'t [u8]> {
+        // Only where there are any is it worth to see which part matched.
+        if self.search().captures_len() == 1 {
+            return Vec::new();
+        }
+        let parts = self.captures_here(text);
+        parts.iter().flat_map(|p| p.iter().skip(1)).flatten().map(|part| part.as_bytes()).collect()
     }
 
     fn search(&self) -> &Regex {

@@ -67,6 +67,9 @@ pub(super) struct Blame {
 pub(super) enum Look {
     /// Go to the next line that matches; its captures are candidates.
     Line(&'static str),
+    /// Go to the next line that names the instruction pointer; its function is a candidate. A
+    /// user-space address or a null pointer ends the search without one.
+    InstructionPointer,
     /// Take the frames from here to the next stack as candidates.
     Frames,
 }
@@ -86,11 +89,7 @@ pub(super) enum Pick {
 const BASE: Format =
     Format { first: "", then: "", title: "", alt: &[], blame: None, trust: Trust::Stack };
 
-/// The line that names the instruction pointer. A user-space address or a null pointer
-/// ends the search without a candidate.
-const IP: Look = Look::Line(
-    r"(?:IP|pc|PC is at) ?:? (?:(?:[0-9a-f]+:)?(?:{PC} +){0,2}{FUNC}|[0-9]+:0x[0-9a-f]+|(?:[0-9]+:)?(?:{PC} +)?\[< *\(null\)>\] +\(null\)|(?:[0-9]+:)? *\(null\))",
-);
+const IP: Look = Look::InstructionPointer;
 /// The line above a stack.
 const TRACE: Look = Look::Line(r"Call (?:T|t)race:|Backtrace:");
 const FRAMES: Look = Look::Frames;
