@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which function a report is about.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
@@ -92,10 +93,10 @@ impl Rule {
         Blamed::nobody()
     }
 
-    fn take(&self, name: &[u8], into: &mut Vec<String>) {
+    fn take<'t>(&self, name: &'t [u8], into: &mut Vec<Cow<'t, str>>) {
         let name = demangle(name);
         if !never_blamed(&name) && !self.skip.as_ref().is_some_and(|s| s.matches(&name)) {
-            into.push(name.into_owned());
+            into.push(name);
         }
     }
 }
@@ -104,7 +105,12 @@ impl Rule {
 const MAX_CANDIDATES: usize = 256;
 
 /// Collects candidates; `None` if fault injection got in the way.
-fn follow(way: &[Step], rule: &Rule, text: &[u8], injected: bool) -> Option<Vec<String>> {
+fn follow<'t>(
+    way: &[Step],
+    rule: &Rule,
+    text: &'t [u8],
+    injected: bool,
+) -> Option<Vec<Cow<'t, str>>> {
     let mut candidates = Vec::new();
     let mut rest = text;
     for step in way {
@@ -183,7 +189,7 @@ fn is_fault_injection(line: &[u8]) -> bool {
     RE.is_match(line)
 }
 
-fn pick(how: Pick, candidates: &[String]) -> Vec<String> {
+fn pick(how: Pick, candidates: &[Cow<'_, str>]) -> Vec<String> {
     match how {
         Pick::Top => candidates.first().map(|name| with_stripped(name)).unwrap_or_default(),
         Pick::Stall => pick_stalled(candidates),
@@ -284,14 +290,14 @@ const ANCHORS: &[&str] = &[
     "smp_call_function",
 ];
 
-fn pick_stalled(candidates: &[String]) -> Vec<String> {
+fn pick_stalled(candidates: &[Cow<'_, str>]) -> Vec<String> {
     static WORDS: LazyLock<WordSet> = LazyLock::new(|| WordSet::new(ANCHORS.iter().copied()));
     let Some(at) = candidates.iter().position(|name| WORDS.matches(name)) else {
         return Vec::new();
     };
     if candidates[at].contains("smp_call_function") {
         // The caller waits for another CPU; which variant it called means nothing.
-        return unique(["smp_call_function".to_owned(), candidates[at].clone()]);
+        return unique(["smp_call_function".to_owned(), candidates[at].to_string()]);
     }
     with_stripped(&candidates[at.saturating_sub(1)])
 }
@@ -322,11 +328,11 @@ const WAITING: &[&str] = &[
     "rcu_barrier",
 ];
 
-fn pick_hung(candidates: &[String]) -> Vec<String> {
+fn pick_hung(candidates: &[Cow<'_, str>]) -> Vec<String> {
     for name in candidates {
         if let Some((_, title)) = COMMON_HANGS.iter().find(|(word, _)| name.contains(word)) {
             let title = if title.is_empty() { name } else { *title };
-            return unique([title.to_owned(), name.clone()]);
+            return unique([title.to_owned(), name.to_string()]);
         }
     }
     candidates
