@@ -180,7 +180,7 @@ pub struct Cell {
     pub arch: String,
     /// Profile name.
     pub profile: String,
-    /// `natural` or `stretch`.
+    /// `natural` or `stretch`; [`crate::run::NO_TECHNIQUE`] for a guest to log in to.
     pub technique: String,
     /// The cell's seed.
     pub seed: u64,

@@ -13,6 +13,8 @@ use crate::verdict::{self, CellVerdict};
 
 /// Most distinct bugs kept of a cell. More only come from a guest that forges them.
 const MAX_BUGS: usize = 256;
+/// The technique of a cell that provokes nothing: its guest belongs to whoever logs in to it.
+pub const NO_TECHNIQUE: &str = "none";
 /// Most data corruptions kept of a cell; the rest is counted.
 const MAX_CORRUPTIONS: usize = 16;
 /// Most distinct warnings kept of a cell.
@@ -189,9 +191,14 @@ impl RunReport {
         fold.finish()
     }
 
-    /// The words of a command that repeats the run: the same one, with the seed that it had.
+    /// The words of a command that repeats the run: the same one, with the seed that it had if
+    /// anything was drawn from it.
     pub fn repeat_command(&self) -> Vec<String> {
         let mut words = vec!["swapstorm".to_owned()];
+        if self.cells.iter().any(|cell| cell.cell.technique == NO_TECHNIQUE) {
+            words.extend(self.command.iter().cloned());
+            return words;
+        }
         let mut rest = self.command.iter();
         while let Some(word) = rest.next() {
             if word == "--seed" {

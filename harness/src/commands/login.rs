@@ -13,6 +13,7 @@ use clap::Args;
 use fs_err as fs;
 use reports::event::{Cell, Fault, What};
 use reports::exit::{ExitCode, Purpose};
+use reports::run::NO_TECHNIQUE;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
@@ -145,7 +146,7 @@ async fn log_in(
             series: choice.series.as_ref().map(|series| series.name.clone()),
             arch: arch.name.to_owned(),
             profile: profile.name.clone(),
-            technique: "none".to_owned(),
+            technique: NO_TECHNIQUE.to_owned(),
             seed,
             expect: None,
             should_show: None,

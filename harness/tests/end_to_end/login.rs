@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Guests that one can log in to.
 
+use std::fs;
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::support::{Ran, Scene};
@@ -57,6 +59,34 @@ fn a_kernel_that_dies_under_its_visitor_is_reported() {
     let scene = Scene::new();
     let ran = exec(&scene, "echo 1 > /proc/sys/kernel/sysrq; echo c > /proc/sysrq-trigger", b"");
     ran.expect(3).says(&["the guest's kernel reported: ", "sysrq"]);
+}
+
+/// Runs a command in a guest of the shipped image whose start script ends in another way.
+fn exec_in(scene: &Scene, last_line: &str) -> Ran {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../images/recipes/shell.yaml");
+    let text = fs::read_to_string(shipped).unwrap();
+    let (before, after) = text.split_once("exec dropbear").unwrap();
+    let (_, after) = after.split_once('\n').unwrap();
+    let recipe = scene.path("mine.yaml");
+    fs::write(&recipe, format!("{before}{last_line}\n{after}")).unwrap();
+    scene.run(&["exec", "--image", recipe.to_str().unwrap(), "--", "true"])
+}
+
+#[test]
+fn a_guest_with_another_host_key_is_not_logged_in_to() {
+    let scene = Scene::new();
+    let own_key = "dropbearkey -t ed25519 -f /tmp/key; exec dropbear -s -r /tmp/key";
+    exec_in(&scene, own_key).expect(3).says(&["the host key is not the one made for this guest"]);
+}
+
+#[test]
+fn a_guest_without_an_sshd_refuses() {
+    let scene = Scene::new();
+    exec_in(&scene, "true").expect(3).says(&["the guest refuses SSH", "console"]);
+    // The control: the same recipe with its own last line.
+    let dropbear = "exec dropbear -s -r /etc/dropbear/host_key";
+    fs::remove_dir_all(scene.path("out")).unwrap();
+    exec_in(&scene, dropbear).expect(0);
 }
 
 /// A login shell on a terminal: its size, its echo, its exit status.

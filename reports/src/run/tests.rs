@@ -108,6 +108,10 @@ fn the_command_is_repeated_with_the_seed_that_it_had() {
         report.command = given.iter().map(|word| (*word).to_owned()).collect();
         assert_eq!(report.repeat_command(), ["swapstorm", "repro", "--json", "--seed", "42"]);
     }
+    // Nothing was drawn for a guest to log in to, and what looks like options are a command's words.
+    report.cells[0].cell.technique = NO_TECHNIQUE.to_owned();
+    report.command = ["exec", "--", "mkfs", "--seed", "7"].map(str::to_owned).to_vec();
+    assert_eq!(report.repeat_command()[1..], report.command);
 }
 
 #[test]
