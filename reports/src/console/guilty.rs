@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
+use memchr::memmem::Finder;
 use regex::bytes::{RegexSet, RegexSetBuilder};
 
 use super::blame::line_end;
@@ -119,9 +120,8 @@ static ASIDE: LazyLock<Words> = LazyLock::new(|| {
 pub(super) fn find(text: &[u8]) -> Option<String> {
     // What a stalled CPU did is below the interrupt that noticed the stall.
     let head = &text[..text.len().min(200)];
-    let from = if memchr::memmem::find(head, b"detected ").is_some()
-        && memchr::memmem::find(head, b"stall").is_some()
-    {
+    static DETECTED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"detected "));
+    let from = if DETECTED.find(head).is_some() && memchr::memmem::find(head, b"stall").is_some() {
         INTERRUPTS
             .iter()
             .filter_map(|word| memchr::memmem::find(text, word))

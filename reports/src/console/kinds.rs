@@ -99,6 +99,9 @@ pub(super) fn of(title: &str) -> &'static str {
 
 fn begins(title: &str, pattern: &str) -> bool {
     // Most patterns differ from a title in one of their first bytes.
+    if title.as_bytes().first() != pattern.as_bytes().first() {
+        return false;
+    }
     let same = title.bytes().zip(pattern.bytes()).take_while(|(t, p)| t == p && *p != b'*').count();
     same == pattern.len()
         || pattern.as_bytes()[same] == b'*' && title[same..].contains(&pattern[same + 1..])

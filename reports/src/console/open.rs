@@ -50,7 +50,13 @@ impl Open {
         self.text.push(b'\n');
     }
 
-    pub(super) fn feed(&mut self, read: &Line<'_>, marks: &Marks) {
+    /// Takes a line if it is the report's; true if the report has ended.
+    pub(super) fn feed(&mut self, read: &Line<'_>, marks: &Marks) -> bool {
+        self.look_at(read, marks);
+        self.done
+    }
+
+    fn look_at(&mut self, read: &Line<'_>, marks: &Marks) {
         self.lines += 1;
         if self.lines > MAX_LINES {
             self.done = true;

@@ -7,7 +7,7 @@
 
 use std::sync::LazyLock;
 
-use memchr::memmem;
+use memchr::memmem::{self, Finder};
 
 use super::analyse::{self, CompiledDetector};
 use super::detectors::{FOLLOW_UPS, INTRUSIONS};
@@ -33,6 +33,9 @@ const MAX_OPEN: usize = 12;
 /// A panic or oops this many lines after a report still belongs to it.
 const AFTERMATH: u64 = 300;
 
+/// What the kernel puts before a line that it prints a second time.
+static REPLAY: LazyLock<Finder<'static>> =
+    LazyLock::new(|| Finder::new(b"** replaying previous printk message **"));
 /// With panic_on_warn a report's stack is printed once more, and printing an oops provokes
 /// lockdep.
 static REPEAT: LazyLock<Words> = LazyLock::new(|| {
@@ -262,9 +265,7 @@ impl Reader {
 
     /// Looks at one line. `lines[..before]` came just before it, behind the history.
     fn line(&mut self, line: &[u8], hit: bool, offset: u64, lines: &[u8], before: usize) {
-        if std::mem::take(&mut self.just_opened)
-            && has(line, b"** replaying previous printk message **")
-        {
+        if std::mem::take(&mut self.just_opened) && REPLAY.find(line).is_some() {
             self.open.pop();
         }
         if !hit && self.open.is_empty() {
@@ -288,8 +289,9 @@ impl Reader {
             all_cpus: starts_with(read.text, b"Sending NMI from CPU"),
             repeats: hit && REPEAT.are_in(line),
         };
+        let mut any_done = false;
         for open in &mut self.open {
-            open.feed(&read, &marks);
+            any_done |= open.feed(&read, &marks);
         }
         if let Some(detector) = detector {
             if follow_up && has_cause(line) && self.is_aftermath() {
@@ -303,7 +305,9 @@ impl Reader {
                 self.begin(detector, &read, line, offset, lines, before);
             }
         }
-        self.close_done();
+        if any_done {
+            self.close_done();
+        }
     }
 
     fn detect(&self, line: &[u8]) -> Option<&'static CompiledDetector> {
@@ -418,16 +422,14 @@ impl Reader {
 
 /// False for panics that are news of their own wherever they come.
 fn has_cause(line: &[u8]) -> bool {
-    !has(line, b"Out of memory") && !has(line, b"unregister_netdevice")
+    static CAUSES: LazyLock<Words> =
+        LazyLock::new(|| Words::new(&["Out of memory", "unregister_netdevice"]));
+    !CAUSES.are_in(line)
 }
 
 /// As the method, but quick to see that not even the first byte is right.
 fn starts_with(line: &[u8], what: &[u8]) -> bool {
     line.first() == what.first() && line.starts_with(what)
-}
-
-fn has(line: &[u8], what: &[u8]) -> bool {
-    memmem::find(line, what).is_some()
 }
 
 fn count_lines(bytes: &[u8]) -> u64 {
