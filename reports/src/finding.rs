@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 /// One kernel bug report read from a console.
 ///
@@ -75,7 +76,7 @@ pub struct Scene {
     pub workqueue: String,
     /// Registers that tell what went wrong (`RIP`, `CR2`, `pc`, `far`, ...) and their values.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub registers: BTreeMap<String, String>,
+    pub registers: BTreeMap<SmolStr, SmolStr>,
 }
 
 /// What a stack is evidence of.
@@ -107,8 +108,9 @@ pub struct Stack {
 /// One frame of a stack.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Frame {
-    /// Function name without offset and compiler suffix (`.isra.0`).
-    pub function: String,
+    /// Function name without offset and compiler suffix (`.isra.0`). A report has dozens, and
+    /// most are short.
+    pub function: SmolStr,
     /// Offset in the function and the function's size in bytes, when printed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<(u64, u64)>,

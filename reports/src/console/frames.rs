@@ -57,7 +57,7 @@ impl<'a> FrameLine<'a> {
     pub(super) fn to_frame(self) -> Frame {
         let name = self.caller.unwrap_or(self.function);
         Frame {
-            function: demangle(name).into_owned(),
+            function: demangle(name).into(),
             offset: offset(self.rest),
             source: None,
             inlined: false,
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     fn function(line: &str) -> Option<String> {
-        FrameLine::read(line.as_bytes()).map(|f| f.to_frame().function)
+        FrameLine::read(line.as_bytes()).map(|f| f.to_frame().function.into())
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
+use smol_str::SmolStr;
 
 use super::blame::line_end;
 use super::report::{lossy, printable};
@@ -28,6 +29,8 @@ static STARTS: LazyLock<Words> = LazyLock::new(|| {
 });
 /// Lines that are read at most.
 const MAX_LINES: usize = 100;
+/// Longest value of a register.
+const MAX_VALUE: usize = 96;
 
 /// Reads the lines that `dump_stack_print_info()` and `show_regs()` print.
 pub(super) fn read(text: &[u8]) -> Scene {
@@ -123,8 +126,16 @@ fn read_register(line: &str, scene: &mut Scene) {
     let value = line[name.len()..].trim_start_matches([' ', '=', ':']);
     let value = until(b" ", value.strip_prefix("0010:").unwrap_or(value));
     if !value.is_empty() && scene.registers.len() < 8 && !scene.registers.contains_key(name) {
-        scene.registers.insert(name.to_owned(), printable(value.as_bytes(), 96));
+        scene.registers.insert(name.into(), short_printable(value));
     }
+}
+
+/// A value as `printable` makes it. Most are plain and short, and need no allocation.
+fn short_printable(value: &str) -> SmolStr {
+    if value.len() <= MAX_VALUE && value.bytes().all(|b| b.is_ascii_graphic()) {
+        return value.into();
+    }
+    printable(value.as_bytes(), MAX_VALUE).into()
 }
 
 #[cfg(test)]

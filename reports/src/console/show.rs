@@ -159,7 +159,7 @@ fn stacks(finding: &Finding, look: Look) -> String {
 }
 
 fn row(frame: &Frame) -> String {
-    let mut row = frame.function.clone();
+    let mut row = frame.function.to_string();
     if frame.inlined {
         row.push_str(" [inlined]");
     }

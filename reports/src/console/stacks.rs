@@ -119,7 +119,7 @@ fn frame(line: &[u8]) -> Option<Frame> {
     let text = std::str::from_utf8(text).ok()?.trim_start();
     let (function, source) = text.rsplit_once(' ')?;
     Some(Frame {
-        function: function.to_owned(),
+        function: function.into(),
         offset: None,
         source: Some(source.to_owned()),
         inlined: true,

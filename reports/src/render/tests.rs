@@ -321,7 +321,7 @@ fn hostile() -> RunReport {
     finding.head = "BUG: \x1b]0;owned\x07 `x` <script>".to_owned();
     finding.title = "KASAN: ``` <img src=x> [a](b) *c* \u{202e}".to_owned();
     finding.text = "a\n````\n<script>\n\x1b[31m\r\n```\nb\n".to_owned();
-    finding.stacks[0].frames[5].function = "f\x1b[2J\u{9b}1m".to_owned();
+    finding.stacks[0].frames[5].function = "f\x1b[2J\u{9b}1m".into();
     Log::new()
         .planned(BUGGY)
         .kernel(BUGGY)

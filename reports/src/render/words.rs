@@ -139,7 +139,7 @@ pub(crate) fn shown_frames(stack: &Stack, rule: Option<&Rule>) -> (Vec<ShownFram
     let frames = frames[..shown]
         .iter()
         .map(|frame| ShownFrame {
-            function: frame.function.clone(),
+            function: frame.function.to_string(),
             place: frame.offset.map_or(String::new(), |(at, size)| format!("+{at:#x}/{size:#x}")),
             marked: marked(&frame.function),
         })

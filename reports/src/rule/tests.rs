@@ -29,14 +29,14 @@ fn the_race_is_recognised_in_each_shape_it_takes() {
     assert_eq!(reason(&sample::race_6_8()), "yes");
     let mut suffixed = sample::race_6_1();
     for frame in suffixed.stacks.iter_mut().flat_map(|s| &mut s.frames) {
-        frame.function += ".isra.0";
+        frame.function = format!("{}.isra.0", frame.function).into();
     }
     assert_eq!(reason(&suffixed), "yes");
     let mut arm64 = sample::race_6_1();
     for stack in &mut arm64.stacks {
         stack.frames.retain(|f| !f.function.contains("invalidate_area"));
         for frame in &mut stack.frames {
-            frame.function = frame.function.replace("__x64_sys", "__arm64_sys");
+            frame.function = frame.function.replace("__x64_sys", "__arm64_sys").into();
         }
     }
     assert_eq!(reason(&arm64), "yes");
@@ -92,7 +92,7 @@ fn the_allocation_tells_the_object_only_where_nobody_knows_who_freed_it() {
     let mut elsewhere = sample::race_6_1();
     for stack in elsewhere.stacks.iter_mut().filter(|s| s.role == StackRole::FreedBy) {
         for frame in &mut stack.frames {
-            frame.function = "kfree".to_owned();
+            frame.function = "kfree".into();
         }
     }
     assert!(reason(&elsewhere).starts_with("its \"Freed by\" stack holds none of"));

@@ -93,7 +93,9 @@ impl Symbols {
         let (Some((offset, size)), false) = (frame.offset, frame.inlined) else {
             return Ok(Vec::new());
         };
-        let Some(places) = self.functions.get(&frame.function) else { return Ok(Vec::new()) };
+        let Some(places) = self.functions.get(frame.function.as_str()) else {
+            return Ok(Vec::new());
+        };
         let Some((address, _)) = places.iter().find(|(_, known)| *known == size) else {
             // Another build's line numbers would be wrong in a way that looks right.
             return Err(format!(
@@ -113,7 +115,7 @@ impl Symbols {
                 Some(l.line.map_or_else(|| file.to_owned(), |line| format!("{file}:{line}")))
             });
             frames.push(Frame {
-                function: function.map_or_else(|| frame.function.clone(), |f| f.into_owned()),
+                function: function.map_or_else(|| frame.function.clone(), |f| f.into()),
                 offset: None,
                 source,
                 inlined: true,
