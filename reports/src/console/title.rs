@@ -39,6 +39,9 @@ pub(super) fn normalise(raw: &str) -> String {
     // fewer digits or fewer hexadecimal letters, so this ends.
     loop {
         replace(&mut title);
+        if is_clean(&title) {
+            return title;
+        }
         let clean = drop_odd_bytes(&title);
         if clean == title {
             return title;
@@ -49,7 +52,7 @@ pub(super) fn normalise(raw: &str) -> String {
 
 fn replace(title: &mut String) {
     // A replacement can give another one something to do, so all are tried if one is needed.
-    if !ANY.is_match(title) {
+    if !has_number(title) || !ANY.is_match(title) {
         return;
     }
     for (pattern, (_, with)) in PATTERNS.iter().zip(REPLACEMENTS) {
@@ -61,6 +64,26 @@ fn replace(title: &mut String) {
             *title = next.into_owned();
         }
     }
+}
+
+/// False if there is nothing in a title that any pattern looks for: a digit, or an address that
+/// happens to have none. Quicker than asking the patterns.
+fn has_number(title: &str) -> bool {
+    let mut letters = 0;
+    title.bytes().any(|b| {
+        letters = if matches!(b, b'a'..=b'f') { letters + 1 } else { 0 };
+        b.is_ascii_digit() || letters == 6
+    })
+}
+
+/// True for a title in which [`drop_odd_bytes`] finds nothing to drop.
+fn is_clean(title: &str) -> bool {
+    let bytes = title.as_bytes();
+    bytes.len() <= MAX
+        && bytes.first() != Some(&b' ')
+        && bytes.last() != Some(&b' ')
+        && bytes.iter().all(|b| (b' '..=b'~').contains(b))
+        && !bytes.windows(2).any(|two| two == b"  ")
 }
 
 fn drop_odd_bytes(title: &str) -> String {
@@ -115,6 +138,7 @@ mod tests {
             ("cfg80211_scan 80211", "cfg80211_scan NUM"),
             ("a\tb\u{1}  c\u{e9}", "a b c"),
             ("at (0a\u{1}0000f now", "at (ADDR now"),
+            ("at efface now", "at ADDR now"),
         ] {
             assert_eq!(normalise(raw), want);
         }
