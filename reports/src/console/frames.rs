@@ -67,7 +67,8 @@ impl<'a> FrameLine<'a> {
 
 /// `+0x1a/0x2b0`, perhaps behind a compiler suffix such as `.isra.0`.
 fn offset(rest: &[u8]) -> Option<(u64, u64)> {
-    let plus = memchr::memchr(b'+', &rest[..rest.len().min(64)])?;
+    // Nearly always it is the first byte.
+    let plus = rest.iter().take(64).position(|&b| b == b'+')?;
     let (at, rest) = hex(&rest[plus + 1..])?;
     let (size, _) = hex(rest.strip_prefix(b"/")?)?;
     Some((at, size))

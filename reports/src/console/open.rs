@@ -24,6 +24,8 @@ pub(super) struct Open {
     pub(super) text: Vec<u8>,
     /// Where its own lines begin in the text.
     pub(super) own: usize,
+    /// Where each of its own lines ends, counted from `own`.
+    pub(super) ends: Vec<u32>,
     /// Length of its own text that the title may use, once that is known to end.
     pub(super) titled: Option<usize>,
     pub(super) kept: u32,
@@ -35,19 +37,28 @@ pub(super) struct Open {
 }
 
 impl Open {
-    /// The report's own lines.
+    /// The text of the report's own lines.
     pub(super) fn own(&self) -> &[u8] {
         &self.text[self.own..]
     }
 
+    /// The report's own lines without their ends, and where in its text they begin.
+    pub(super) fn own_lines(&self) -> impl Iterator<Item = (usize, &[u8])> {
+        let own = self.own();
+        let starts = std::iter::once(0).chain(self.ends.iter().map(|&end| end as usize + 1));
+        starts.zip(&self.ends).map(|(start, &end)| (start, &own[start..end as usize]))
+    }
+
     pub(super) fn keep(&mut self, text: &[u8]) {
-        if self.own().len() + text.len() + 1 > MAX_TEXT {
+        let end = self.own().len() + text.len();
+        if end + 1 > MAX_TEXT {
             self.done = true;
             return;
         }
         self.kept += 1;
         self.text.extend_from_slice(text);
         self.text.push(b'\n');
+        self.ends.push(end as u32);
     }
 
     /// Takes a line if it is the report's; true if the report has ended.

@@ -28,6 +28,8 @@ const HISTORY: usize = 8 << 10;
 const BLOCK: usize = 64 << 10;
 /// Room that most reports' text fits in.
 const USUAL_TEXT: usize = 8 << 10;
+/// Room that most reports' lines fit in.
+const USUAL_LINES: usize = 128;
 /// Reports that are open at a time; one more closes the oldest.
 const MAX_OPEN: usize = 12;
 /// A panic or oops this many lines after a report still belongs to it.
@@ -346,6 +348,7 @@ impl Reader {
             line: self.stats.lines,
             own: text.len(),
             text,
+            ends: Vec::with_capacity(USUAL_LINES),
             titled: None,
             kept: 0,
             lines: 0,

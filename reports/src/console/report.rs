@@ -26,14 +26,14 @@ pub(super) fn assemble(open: Open) -> Finding {
         frame: reading.frame,
         corrupted: reading.corrupted.map(str::to_owned),
         head: printable(head, MAX_HEAD),
-        stacks: stacks::read(own, &starts),
+        stacks: stacks::read(open.own_lines(), &starts),
         text: String::new(),
         offset: open.offset,
         line: open.line,
         signature: String::new(),
         executor: scene::executor(own).unwrap_or_default(),
         guilty_file: guilty::find(own).unwrap_or_default(),
-        scene: scene::read(own),
+        scene: scene::read(open.own_lines().map(|(_, line)| line)),
         follow_ups: open.follow_ups,
     };
     finding.signature = signature::of(&finding);

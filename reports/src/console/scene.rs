@@ -6,47 +6,20 @@ use std::sync::LazyLock;
 use memchr::memmem::Finder;
 use smol_str::SmolStr;
 
-use super::blame::line_end;
 use super::report::{lossy, printable};
-use super::words::Words;
 use crate::finding::Scene;
 
-/// How the lines begin that have anything to tell.
-static STARTS: LazyLock<Words> = LazyLock::new(|| {
-    Words::new(&[
-        "CPU: ",
-        "Workqueue: ",
-        "RIP: ",
-        "RAX: ",
-        "RDX: ",
-        "CR2: ",
-        "pc :",
-        "lr :",
-        "epc :",
-        "status:",
-        "FAR ",
-    ])
-});
 /// Lines that are read at most.
 const MAX_LINES: usize = 100;
 /// Longest value of a register.
 const MAX_VALUE: usize = 96;
 
 /// Reads the lines that `dump_stack_print_info()` and `show_regs()` print.
-pub(super) fn read(text: &[u8]) -> Scene {
+pub(super) fn read<'t>(lines: impl Iterator<Item = &'t [u8]>) -> Scene {
     let mut scene = Scene::default();
-    let mut rest = text;
-    for _ in 0..MAX_LINES {
-        let Some(at) = STARTS.find(rest) else { break };
-        let start = memchr::memrchr(b'\n', &rest[..at]).map_or(0, |nl| nl + 1);
-        let end = line_end(rest, at);
-        let indent = &rest[start..at];
-        let line = rest[at..end.min(at + 512)].trim_ascii_end();
-        rest = &rest[end..];
-        if !indent.iter().all(u8::is_ascii_whitespace) {
-            continue;
-        }
-        let line = &*lossy(line);
+    let lines = lines.map(<[u8]>::trim_ascii_start).filter(|line| tells(line));
+    for line in lines.take(MAX_LINES) {
+        let line = &*lossy(line[..line.len().min(512)].trim_ascii_end());
         if line.starts_with("CPU: ") && scene.release.is_empty() {
             read_cpu(line, &mut scene);
         } else if let Some(rest) = line.strip_prefix("Workqueue: ") {
@@ -60,13 +33,35 @@ pub(super) fn read(text: &[u8]) -> Scene {
     scene
 }
 
+/// True for a line that has anything to tell.
+fn tells(line: &[u8]) -> bool {
+    let is = |start: &[u8]| line.starts_with(start);
+    match line.first() {
+        Some(b'C') => is(b"CPU: ") || is(b"CR2: "),
+        Some(b'F') => is(b"FAR "),
+        Some(b'R') => is(b"RIP: ") || is(b"RAX: ") || is(b"RDX: "),
+        Some(b'W') => is(b"Workqueue: "),
+        Some(b'e') => is(b"epc :"),
+        Some(b'l') => is(b"lr :"),
+        Some(b'p') => is(b"pc :"),
+        Some(b's') => is(b"status:"),
+        _ => false,
+    }
+}
+
+static PID: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("PID: "));
+static COMM: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("Comm: "));
+static TAINTED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(" Tainted: "));
+static NOT_TAINTED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(" Not tainted "));
+
 /// `CPU: 0 UID: 0 PID: 21 Comm: kworker/u4:1 Tainted: G    B   W  6.1.0 #1`.
 fn read_cpu(line: &str, scene: &mut Scene) {
-    let after = |key: &str| find(line, key).map(|at| &line[at + key.len()..]);
-    scene.cpu = after("CPU: ").and_then(number);
-    scene.pid = after("PID: ").and_then(number);
-    let Some(rest) = after("Comm: ") else { return };
-    let (comm, rest) = match (find(rest, " Not tainted "), find(rest, " Tainted: ")) {
+    let find = |key: &Finder<'_>, text: &str| key.find(text.as_bytes());
+    let after = |key: &Finder<'_>| find(key, line).map(|at| &line[at + key.needle().len()..]);
+    scene.cpu = line.strip_prefix("CPU: ").and_then(number);
+    scene.pid = after(&PID).and_then(number);
+    let Some(rest) = after(&COMM) else { return };
+    let (comm, rest) = match (find(&NOT_TAINTED, rest), find(&TAINTED, rest)) {
         (Some(at), _) => (&rest[..at], &rest[at + " Not tainted ".len()..]),
         (None, Some(at)) => {
             // Letters and blanks come before the release, and newer kernels explain them
@@ -111,10 +106,6 @@ fn number(text: &str) -> Option<u32> {
     text[..end].parse().ok()
 }
 
-fn find(text: &str, what: &str) -> Option<usize> {
-    memchr::memmem::find(text.as_bytes(), what.as_bytes())
-}
-
 /// The text before the first of some ASCII characters.
 fn until<'t>(ends: &[u8], text: &'t str) -> &'t str {
     &text[..text.bytes().position(|b| ends.contains(&b)).unwrap_or(text.len())]
@@ -125,8 +116,8 @@ fn read_register(line: &str, scene: &mut Scene) {
     let name = until(b": ", line);
     let value = line[name.len()..].trim_start_matches([' ', '=', ':']);
     let value = until(b" ", value.strip_prefix("0010:").unwrap_or(value));
-    if !value.is_empty() && scene.registers.len() < 8 && !scene.registers.contains_key(name) {
-        scene.registers.insert(name.into(), short_printable(value));
+    if !value.is_empty() && scene.registers.len() < 8 {
+        scene.registers.entry(name.into()).or_insert_with(|| short_printable(value));
     }
 }
 
@@ -140,11 +131,16 @@ fn short_printable(value: &str) -> SmolStr {
 
 #[cfg(test)]
 mod tests {
+    use super::super::blame::Lines;
     use super::*;
+
+    fn scene_of(text: &[u8]) -> Scene {
+        read(Lines { rest: text })
+    }
 
     #[test]
     fn cpu_task_and_taint_are_read() {
-        let scene = read(b"CPU: 2 PID: 651 Comm: kworker/u4:1 Tainted: G    B   W          6.5.0-rc4 #148\nWorkqueue: events shrink_worker\nCR2: 0000000000000010 CR3: 1\n");
+        let scene = scene_of(b"CPU: 2 PID: 651 Comm: kworker/u4:1 Tainted: G    B   W          6.5.0-rc4 #148\nWorkqueue: events shrink_worker\nCR2: 0000000000000010 CR3: 1\n");
         assert_eq!((scene.cpu, scene.pid), (Some(2), Some(651)));
         assert_eq!(scene.comm, "kworker/u4:1");
         assert_eq!(scene.taint, "GBW");
@@ -156,9 +152,9 @@ mod tests {
     #[test]
     fn newer_kernels_explain_the_taint() {
         let scene =
-            read(b"CPU: 0 UID: 0 PID: 5 Comm: a b Tainted: G        W           6.14.0 #1\n");
+            scene_of(b"CPU: 0 UID: 0 PID: 5 Comm: a b Tainted: G        W           6.14.0 #1\n");
         assert_eq!((scene.comm.as_str(), scene.release.as_str()), ("a b", "6.14.0"));
-        let scene = read(b"CPU: 0 UID: 0 PID: 5 Comm: sh Not tainted 6.12.0 #1\n");
+        let scene = scene_of(b"CPU: 0 UID: 0 PID: 5 Comm: sh Not tainted 6.12.0 #1\n");
         assert_eq!((scene.taint.as_str(), scene.release.as_str()), ("", "6.12.0"));
     }
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The stacks of a report as data.
 
-use super::blame::Lines;
 use super::frames::FrameLine;
 use super::report::lossy;
 use super::starts::{Kind, Start};
@@ -15,22 +14,20 @@ const USUAL_FRAMES: usize = 32;
 /// Lines without a frame after which a stack has ended.
 const GAP: u32 = 3;
 
-/// Reads all stacks of a report's text, which follow on `starts`.
-pub(super) fn read(text: &[u8], starts: &[Start]) -> Vec<Stack> {
+/// Reads all stacks of a report, which follow on `starts`, from its lines and their places.
+pub(super) fn read<'t>(
+    lines: impl Iterator<Item = (usize, &'t [u8])>,
+    starts: &[Start],
+) -> Vec<Stack> {
     let mut stacks: Vec<Stack> = Vec::new();
     let mut current: Option<(Stack, u32)> = None;
     let mut interrupted: Option<Frame> = None;
     let mut titles = starts.iter().filter(|start| start.kind.is_title()).peekable();
-    let mut lines = Lines { rest: text };
-    loop {
-        let at = text.len() - lines.rest.len();
-        let Some(line) = lines.next() else { break };
+    for (at, line) in lines {
         while titles.next_if(|title| title.at < at).is_some() {}
         if current.is_none() && interrupted.is_some() {
             // Nothing of interest comes before the next title.
-            let next = titles.peek().map_or(text.len(), |title| title.at);
-            if at < next {
-                lines.rest = &text[next..];
+            if titles.peek().is_none_or(|title| at < title.at) {
                 continue;
             }
         }
@@ -152,6 +149,9 @@ fn is_within_stack(line: &[u8]) -> bool {
 /// `RIP: 0010:f+0x1/0x2`, `pc : f+0x1/0x2`, `epc : f+0x1/0x2`.
 fn instruction_pointer(line: &[u8]) -> Option<Frame> {
     let line = line.trim_ascii_start();
+    if !matches!(line.first(), Some(b'R' | b'p' | b'e' | b'P')) {
+        return None;
+    }
     let rest = [&b"RIP: 0010:"[..], b"RIP: e030:", b"pc : ", b"epc : ", b"PC is at "]
         .iter()
         .find_map(|prefix| line.strip_prefix(*prefix))?;
