@@ -105,7 +105,8 @@ impl CompiledDetector {
 
     /// True if the line follows from a report that is already open.
     pub(super) fn is_kmsan(&self, line: &[u8]) -> bool {
-        self.data.header == "BUG:" && memchr::memmem::find(line, b"KMSAN").is_some()
+        static KMSAN: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"KMSAN"));
+        self.data.header == "BUG:" && KMSAN.find(line).is_some()
     }
 
     /// True for an oops message that names no cause of its own, a panic, and the like.
@@ -266,6 +267,8 @@ fn distrust(
 ) -> Option<&'static str> {
     static STAMP: LazyLock<regex::Regex> =
         LazyLock::new(|| regex::Regex::new(r"\[ *[0-9]+\.[0-9]+\]").expect("checked by a test"));
+    static NO_STACK: LazyLock<Finder<'static>> =
+        LazyLock::new(|| Finder::new(b"(stack is not available)"));
     if title.contains('[') && STAMP.is_match(title) {
         return Some("another line ran into the first one");
     }
@@ -283,17 +286,12 @@ fn distrust(
         }
         let next = starts[at + 1..].iter().find(|next| next.kind.is_title());
         let stack = &text[line_end(text, start.at)..next.map_or(text.len(), |next| next.at)];
-        let is_frame =
-            |line| FrameLine::read(line).is_some() || has(line, b"(stack is not available)");
+        let is_frame = |line| FrameLine::read(line).is_some() || NO_STACK.find(line).is_some();
         if !(Lines { rest: stack }).take(15).any(is_frame) {
             return Some("a stack has no frames");
         }
     }
     if starts.is_empty() { Some("no stack") } else { None }
-}
-
-fn has(line: &[u8], what: &[u8]) -> bool {
-    memchr::memmem::find(line, what).is_some()
 }
 
 #[cfg(test)]

@@ -122,11 +122,7 @@ pub(super) fn find(text: &[u8]) -> Option<String> {
     let head = &text[..text.len().min(200)];
     static DETECTED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"detected "));
     let from = if DETECTED.find(head).is_some() && memchr::memmem::find(head, b"stall").is_some() {
-        INTERRUPTS
-            .iter()
-            .filter_map(|word| memchr::memmem::find(text, word))
-            .min()
-            .map_or(text.len(), |at| line_end(text, at))
+        INTERRUPTS.find(text).map_or(text.len(), |at| line_end(text, at))
     } else {
         0
     };
@@ -178,8 +174,9 @@ static PLACE: LazyLock<Words> = LazyLock::new(|| Words::new(&[".c:", ".h:", ".rs
 const MAX_FILES: usize = 256;
 
 /// Where an interrupt entered the kernel.
-const INTERRUPTS: &[&[u8]] =
-    &[b"apic_timer_interrupt", b"el1h_64_irq", b"el1_irq", b"Exception stack"];
+static INTERRUPTS: LazyLock<Words> = LazyLock::new(|| {
+    Words::new(&["apic_timer_interrupt", "el1h_64_irq", "el1_irq", "Exception stack"])
+});
 
 /// Resolves `a/../b` and drops `./`.
 fn tidy(path: Cow<'_, str>) -> Cow<'_, str> {

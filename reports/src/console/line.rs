@@ -54,10 +54,10 @@ impl Prefix<'_> {
     }
 
     pub(super) fn matches(self, context: &Context) -> bool {
-        match (self, context) {
-            (Prefix::None, Context::Bare) | (Prefix::Time, Context::Console) => true,
-            (Prefix::Caller(a), Context::Caller(b)) => a == b.as_slice(),
-            _ => false,
+        match self {
+            Prefix::None => matches!(context, Context::Bare),
+            Prefix::Time => matches!(context, Context::Console),
+            Prefix::Caller(a) => matches!(context, Context::Caller(b) if a == b.as_slice()),
         }
     }
 
@@ -104,12 +104,17 @@ impl<'a> Line<'a> {
             None => text.strip_suffix(b" (unreliable)"),
         };
         match guess {
-            Some(symbol) if memmem::find(text, b"<EOI>").is_none() => {
+            Some(symbol) if !ends_interrupt(text) => {
                 Line { prefix, text: symbol, unreliable: true }
             }
             _ => Line { prefix, text, unreliable: false },
         }
     }
+}
+
+/// True for `<EOI>`: the stack below is the interrupted one's.
+fn ends_interrupt(text: &[u8]) -> bool {
+    memchr::memchr_iter(b'<', text).any(|at| text[at..].starts_with(b"<EOI>"))
 }
 
 /// Finds `** N printk messages dropped ** `, `... login: `, `<level>`, `[time]`, `[caller]`
@@ -139,6 +144,7 @@ fn skip_dropped(line: &[u8]) -> Option<usize> {
 }
 
 /// The prefix that a line begins with, and what follows it and its blank.
+#[inline]
 fn stamp(mut line: &[u8]) -> Option<(Prefix<'_>, &[u8])> {
     if let Some(rest) = line.strip_prefix(b"<") {
         let level = digits(rest);
