@@ -11,8 +11,9 @@ use super::detectors::{Blame, Look, Pick};
 use super::frames::{FrameLine, demangle};
 use super::ip;
 use super::pattern::{self, Pattern};
-use super::skip::{WordSet, never_blamed};
+use super::skip::never_blamed;
 use super::starts;
+use super::word_set::WordSet;
 
 /// Stands for a function where the report does not tell.
 pub(super) const CORRUPTED: &str = "corrupted";

@@ -30,6 +30,7 @@ mod skip;
 mod stacks;
 mod starts;
 mod title;
+mod word_set;
 mod words;
 
 pub use digest::{Digest, FORMAT as JSON_FORMAT, LogJson, NoteCount};
