@@ -37,6 +37,8 @@ pub struct Cli {
 pub enum Command {
     /// Show the zswap writeback/swapoff race on a kernel as it is, and the fixed kernel clean
     Repro(commands::repro::Options),
+    /// Run every cell of a plan: kernels, series, architectures, profiles, techniques
+    Run(commands::run::Options),
     /// Build a kernel, or find it in the store, and say where it is
     Build(commands::build::Options),
     /// Measure swapstorm itself
@@ -68,7 +70,7 @@ pub struct Places {
     /// Folder for the results of runs
     #[arg(long, global = true, value_name = "DIR", env = "SWAPSTORM_OUT", default_value = "out")]
     pub out: PathBuf,
-    /// Your own kernels/, workloads/ and reports/ data, used before the built-in ones
+    /// Your own kernels/, workloads/, reports/ and harness/ data, used before the built-in ones
     #[arg(long, global = true, value_name = "DIR", env = "SWAPSTORM_DATA")]
     pub data: Option<PathBuf>,
 }

@@ -6,8 +6,10 @@ use std::path::Path;
 use std::time::Instant;
 
 use fs_err::File;
-use reports::event::{RunEvent, What};
+use reports::event::{FORMAT, RunEvent, What};
 use reports::run::RunReport;
+
+use crate::host_facts;
 
 /// Name of the log in a run's folder.
 pub const FILE_NAME: &str = "events.jsonl";
@@ -25,6 +27,18 @@ impl<'a> EventLog<'a> {
     pub fn create(dir: &Path, onlooker: impl FnMut(&RunEvent) + 'a) -> io::Result<Self> {
         let file = File::create_new(dir.join(FILE_NAME))?;
         Ok(Self { file, began: Instant::now(), events: Vec::new(), onlooker: Box::new(onlooker) })
+    }
+
+    /// Writes the first event: this program, its command line, this machine.
+    pub fn run_started(&mut self, seed: u64) -> io::Result<()> {
+        self.emit(What::RunStarted {
+            format: FORMAT,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            command: std::env::args().skip(1).collect(),
+            started: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            seed,
+            host: host_facts::gather(),
+        })
     }
 
     /// Writes one event. Nobody's report depends on an event that did not reach the disk.

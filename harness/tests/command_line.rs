@@ -235,3 +235,26 @@ fn a_bad_timeout_scale_is_refused() {
     assert_eq!(code, Some(2), "{stderr}");
     assert!(stderr.contains("SWAPSTORM_TIMEOUT_SCALE"), "{stderr}");
 }
+
+#[test]
+fn a_plan_that_means_nothing_is_refused_before_anything_is_made() {
+    let scene = Scene::new();
+    let good = "about: a\nkernels: [debian-6.1]\nprofiles: [zswap-writeback-swapoff]\nstorm: 9s\n";
+    for (from, to, says) in [
+        ("debian-6.1", "debian-0.1", "bad.yaml:2:11: "),
+        ("[zswap-writeback-swapoff]", "[zswap]", "bad.yaml:3:12: "),
+        ("storm: 9s", "storms: 9s", "bad.yaml:4:1: unknown field `storms`"),
+    ] {
+        scene.own("harness/plans/bad.yaml", &good.replace(from, to));
+        let (code, stderr) = scene.run(&["run", "bad"]);
+        assert_eq!(code, Some(2), "{stderr}");
+        assert!(stderr.contains(says), "{to}: {stderr}");
+    }
+    let (code, stderr) = scene.run(&["run", "nowhere"]);
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("no plan `nowhere`") && stderr.contains("architectures"), "{stderr}");
+    let (code, stderr) = scene.run(&["run", "./nowhere.yaml"]);
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("nowhere.yaml"), "{stderr}");
+    assert!(!scene.dir.path().join("out").exists());
+}

@@ -28,3 +28,23 @@ pub fn read<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, YamlError>
         YamlError { file: file.to_owned(), line, column, message }
     })
 }
+
+/// Line and column, from 1, of the first line that holds `word` outside a comment, for what is found to
+/// be wrong after reading; the parser keeps no places. (1, 1) if there is none.
+pub fn find_word(yaml: &str, word: &str) -> (usize, usize) {
+    let boundary = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric() && !"-_.".contains(c));
+    for (number, line) in yaml.lines().enumerate() {
+        let code = line.split(" #").next().unwrap_or(line);
+        if code.starts_with('#') {
+            continue;
+        }
+        let found = code.match_indices(word).find(|(at, _)| {
+            boundary(code[..*at].chars().next_back())
+                && boundary(code[at + word.len()..].chars().next())
+        });
+        if let Some((at, _)) = found {
+            return (number + 1, code[..at].chars().count() + 1);
+        }
+    }
+    (1, 1)
+}

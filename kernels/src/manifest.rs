@@ -252,7 +252,7 @@ pub(crate) fn parse(name: &str, text: &Text, library: &Library) -> Result<Manife
         .map_err(|error| invalid(&text.origin, error.line, error.column, error.message))?;
     // The parser keeps no places of what it has accepted: these are found by the words.
     let at = |word: &str, message: String| {
-        let (line, column) = find_word(&yaml, word);
+        let (line, column) = host::yaml::find_word(&yaml, word);
         invalid(&text.origin, line, column, message)
     };
     let load = |names: &[String]| -> Result<Vec<Fragment>, LibraryError> {
@@ -299,25 +299,6 @@ pub(crate) fn parse(name: &str, text: &Text, library: &Library) -> Result<Manife
         variables.insert(check_arch(&arch).map_err(|message| at(&arch, message))?, settings);
     }
     Ok(Manifest { name: name.to_owned(), about: file.about, source, base, fragments, variables })
-}
-
-/// Line and column of the first line that holds `word` outside a comment.
-fn find_word(yaml: &str, word: &str) -> (usize, usize) {
-    let boundary = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric() && !"-_.".contains(c));
-    for (number, line) in yaml.lines().enumerate() {
-        let code = line.split(" #").next().unwrap_or(line);
-        if code.starts_with('#') {
-            continue;
-        }
-        let found = code.match_indices(word).find(|(at, _)| {
-            boundary(code[..*at].chars().next_back())
-                && boundary(code[at + word.len()..].chars().next())
-        });
-        if let Some((at, _)) = found {
-            return (number + 1, code[..at].chars().count() + 1);
-        }
-    }
-    (1, 1)
 }
 
 #[cfg(test)]

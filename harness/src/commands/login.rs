@@ -22,7 +22,6 @@ use crate::cell;
 use crate::cli::Places;
 use crate::error::Error;
 use crate::event_log::EventLog;
-use crate::host_facts;
 use crate::interrupt::Interrupt;
 use crate::printer::Printer;
 use crate::progress::View;
@@ -131,14 +130,7 @@ async fn log_in(
         }
     })?;
     let seed = 1;
-    log.emit(What::RunStarted {
-        format: reports::event::FORMAT,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        command: std::env::args().skip(1).collect(),
-        started: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        seed,
-        host: host_facts::gather(),
-    })?;
+    log.run_started(seed)?;
     log.emit(What::CellPlanned {
         cell: Cell {
             id: CELL.to_owned(),

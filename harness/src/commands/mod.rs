@@ -5,9 +5,10 @@ pub mod bench;
 pub mod build;
 pub mod doctor;
 pub mod login;
-mod machine;
+pub mod machine;
 pub mod parse;
 pub mod repro;
+pub mod run;
 
 use reports::event::Fault;
 
@@ -22,6 +23,7 @@ pub fn run(cli: Cli, printer: &Printer) -> Result<u8, Error> {
     runtime.block_on(async {
         match command {
             Command::Repro(options) => repro::run(&options, &places, printer).await,
+            Command::Run(options) => run::run(&options, &places, printer).await,
             Command::Bench(options) => bench::run(&options, &places, printer).await,
             Command::Build(options) => build::run(&options, &places, printer).await,
             Command::Parse(options) => parse::run(&options, &places, printer).await,
@@ -35,4 +37,9 @@ pub fn run(cli: Cli, printer: &Printer) -> Result<u8, Error> {
 /// The error for input that is well formed but means nothing here.
 fn usage(words: impl std::fmt::Display) -> Error {
     Error::new(Fault::Configuration, words)
+}
+
+/// A seed for whoever names none. It is printed, logged and short enough to be typed again.
+fn seed_from_clock() -> u64 {
+    jiff::Timestamp::now().as_millisecond().unsigned_abs() % 1_000_000_000
 }

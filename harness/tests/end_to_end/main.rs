@@ -12,6 +12,7 @@ mod bad_input;
 mod lifetime;
 mod login;
 mod repro;
+mod run;
 mod silent_guests;
 mod store;
 mod support;
