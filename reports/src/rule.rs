@@ -162,6 +162,7 @@ impl Rule {
     pub fn is_related(&self, finding: &Finding) -> bool {
         self.related.as_ref().is_some_and(|types| types.matches(&finding.kind))
             && self.is_about_the_same_code(finding)
+            && self.matches(finding) != Match::Yes
     }
 
     /// Whether `finding` is of the rule's type but lacks a stack that the rule judges by: it was

@@ -42,6 +42,28 @@ fn the_race_is_recognised_in_each_shape_it_takes() {
     assert_eq!(reason(&arm64), "yes");
 }
 
+/// The tree's memory was another object before the writeback came to it.
+#[test]
+fn memory_that_was_used_again_is_related_to_the_race_but_no_proof_of_it() {
+    let log = include_bytes!("../../corpus/zswap-writeback-recycled-6.1-arm64.log");
+    let mut reader = Reader::new(Options::default());
+    let seen = reader.push(log).into_iter().chain(reader.finish());
+    let findings: Vec<Finding> = seen
+        .filter_map(|seen| match seen {
+            Seen::Report(finding) => Some(*finding),
+            Seen::Note(_) => None,
+        })
+        .collect();
+    let [recycled] = &findings[..] else { panic!("{findings:#?}") };
+    assert!(reason(recycled).starts_with("its \"Freed by\" stack holds none of"));
+    assert!(rule().is_related(recycled));
+    // The race itself needs no excuse, and other code has none.
+    assert!(!rule().is_related(&sample::race_6_1()));
+    let mut elsewhere = recycled.clone();
+    elsewhere.stacks[0].frames.retain(|f| f.function != "zswap_writeback_entry");
+    assert!(!rule().is_related(&elsewhere));
+}
+
 #[test]
 fn what_is_not_the_race_is_refused_with_the_reason() {
     assert_eq!(
