@@ -13,6 +13,7 @@ mod lifetime;
 mod login;
 mod repro;
 mod run;
+mod series;
 mod silent_guests;
 mod store;
 mod support;

@@ -2,10 +2,12 @@
 //! What the tests share: the program, its store, and fakes put before real tools.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -22,6 +24,7 @@ pub fn cache() -> PathBuf {
 pub struct Scene {
     /// Everything that the test writes.
     pub dir: TempDir,
+    began: Instant,
     _machine: MutexGuard<'static, ()>,
 }
 
@@ -29,7 +32,7 @@ impl Scene {
     pub fn new() -> Self {
         let machine = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
         let dir = tempfile::Builder::new().prefix("swapstorm-test-").tempdir().unwrap();
-        Self { dir, _machine: machine }
+        Self { dir, began: Instant::now(), _machine: machine }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -82,6 +85,16 @@ impl Scene {
     pub fn report(&self) -> Value {
         let text = fs::read(self.run_folder().join("report.json")).unwrap();
         serde_json::from_slice(&text).unwrap()
+    }
+}
+
+/// Says how long a test took, so that a log shows where the minutes went.
+impl Drop for Scene {
+    fn drop(&mut self) {
+        let test = std::thread::current().name().unwrap_or_default().to_owned();
+        let seconds = self.began.elapsed().as_secs();
+        // Not by a macro, whose output is shown for failed tests only.
+        let _ = writeln!(std::io::stderr(), "\ntimed: {test} took {seconds} s");
     }
 }
 

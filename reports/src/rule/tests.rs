@@ -57,6 +57,11 @@ fn memory_that_was_used_again_is_related_to_the_race_but_no_proof_of_it() {
     let [recycled] = &findings[..] else { panic!("{findings:#?}") };
     assert!(reason(recycled).starts_with("its \"Freed by\" stack holds none of"));
     assert!(rule().is_related(recycled));
+    // BUG_ON(ret) behind the decompression.
+    let mut undone = sample::bug_elsewhere();
+    assert!(!rule().is_related(&undone));
+    undone.stacks[0].frames[0].function = "zswap_writeback_entry".into();
+    assert!(rule().is_related(&undone) && reason(&undone) != "yes");
     // The race itself needs no excuse, and other code has none.
     assert!(!rule().is_related(&sample::race_6_1()));
     let mut elsewhere = recycled.clone();
