@@ -129,26 +129,28 @@ fn exposure(cell: &CellReport, width: usize) -> Vec<Line> {
     lines
 }
 
-/// One line a cell.
+/// One line a cell. The kernel is named where there are several, the time where there is room.
 fn table(cells: &[CellReport], width: usize) -> Vec<Line> {
-    // What the other columns take.
-    let room = width.saturating_sub(49).max(12);
-    let name = |cell: &CellReport| {
-        clipped(&printable(&format!("{}  {}", cell.cell.id, kernel_name(&cell.cell))), room)
+    let several = cells.iter().any(|cell| kernel_name(&cell.cell) != kernel_name(&cells[0].cell));
+    let timed = width >= TWO_COLUMNS;
+    let numbers = |after: &str, time: &str, windows: &str, swapoffs: &str| {
+        let time = if timed { format!("  {time:>12}") } else { String::new() };
+        format!("  {after:>10}{time}  {windows:>8}  {swapoffs:>9}")
     };
-    let widest = cells.iter().map(|cell| name(cell).chars().count()).max().unwrap_or(0);
-    let heads = format!(
-        "{:widest$}  {:14}  {:>10}  {:>8}  {:>9}",
-        "cell", "verdict", "bug after", "windows", "swapoffs"
-    );
+    // The verdict takes 14 columns, and two blanks before it.
+    let room = width.saturating_sub(16 + numbers("", "", "", "").len()).max(12);
+    let name = |cell: &CellReport| {
+        let kernel = if several { format!("  {}", kernel_name(&cell.cell)) } else { String::new() };
+        clipped(&printable(&format!("{}{kernel}", cell.cell.id)), room)
+    };
+    let widest = cells.iter().map(|cell| name(cell).chars().count()).max().unwrap_or(0).max(4);
+    let heads = numbers("bug after", "guest time", "windows", "swapoffs");
+    let heads = format!("{:widest$}  {:14}{}", "cell", "verdict", heads);
     let mut lines = vec![Line::new(Style::Dim, &heads)];
     for cell in cells {
         let after = cell.deciding_bug().map_or_else(String::new, |b| duration(b.first.guest_ms));
-        let numbers = format!(
-            "  {after:>10}  {:>8}  {:>9}",
-            count(cell.exposure.windows),
-            count(cell.exposure.swapoffs)
-        );
+        let Exposure { guest_ms, windows, swapoffs, .. } = cell.exposure;
+        let numbers = numbers(&after, &duration(guest_ms), &count(windows), &count(swapoffs));
         lines.push(
             Line::plain(&format!("{:widest$}  ", name(cell)))
                 .and(verdict_style(&cell.verdict), &format!("{:14}", cell.verdict.word()))
