@@ -34,6 +34,8 @@ pub enum Scope {
     Guests(&'static Arch),
     /// Guests of one architecture, on machines of another.
     Cross(&'static Arch),
+    /// Nobody who does not ask for it.
+    Optional,
 }
 
 /// Every row of the table.
@@ -59,6 +61,7 @@ fn row(line: &'static str) -> Option<Tool> {
 fn scope(text: &str) -> Option<Scope> {
     match text.split_once(' ') {
         None if text == "all" => Some(Scope::All),
+        None if text == "optional" => Some(Scope::Optional),
         None => Arch::by_name(text).map(Scope::Guests),
         Some((arch, "cross")) => Arch::by_name(arch).map(Scope::Cross),
         Some(_) => None,
@@ -81,6 +84,7 @@ impl Tool {
             Scope::All => true,
             Scope::Guests(own) => own == arch,
             Scope::Cross(own) => own == arch && !arch.is_native(),
+            Scope::Optional => false,
         }
     }
 
@@ -99,12 +103,26 @@ impl Tool {
 
 /// One line that says how to get `program`.
 pub fn install_hint(program: &str) -> String {
-    let Some(tool) = TOOLS.iter().find(|tool| tool.name == program) else {
+    let find = |name: &str| TOOLS.iter().find(|tool| tool.name == name);
+    // Debian has several versions of some programs beside each other: `clang-16`, `ld.lld-16`.
+    let versioned = program.rsplit_once('-').filter(|(_, v)| v.bytes().all(|b| b.is_ascii_digit()));
+    if let Some((name, version)) = versioned
+        && let Some(tool) = find(name).filter(|tool| tool.scope == Scope::Optional)
+    {
+        return format!(
+            "it is needed to {}; install {}-{version} (Debian)",
+            tool.purpose, tool.debian
+        );
+    }
+    let Some(tool) = find(program) else {
         return format!("install {program} or put it on the PATH");
     };
     let setup = match tool.scope {
         Scope::All => "make setup".to_owned(),
         Scope::Guests(arch) | Scope::Cross(arch) => format!("make setup ARCH={arch}"),
+        Scope::Optional => {
+            return format!("it is needed to {}; install {}", tool.purpose, tool.packages());
+        }
     };
     format!("it is needed to {}; install {}, or run `{setup}`", tool.purpose, tool.packages())
 }
@@ -127,6 +145,9 @@ mod tests {
         let hint = install_hint("qemu-system-x86_64");
         assert!(hint.contains("qemu-system-x86 (Debian)") && hint.contains("run x86_64 guests"));
         assert_eq!(install_hint("frobnicate"), "install frobnicate or put it on the PATH");
+        let hint = install_hint("ld.lld");
+        assert!(hint.contains("install lld (Debian)") && !hint.contains("make setup"), "{hint}");
+        assert!(install_hint("llvm-ar-16").ends_with("install llvm-16 (Debian)"));
         let hint = install_hint("/usr/aarch64-linux-gnu/lib/libc.a");
         assert!(
             hint.ends_with(

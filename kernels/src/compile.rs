@@ -11,17 +11,37 @@ use errors::ErrorLines;
 use host::arch::Arch;
 use host::process::{Command, ProcessError, status_words, which};
 use host::store::{KeyHasher, Store};
-use host::tools::install_hint;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{self, Fragment, KernelConfig};
 use crate::error::KernelError;
 use crate::progress::{OnProgress, Progress, Stage};
-use crate::text::quote;
+use crate::toolchain::{self, Toolchain};
 use crate::worktree::{WorkTree, write_whole};
 
 /// Programs that every kernel build calls; the compiler is looked for on its own.
 const PROGRAMS: [&str; 5] = ["make", "flex", "bison", "bc", "perl"];
+
+/// What ccache keeps at most.
+const CCACHE_SIZE: &str = "2G";
+
+/// A program that keeps what was compiled. It answers with what the same compiler made of the same
+/// input, so it changes nothing but the time that a build takes.
+#[derive(Debug, Clone)]
+pub(crate) struct Ccache {
+    pub(crate) program: String,
+    /// Its folder.
+    pub(crate) dir: PathBuf,
+}
+
+impl Ccache {
+    /// The machine's, if it has one.
+    pub(crate) fn find(store: &Store) -> Option<Self> {
+        let program = "ccache";
+        which(program)?;
+        Some(Self { program: program.to_owned(), dir: store.path(program) })
+    }
+}
 
 /// make ended with an error.
 #[derive(Debug, thiserror::Error)]
@@ -41,22 +61,12 @@ fn lines(errors: &[String]) -> String {
     errors.iter().map(|line| format!("\n  {line}")).collect()
 }
 
-/// Versions of compiler and linker: what a kernel's key is made from.
-pub(crate) async fn compiler(arch: &Arch) -> Result<String, KernelError> {
-    let mut versions = Vec::new();
-    for tool in ["gcc", "ld"] {
-        let program = format!("{}{tool}", arch.toolchain_prefix());
-        let output = Command::new(program).arg("--version").env("LC_ALL", "C").success().await?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        versions.push(quote(text.lines().next().unwrap_or_default()));
-    }
-    Ok(versions.join(", "))
-}
-
 /// Everything that make is told on each of its runs.
 pub(crate) struct Make<'a> {
     pub(crate) tree: &'a WorkTree,
     pub(crate) arch: &'static Arch,
+    pub(crate) toolchain: &'a Toolchain,
+    pub(crate) ccache: Option<&'a Ccache>,
     /// Settings of the manifest's: `NAME=value`.
     pub(crate) variables: &'a [String],
     pub(crate) jobs: usize,
@@ -92,6 +102,13 @@ impl Make<'_> {
             .arg("KBUILD_BUILD_TIMESTAMP=Thu Jan  1 00:00:00 UTC 1970")
             .args(["KBUILD_BUILD_USER=swapstorm", "KBUILD_BUILD_HOST=swapstorm"])
             .args(["KBUILD_BUILD_VERSION=1", "LOCALVERSION="])
+            .args(self.ccache.iter().flat_map(|ccache| {
+                // Neither the user's settings nor paths made relative, which __FILE__ would show.
+                let dir = setting("CCACHE_DIR", ccache.dir.clone().into());
+                let size = setting("CCACHE_MAXSIZE", CCACHE_SIZE.into());
+                let check = setting("CCACHE_COMPILERCHECK", "content".into());
+                [dir, size, check, setting("CCACHE_CONFIGPATH", "/dev/null".into())]
+            }))
             .arg(program)
     }
 
@@ -101,7 +118,10 @@ impl Make<'_> {
             .arg(self.tree.source())
             .arg(format!("O={}", self.tree.build().display()))
             .arg(format!("ARCH={}", self.arch.kernel_arch))
-            .arg(format!("CROSS_COMPILE={}", self.arch.toolchain_prefix()))
+            .args(self.toolchain.variables(self.arch))
+            .args(self.ccache.map(|ccache| {
+                format!("CC={} {}", ccache.program, self.toolchain.compiler(self.arch))
+            }))
             .args(self.variables)
             .arg(format!("-j{}", self.jobs))
     }
@@ -114,12 +134,7 @@ impl Make<'_> {
         fragments: &[&Fragment],
         shape: &str,
     ) -> Result<KernelConfig, KernelError> {
-        for program in PROGRAMS {
-            if which(program).is_none() {
-                let (program, hint) = (program.to_owned(), install_hint(program));
-                return Err(ProcessError::Missing { program, hint }.into());
-            }
-        }
+        toolchain::require(PROGRAMS)?;
         let (stamp, file) =
             (self.tree.build().join("configured"), self.tree.build().join(".config"));
         let stamp_for = |config: &str| {

@@ -8,7 +8,7 @@ use host::arch::{Arch, BootImage};
 use host::store::{Bucket, Check, Claim, Entry, Key, KeyHasher, Store};
 use serde::{Deserialize, Serialize};
 
-use crate::compile::{Make, compiler};
+use crate::compile::{Ccache, Make};
 use crate::config::{self, Fragment, KernelConfig};
 use crate::error::KernelError;
 use crate::listing::Listing;
@@ -101,6 +101,7 @@ pub struct Kernels {
     store: Store,
     apt: Apt,
     jobs: usize,
+    ccache: Option<Ccache>,
 }
 
 /// A request with all its inputs known.
@@ -122,12 +123,18 @@ impl Kernels {
     /// A maker that keeps everything in `store` and uses all processors.
     pub fn new(store: Store) -> Self {
         let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { store, apt: Apt::default(), jobs }
+        let ccache = Ccache::find(&store);
+        Self { store, apt: Apt::default(), jobs, ccache }
     }
 
     /// Limits how many compilers run at once.
     pub fn jobs(self, jobs: usize) -> Self {
         Self { jobs: jobs.max(1), ..self }
+    }
+
+    /// Compiles everything anew, also where ccache is installed.
+    pub fn without_ccache(self) -> Self {
+        Self { ccache: None, ..self }
     }
 
     /// The kernel asked for. One that the store has starts no make and needs no network.
@@ -180,8 +187,10 @@ impl Kernels {
         let own = manifest.require(arch)?;
         let fragments: Vec<&Fragment> = own.iter().chain(request.fragments).collect();
         let fetcher = self.fetcher(progress);
-        let (compiler, source) =
-            tokio::try_join!(compiler(arch), fetcher.identify(&manifest.source))?;
+        let (compiler, source) = tokio::try_join!(
+            manifest.toolchain.versions(arch),
+            fetcher.identify(&manifest.source)
+        )?;
         let targets: Vec<&str> = arch.images.iter().map(|image| image.target).collect();
         let config = KeyHasher::new("configuration", VERSION)
             .field("arch", arch.name)
@@ -213,9 +222,22 @@ impl Kernels {
         Fetcher { store: &self.store, apt: &self.apt, progress }
     }
 
-    fn make<'a>(&self, plan: &Plan<'a>, tree: &'a WorkTree, progress: OnProgress<'a>) -> Make<'a> {
+    fn make<'a>(
+        &'a self,
+        plan: &Plan<'a>,
+        tree: &'a WorkTree,
+        progress: OnProgress<'a>,
+    ) -> Make<'a> {
         let Request { manifest, arch, .. } = plan.request;
-        Make { tree, arch, variables: manifest.variables(arch), jobs: self.jobs, progress }
+        Make {
+            tree,
+            arch,
+            toolchain: &manifest.toolchain,
+            ccache: self.ccache.as_ref(),
+            variables: manifest.variables(arch),
+            jobs: self.jobs,
+            progress,
+        }
     }
 
     /// The work tree with source, series and checked configuration in place.

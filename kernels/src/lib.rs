@@ -27,6 +27,7 @@ mod progress;
 mod series;
 mod source;
 mod text;
+mod toolchain;
 mod worktree;
 
 pub use compile::CompileError;
@@ -40,3 +41,4 @@ pub use series::{Conflict, HunkFailure, Patch, Series, SeriesError};
 pub use source::{
     DebianPackage, Digest, GitRepository, Origin, Source, SourceError, SourceIdentity, Tarball,
 };
+pub use toolchain::Toolchain;

@@ -21,6 +21,7 @@
 //!   fragments: [base, kasan]        # files config/NAME.config, later ones win
 //!   arch:
 //!     x86_64: [x86_64]              # more of them for an architecture, which this names as supported
+//! toolchain: gcc                  # optional: or clang, or clang-16
 //! make:                             # optional: variables for make, by architecture
 //!   x86_64: [KASAN_SANITIZE_string.o=n]
 //! ```
@@ -37,6 +38,7 @@ use crate::git::{is_commit_id, is_ref_name};
 use crate::library::{Library, LibraryError, Text, invalid};
 use crate::source::{DebianPackage, GitRepository, Origin, Source, Tarball};
 use crate::text::quote;
+use crate::toolchain::Toolchain;
 
 /// Ways to a repository.
 const SCHEMES: [&str; 5] = ["https://", "http://", "git://", "ssh://", "file:///"];
@@ -52,6 +54,8 @@ pub struct Manifest {
     pub source: Source,
     /// The make target that the configuration starts from.
     pub base: String,
+    /// What compiles it.
+    pub toolchain: Toolchain,
     /// Fragments by architecture name, the common ones included, in order of merging.
     fragments: BTreeMap<&'static str, Vec<Fragment>>,
     /// Variables for make by architecture name: `NAME=value`.
@@ -93,6 +97,7 @@ struct File {
     about: String,
     source: SourceChoice,
     config: Config,
+    toolchain: Option<String>,
     #[serde(default)]
     make: BTreeMap<String, Vec<String>>,
 }
@@ -284,6 +289,10 @@ pub(crate) fn parse(name: &str, text: &Text, library: &Library) -> Result<Manife
             return Err(at("source", expected.to_owned()));
         }
     };
+    let toolchain = match &file.toolchain {
+        Some(name) => name.parse().map_err(|message| at(name, message))?,
+        None => Toolchain::default(),
+    };
     check_base(&base).map_err(|message| at(&base, message))?;
     let common = load(&file.config.fragments)?;
     let mut fragments = BTreeMap::new();
@@ -298,7 +307,8 @@ pub(crate) fn parse(name: &str, text: &Text, library: &Library) -> Result<Manife
         }
         variables.insert(check_arch(&arch).map_err(|message| at(&arch, message))?, settings);
     }
-    Ok(Manifest { name: name.to_owned(), about: file.about, source, base, fragments, variables })
+    let (name, about) = (name.to_owned(), file.about);
+    Ok(Manifest { name, about, source, base, toolchain, fragments, variables })
 }
 
 #[cfg(test)]
@@ -361,6 +371,12 @@ config:
                 "  dir: linux\n",
                 "m.yaml:3:3:",
                 "`linux` is not an absolute path",
+            ),
+            (
+                "about: a kernel",
+                "about: a\ntoolchain: tcc",
+                "m.yaml:2:12:",
+                "`tcc` is no toolchain",
             ),
             ("source:", "source: [", "m.yaml:", ""),
         ] {

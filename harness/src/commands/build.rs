@@ -7,6 +7,7 @@ use kernels::KernelArtifact;
 use reports::exit::ExitCode;
 use serde_json::json;
 
+use super::kernel::KernelOptions;
 use crate::cli::Places;
 use crate::error::Error;
 use crate::printer::Printer;
@@ -29,12 +30,15 @@ pub struct Options {
     /// Print JSON, an object for each architecture
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    build: KernelOptions,
 }
 
 /// Runs the command.
 pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Result<u8, Error> {
     let workshop = Workshop::open(places)?;
-    let manifest = workshop.library.manifest(&options.kernel)?;
+    let mut manifest = workshop.library.manifest(&options.kernel)?;
+    options.build.change(&mut manifest);
     let mut arches = Vec::new();
     // Before anything is made: a mistake in the last one would be noticed late.
     for name in &options.arch {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::Args;
 use host::arch::Arch;
-use host::tools::{TOOLS, Tool};
+use host::tools::{Scope, TOOLS, Tool};
 use reports::exit::ExitCode;
 use serde::Serialize;
 
@@ -39,13 +39,16 @@ struct Check {
     name: String,
     /// Whether it will do.
     ok: bool,
+    /// Whether everything else works without it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    optional: bool,
     /// What was found, or what to do.
     detail: String,
 }
 
 impl Check {
     fn new(name: impl Into<String>, ok: bool, detail: impl Into<String>) -> Self {
-        Self { name: name.into(), ok, detail: detail.into() }
+        Self { name: name.into(), ok, optional: false, detail: detail.into() }
     }
 }
 
@@ -54,21 +57,26 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
     let arches: Vec<&'static Arch> =
         options.arch.iter().map(|name| Workshop::arch(name)).collect::<Result<_, _>>()?;
     let store = places.store()?;
-    let wanted = |tool: &&Tool| arches.iter().any(|arch| tool.is_for(arch));
+    let wanted =
+        |tool: &&Tool| tool.scope == Scope::Optional || arches.iter().any(|arch| tool.is_for(arch));
     let mut checks: Vec<Check> = TOOLS.iter().filter(wanted).map(tool).collect();
     checks.push(memory());
     checks.push(disk(store.root()));
     for arch in &arches {
         checks.push(accelerator(arch, store.root()).await);
     }
-    let healthy = checks.iter().all(|check| check.ok);
+    let healthy = checks.iter().all(|check| check.ok || check.optional);
     if options.json {
         let text = serde_json::to_string_pretty(&checks).map_err(std::io::Error::from)?;
         printer.data(&format!("{text}\n"));
     } else {
         let width = checks.iter().map(|check| check.name.len()).max().unwrap_or(0);
-        for Check { name, ok, detail } in &checks {
-            let mark = if *ok { "ok     " } else { "missing" };
+        for Check { name, ok, optional, detail } in &checks {
+            let mark = match (ok, optional) {
+                (true, _) => "ok      ",
+                (false, true) => "optional",
+                (false, false) => "missing ",
+            };
             printer.data(&format!("{mark}  {name:width$}  {detail}\n"));
         }
         if !healthy {
@@ -85,7 +93,9 @@ fn tool(tool: &Tool) -> Check {
     if tool.is_present() {
         return Check::new(name, true, format!("to {purpose}"));
     }
-    Check::new(name, false, format!("needed to {purpose}: install {}", tool.packages()))
+    let optional = tool.scope == Scope::Optional;
+    let detail = format!("needed to {purpose}: install {}", tool.packages());
+    Check { optional, ..Check::new(name, false, detail) }
 }
 
 fn memory() -> Check {

@@ -17,6 +17,7 @@ use reports::run::NO_TECHNIQUE;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
+use super::kernel::KernelOptions;
 use super::machine::Machine;
 use crate::cell;
 use crate::cli::Places;
@@ -65,6 +66,8 @@ pub struct Guest {
     #[arg(long, value_name = "URL", env = "SWAPSTORM_MIRROR")]
     mirror: Option<String>,
     #[command(flatten)]
+    build: KernelOptions,
+    #[command(flatten)]
     machine: Machine,
 }
 
@@ -103,12 +106,10 @@ async fn log_in(
         Some(name) => Some(library.obtain_series(name).await?),
         None => None,
     };
-    let choice = KernelChoice {
-        manifest: library.manifest(&options.kernel)?,
-        series,
-        fragments: vec![library.fragment(FRAGMENT)?],
-        arch,
-    };
+    let mut manifest = library.manifest(&options.kernel)?;
+    options.build.change(&mut manifest);
+    let choice =
+        KernelChoice { manifest, series, fragments: vec![library.fragment(FRAGMENT)?], arch };
     let mut profile = workshop.profile(&options.profile)?;
     options.machine.change(&mut profile);
     options.machine.at_least(ROOM_MIB, &mut profile);

@@ -4,6 +4,7 @@
 pub mod bench;
 pub mod build;
 pub mod doctor;
+mod kernel;
 pub mod login;
 pub mod machine;
 pub mod parse;

@@ -10,6 +10,7 @@ use reports::rule::Rule;
 use reports::run::Boot;
 use workloads::Profile;
 
+use super::kernel::KernelOptions;
 use super::machine::Machine;
 use super::{seed_from_clock, usage};
 use crate::cell;
@@ -61,6 +62,8 @@ pub struct Options {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    build: KernelOptions,
+    #[command(flatten)]
     machine: Machine,
 }
 
@@ -97,7 +100,8 @@ impl Plan {
     /// Reads and checks everything that was asked for, before anything is made.
     async fn new(options: &Options, workshop: &Workshop) -> Result<Self, Error> {
         let arch = Workshop::arch(&options.arch)?;
-        let manifest = workshop.library.manifest(&options.kernel)?;
+        let mut manifest = workshop.library.manifest(&options.kernel)?;
+        options.build.change(&mut manifest);
         let series = options.reintroduce.as_ref().unwrap_or(&options.series);
         let series = workshop.library.obtain_series(series).await?;
         let mut profile = workshop.profile(&options.profile)?;

@@ -29,7 +29,7 @@ $(O)/mm/%.o: mm/%.c
 	@echo '  CC      mm/$*.o'
 	@echo $* >> $(O)/compiled
 	@mkdir -p $(O)/mm
-	@gcc -c $< -o $@
+	@$(or $(CC),gcc) -c $< -o $@
 "#;
 const MERGE: &str = "shift 2; cat \"$@\" >> .config\n";
 const KCONFIG: &str = "config NEEDS_MORE\n\tbool \"Needs\"\n\tdepends on MORE\n";
@@ -74,7 +74,8 @@ impl Fixture {
             cache: root.join("apt-cache").display().to_string(),
             state: vec![root.join("lists")],
         };
-        let kernels = Kernels { apt, ..Kernels::new(Store::open(root.join("store")).unwrap()) };
+        let kernels = Kernels::new(Store::open(root.join("store")).unwrap()).without_ccache();
+        let kernels = Kernels { apt, ..kernels };
         let library = Library::new(Some(root.join("user")));
         let fixture = Self { dir, library, kernels, notices: Mutex::default() };
         fixture.apt(
@@ -172,6 +173,31 @@ async fn a_kernel_is_made_once_and_a_series_compiles_only_what_it_touches() {
     let back = fixture.build(None).await.unwrap();
     assert_eq!(fs_err::read(back.vmlinux()).unwrap(), vmlinux);
     assert_eq!(fixture.compiled(), ["other", "zswap", "zswap", "zswap"]);
+}
+
+#[tokio::test]
+async fn ccache_is_asked_with_a_folder_of_ours_and_changes_no_key() {
+    let mut fixture = Fixture::new();
+    let plain = fixture.build(None).await.unwrap();
+    let vmlinux = fs_err::read(plain.vmlinux()).unwrap();
+    let (program, dir) = (fixture.dir.path().join("ccache"), fixture.dir.path().join("kept"));
+    let log = fixture.dir.path().join("asked");
+    let script = format!(
+        "#!/bin/sh\necho \"$CCACHE_DIR $CCACHE_MAXSIZE $1\" >> {}\nexec \"$@\"\n",
+        log.display()
+    );
+    fs_err::write(&program, script).unwrap();
+    fs_err::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+    for kept in ["kernels", "work"] {
+        host::store::remove_tree(&fixture.kernels.store.path(kept)).unwrap();
+    }
+    let program = program.display().to_string();
+    fixture.kernels.ccache = Some(Ccache { program, dir: dir.clone() });
+    let cached = fixture.build(None).await.unwrap();
+    assert!(!cached.from_store && cached.key == plain.key);
+    assert_eq!(fs_err::read(cached.vmlinux()).unwrap(), vmlinux);
+    let asked = fs_err::read_to_string(log).unwrap();
+    assert_eq!(asked, format!("{} 2G gcc\n", dir.display()).repeat(2));
 }
 
 #[tokio::test]
