@@ -43,6 +43,9 @@ pub struct Series {
     pub patches: Vec<Patch>,
     /// The commit that the series says it was made for.
     pub base: Option<String>,
+    /// What the series says must be applied before it, as its mails write it: `patch-id: 0123...`,
+    /// `message-id: <...>`, `change-id: NAME:v2`.
+    pub prerequisites: Vec<String>,
 }
 
 impl Series {
@@ -68,20 +71,22 @@ impl Series {
 
 /// A patch that does not fit the tree.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{} of series {} does not apply (\"{}\"):{}\n  hint: refresh the patch against this version of the source{}", .patch, .series, .subject, lines(.failures), made_for(.base, .fits))]
+#[error("{} of series {} does not apply (\"{}\"):{}\n  hint: refresh the patch against this version of the source{}", .patch, .series, .subject, lines(.failures), made_for(.base, .fits, .prerequisites))]
 pub struct Conflict {
     /// The series.
-    pub series: String,
+    pub series: Box<str>,
     /// File name of the patch.
     pub patch: String,
     /// Its subject.
-    pub subject: String,
+    pub subject: Box<str>,
     /// What failed in it, in its order.
     pub failures: Box<[HunkFailure]>,
     /// The commit that the series says it was made for.
     pub base: Option<Box<str>>,
     /// A commit, a tag or a branch of the source that it applies to.
     pub fits: Option<Box<str>>,
+    /// What the series says must be applied before it.
+    pub prerequisites: Box<[String]>,
 }
 
 /// One part of a patch that does not fit.
@@ -108,12 +113,19 @@ impl fmt::Display for HunkFailure {
     }
 }
 
-fn made_for(base: &Option<Box<str>>, fits: &Option<Box<str>>) -> String {
+fn made_for(base: &Option<Box<str>>, fits: &Option<Box<str>>, prerequisites: &[String]) -> String {
     let base = base.as_ref().map(|base| format!("; it was made for commit {base}"));
     let fits = fits.as_ref().map(|fits| {
         format!("; it applies to {}: name that as `ref:` in the manifest", quote(fits))
     });
-    base.unwrap_or_default() + &fits.unwrap_or_default()
+    let first = match prerequisites {
+        [] => String::new(),
+        all => {
+            let all: String = all.iter().map(|one| format!("\n    {one}")).collect();
+            format!("; its cover letter wants these applied before it:{all}")
+        }
+    };
+    base.unwrap_or_default() + &fits.unwrap_or_default() + &first
 }
 
 fn lines(failures: &[HunkFailure]) -> String {
@@ -165,12 +177,17 @@ type ReadFile<'a> = &'a dyn Fn(Option<&str>) -> Result<Option<Text>, LibraryErro
 pub(crate) fn load(name: &str, read: ReadFile<'_>) -> Result<Series, LibraryError> {
     if let Some(text) = read(None)? {
         if mbox::is_mbox(&text.bytes) {
-            let mbox::Mails { patches, base } = mbox::read(&text)?;
-            return Ok(Series { name: name.to_owned(), patches, base });
+            let mbox::Mails { patches, base, prerequisites } = mbox::read(&text)?;
+            return Ok(Series { name: name.to_owned(), patches, base, prerequisites });
         }
         let file = Path::new(name).file_name().map_or(name.into(), |file| file.to_string_lossy());
         let patches = vec![Patch::parse(&file, 1, &text)?];
-        return Ok(Series { name: name.to_owned(), patches, base: None });
+        return Ok(Series {
+            name: name.to_owned(),
+            patches,
+            base: None,
+            prerequisites: Vec::new(),
+        });
     }
     let Some(order) = read(Some("series"))? else {
         let message = "there is no file `series`: expected a quilt folder or a patch file";
@@ -191,7 +208,7 @@ pub(crate) fn load(name: &str, read: ReadFile<'_>) -> Result<Series, LibraryErro
     if patches.is_empty() {
         return Err(invalid(&order.origin, 1, 1, "no patches: expected one file name a line"));
     }
-    Ok(Series { name: name.to_owned(), patches, base: None })
+    Ok(Series { name: name.to_owned(), patches, base: None, prerequisites: Vec::new() })
 }
 
 /// File name and strip level of a line of `series`; `None` for comments and empty lines.

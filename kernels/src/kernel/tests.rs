@@ -228,9 +228,14 @@ async fn an_option_that_the_kernel_drops_stops_the_build_and_is_explained() {
 #[tokio::test]
 async fn a_conflict_comes_before_the_configuration() {
     let fixture = Fixture::new();
+    let prerequisites = vec!["message-id: <first@example.org>".to_owned()];
     let series = fixture.series("int other_text;", "int zswap = 1;");
+    let series = Series { prerequisites, ..series };
     let error = fixture.build(Some(&series)).await.unwrap_err();
     assert!(matches!(error, KernelError::Conflict(_)), "{error}");
+    let error = error.to_string();
+    let wanted = "wants these applied before it:\n    message-id: <first@example.org>";
+    assert!(error.ends_with(wanted), "{error}");
     assert_eq!(fixture.compiled(), [""; 0]);
 }
 

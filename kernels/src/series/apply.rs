@@ -76,11 +76,12 @@ pub(super) fn copy(from: &Path, to: &Path) -> io::Result<()> {
 
 pub(super) fn conflict(series: &Series, patch: &Patch, failures: Vec<HunkFailure>) -> Conflict {
     Conflict {
-        series: quote(&series.name),
+        series: quote(&series.name).into(),
         patch: quote(&patch.name),
-        subject: patch.subject.clone(),
+        subject: patch.subject.clone().into(),
         failures: failures.into(),
         base: series.base.as_deref().map(Into::into),
+        prerequisites: series.prerequisites.clone().into(),
         fits: None,
     }
 }

@@ -44,8 +44,8 @@ pub(crate) async fn lore(b4: &str, id: &str) -> Result<Series, SeriesError> {
         return Err(fail(format!("more than {MOST_PATCHES} patches or {} MiB", LARGEST >> 20)));
     }
     let text = Text { origin: format!("lore:{id}"), bytes: mails.into() };
-    let mbox::Mails { patches, base } = mbox::read(&text)?;
-    Ok(Series { name: format!("lore:{id}"), patches, base })
+    let mbox::Mails { patches, base, prerequisites } = mbox::read(&text)?;
+    Ok(Series { name: format!("lore:{id}"), patches, base, prerequisites })
 }
 
 /// What ids of mails are made of (RFC 5322), without what a shell would take for its own.

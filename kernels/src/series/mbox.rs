@@ -24,6 +24,7 @@ const DEPTH: usize = 8;
 pub(super) struct Mails {
     pub(super) patches: Vec<Patch>,
     pub(super) base: Option<String>,
+    pub(super) prerequisites: Vec<String>,
 }
 
 /// A mail that carries a patch or a cover letter.
@@ -61,6 +62,7 @@ pub(super) fn read(text: &Text) -> Result<Mails, LibraryError> {
     let newest = mails.iter().map(|mail| mail.place.version).max().unwrap_or(0);
     mails.retain(|mail| mail.place.version == newest);
     let base = mails.iter().find_map(|mail| base_commit(&mail.body));
+    let prerequisites = prerequisites(&mails);
     let total = mails.iter().map(|mail| mail.place.of).max().unwrap_or(0);
     if total as usize > MOST_PATCHES {
         return Err(at(1, format!("a series of more than {MOST_PATCHES} patches")));
@@ -81,7 +83,7 @@ pub(super) fn read(text: &Text) -> Result<Mails, LibraryError> {
         let message = "no mail here carries a patch: expected subjects like `[PATCH 1/2] mm: fix`";
         return Err(at(1, message.to_owned()));
     }
-    Ok(Mails { patches, base })
+    Ok(Mails { patches, base, prerequisites })
 }
 
 /// Mails and the lines in which they begin: at `From ` behind an empty line, if a header follows.
@@ -167,6 +169,24 @@ fn base_commit(body: &str) -> Option<String> {
     good.then(|| commit.to_owned())
 }
 
+/// What `git format-patch --base` and b4 say must be applied before, each once, in order.
+fn prerequisites(mails: &[Mail]) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for line in mails.iter().flat_map(|mail| mail.body.lines()) {
+        let Some((kind, value)) =
+            line.strip_prefix("prerequisite-").and_then(|rest| rest.split_once(": "))
+        else {
+            continue;
+        };
+        let one = format!("{kind}: {}", quote(value.trim()));
+        let known = ["patch-id", "message-id", "change-id"].contains(&kind);
+        if known && found.len() < MOST_PATCHES && !found.contains(&one) {
+            found.push(one);
+        }
+    }
+    found
+}
+
 fn patch(mail: &Mail, origin: &str) -> Result<Patch, LibraryError> {
     let subject = mail.subject.split_whitespace().collect::<Vec<_>>().join(" ");
     let from = quote(&mail.from);
@@ -217,11 +237,14 @@ mod tests {
     #[test]
     fn a_thread_becomes_its_newest_series_in_order() {
         let commit = "0123456789abcdef0123456789abcdef01234567";
+        let first = format!(
+            "prerequisite-patch-id: {commit}\nprerequisite-message-id: <a@b>\nprerequisite-patch-id: {commit}\nprerequisite-pizza: 1\n"
+        );
         let thread = [
             mail("[PATCH 1/1] mm: old", &diff("old.c")),
             mail("[PATCH v2 2/2] mm/zswap: second\n part", &diff("two.c")),
             mail("Re: [PATCH v2 2/2] mm/zswap: second", &format!("> {}", diff("not.c"))),
-            mail("[PATCH v2 0/2] mm: both", &format!("Text.\n\nbase-commit: {commit}\n")),
+            mail("[PATCH v2 0/2] mm: both", &format!("Text.\n\nbase-commit: {commit}\n{first}")),
             mail("[PATCH v2 1/2] mm: first", &format!("From here on\n{}", diff("one.c"))),
         ]
         .concat();
@@ -234,6 +257,7 @@ mod tests {
             read.patches.iter().flat_map(|p| &p.files).map(String::as_str).collect();
         assert_eq!(files, ["one.c", "two.c"]);
         assert_eq!(read.base.as_deref(), Some(commit));
+        assert_eq!(read.prerequisites, [format!("patch-id: {commit}"), "message-id: <a@b>".into()]);
     }
 
     #[test]

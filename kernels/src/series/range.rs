@@ -113,7 +113,7 @@ impl<'a> Range<'a> {
             text.origin = format!("{}: {name}", quote(self.words));
             patches.push(Patch::parse(&name, 1, &text)?);
         }
-        Ok(Series { name: self.words.to_owned(), patches, base })
+        Ok(Series { name: self.words.to_owned(), patches, base, prerequisites: Vec::new() })
     }
 
     fn git(&self) -> Result<Command, SeriesError> {
