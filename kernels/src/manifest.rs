@@ -6,6 +6,7 @@
 //! source:
 //!   debian:
 //!     package: linux-source-6.1     # the newest version that apt offers
+//!     suite: bookworm               # optional: of this release, which apt must have in its sources
 //!   # or
 //!   tarball:
 //!     url: https://example.org/linux-6.6.tar.xz     # or file: /absolute/path
@@ -132,6 +133,7 @@ struct TarballFile {
 #[serde(deny_unknown_fields)]
 struct DebianFile {
     package: String,
+    suite: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -151,6 +153,16 @@ fn check_package(name: &str) -> Result<(), String> {
     }
     let expected = "expected lower case letters, digits and +-.";
     Err(format!("`{}` is not a package name: {expected}", quote(name)))
+}
+
+/// The name becomes a part of an argument of apt, and of a file's name.
+fn check_suite(name: &str) -> Result<(), String> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-.".contains(&b);
+    if name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.bytes().all(allowed) {
+        return Ok(());
+    }
+    let expected = "expected one like bookworm or bookworm-backports";
+    Err(format!("`{}` is not a suite: {expected}", quote(name)))
 }
 
 fn check_tarball(file: TarballFile) -> Result<Tarball, String> {
@@ -270,9 +282,12 @@ pub(crate) fn parse(name: &str, text: &Text, library: &Library) -> Result<Manife
     let base = file.config.base;
     let SourceChoice { debian, tarball, dir, git } = file.source;
     let source = match (debian, tarball, dir, git) {
-        (Some(DebianFile { package }), None, None, None) => {
+        (Some(DebianFile { package, suite }), None, None, None) => {
             check_package(&package).map_err(|message| at(&package, message))?;
-            Source::Debian(DebianPackage { name: package })
+            if let Some(suite) = &suite {
+                check_suite(suite).map_err(|message| at(suite, message))?;
+            }
+            Source::Debian(DebianPackage { name: package, suite })
         }
         (None, Some(tarball), None, None) => {
             let word = tarball.sha256.clone();
@@ -352,6 +367,12 @@ config:
             ("about: a kernel", "about: [a]", "m.yaml:1:8:", "expected a string"),
             ("[base, kasan]", "[base, kasam]", "m.yaml:7:21:", "no configuration fragment `kasam`"),
             ("x86_64: [", "vax: [", "m.yaml:9:5:", "unknown architecture `vax`, expected one of"),
+            (
+                "linux-source-6.1",
+                "linux-source-6.1\n    suite: ../sid",
+                "m.yaml:5:12:",
+                "not a suite",
+            ),
             ("linux-source-6.1", "-oEvil", "m.yaml:4:14:", "not a package name"),
             (
                 "    x86_64: [x86_64]",

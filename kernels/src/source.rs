@@ -105,6 +105,8 @@ impl fmt::Display for Origin {
 pub struct DebianPackage {
     /// `linux-source-6.1`
     pub name: String,
+    /// The release it is taken from, such as `bookworm-backports`, if apt is not to choose.
+    pub suite: Option<String>,
 }
 
 /// Which source exactly: what a kernel's key is made from.

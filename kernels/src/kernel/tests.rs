@@ -295,6 +295,24 @@ async fn what_apt_cannot_do_is_explained() {
     assert!(matches!(error, KernelError::Store(StoreError::Full { .. })), "{error}");
 }
 
+#[tokio::test]
+async fn a_suite_is_asked_for_and_one_that_apt_lacks_is_an_error_also_when_the_store_has_the_package()
+ {
+    let fixture = Fixture::new();
+    fixture.build(None).await.unwrap();
+    let manifest = MANIFEST.replace("linux-source-9.9", "linux-source-9.9, suite: tomorrow");
+    fs_err::write(fixture.dir.path().join("user/manifests/mini.yaml"), manifest).unwrap();
+    let show = "sum=$(sha256sum $DIR/mini.deb)
+         [ \"$4\" = linux-source-9.9/tomorrow ] || exit 100
+         printf 'Package: linux-source-9.9\\nVersion: 9.9.1-1\\nSHA256: %s\\n' ${sum%% *}";
+    fixture.apt(show, "exit 100");
+    assert!(fixture.build(None).await.unwrap().from_store);
+    fixture.apt("exit 100", "exit 100");
+    let error = fixture.build(None).await.unwrap_err().to_string();
+    assert!(error.contains("linux-source-9.9/tomorrow"), "{error}");
+    assert!(error.contains("does not know this package in this suite"), "{error}");
+}
+
 /// Makes `mini` the manifest of a tarball that `origin` leads to, with the digest of `file`.
 fn from_tarball(fixture: &Fixture, origin: &str, file: &str) {
     let root = fixture.dir.path();

@@ -11,7 +11,7 @@ use std::time::UNIX_EPOCH;
 use host::process::{Command, ProcessError};
 use host::store::{KeyHasher, Store};
 
-use super::{Digest, SourceError, SourceIdentity};
+use super::{DebianPackage, Digest, SourceError, SourceIdentity};
 use crate::error::KernelError;
 use crate::text::{quote, tail};
 
@@ -64,23 +64,41 @@ impl Apt {
         (!files.is_empty()).then(|| hash.finish().to_string())
     }
 
-    /// The version that apt would install now.
-    pub(crate) async fn candidate(&self, package: &str) -> Result<SourceIdentity, KernelError> {
+    /// The version that apt would install now, or the newest of the suite asked for.
+    pub(crate) async fn candidate(
+        &self,
+        package: &DebianPackage,
+    ) -> Result<SourceIdentity, KernelError> {
+        let DebianPackage { name, suite } = package;
+        let asked = match suite {
+            Some(suite) => format!("{name}/{suite}"),
+            None => name.clone(),
+        };
         let output = Command::new(&self.cache)
-            .args(["show", "--no-all-versions", "--", package])
+            .args(["show", "--no-all-versions", "--", &asked])
             .env("LC_ALL", "C")
             .output()
             .await?;
         if output.code == 0
-            && let Some(identity) = parse_show(package, &String::from_utf8_lossy(&output.stdout))
+            && let Some(identity) = parse_show(name, &String::from_utf8_lossy(&output.stdout))
         {
             return Ok(identity);
         }
         Err(KernelError::Source(SourceError::Apt {
-            package: package.to_owned(),
-            what: "apt does not know this package",
+            package: asked,
+            what: match suite {
+                Some(_) => "apt does not know this package in this suite",
+                None => "apt does not know this package",
+            },
             detail: String::new(),
-            next_step: "run `apt-get update` as root; the package is Debian's, so on other distributions add a Debian mirror or use another kernel manifest",
+            next_step: match suite {
+                Some(_) => {
+                    "`apt-cache policy` lists the suites that apt has (n=...); add the suite to apt's sources, then run `apt-get update` as root"
+                }
+                None => {
+                    "run `apt-get update` as root; the package is Debian's, so on other distributions add a Debian mirror or use another kernel manifest"
+                }
+            },
         }))
     }
 

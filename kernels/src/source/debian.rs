@@ -30,7 +30,11 @@ pub(super) async fn identify(
     fetcher: &Fetcher<'_>,
     package: &DebianPackage,
 ) -> Result<SourceIdentity, KernelError> {
-    let memo = fetcher.store.path(format!("apt/{}.json", package.name));
+    let memo = match &package.suite {
+        Some(suite) => format!("apt/{}_{suite}.json", package.name),
+        None => format!("apt/{}.json", package.name),
+    };
+    let memo = fetcher.store.path(memo);
     let fingerprint = fetcher.apt.fingerprint();
     if let (Some(fingerprint), Ok(bytes)) = (&fingerprint, fs_err::read(&memo))
         && let Ok(remembered) = serde_json::from_slice::<Remembered>(&bytes)
@@ -39,7 +43,7 @@ pub(super) async fn identify(
     {
         return Ok(remembered.identity);
     }
-    match fetcher.apt.candidate(&package.name).await {
+    match fetcher.apt.candidate(package).await {
         Ok(identity) => {
             if let Some(fingerprint) = fingerprint {
                 let remembered = Remembered { fingerprint, identity: identity.clone() };
@@ -49,6 +53,8 @@ pub(super) async fn identify(
             }
             Ok(identity)
         }
+        // Which suite a version in the store came from is not known any more.
+        Err(error) if package.suite.is_some() => Err(error),
         Err(error) => match newest_stored(fetcher, &package.name).await? {
             Some(identity) => {
                 let notice = format!(
