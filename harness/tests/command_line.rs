@@ -52,6 +52,22 @@ fn a_wrong_option_is_a_usage_error() {
 }
 
 #[test]
+fn a_compiler_that_is_missing_is_named_with_its_package_before_anything_is_made() {
+    let scene = Scene::new();
+    scene.own(
+        "kernels/manifests/mine.yaml",
+        "about: a\nsource: {dir: /nonsuch}\nconfig: {base: tinyconfig, fragments: [], arch: {x86_64: []}}\n",
+    );
+    let (code, stderr) = scene.run(&["build", "mine", "--toolchain", "clang-999"]);
+    assert_eq!(code, Some(3), "{stderr}");
+    assert!(stderr.contains("clang-999 is not installed"), "{stderr}");
+    assert!(stderr.contains("install clang-999 (Debian)"), "{stderr}");
+    let (code, stderr) = scene.run(&["build", "mine", "--toolchain", "tcc"]);
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("expected gcc, clang"), "{stderr}");
+}
+
+#[test]
 fn a_wrong_budget_says_what_is_expected() {
     let (code, stderr) = Scene::new().run(&["repro", "--budget", "soon"]);
     assert_eq!(code, Some(2));
