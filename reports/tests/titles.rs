@@ -71,6 +71,13 @@ fn every_form_of_a_first_line_has_its_title() {
             "watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [sh:1]|RIP: 0010:spin+0x1/0x2|Call Trace:| loop_once+0x1/0x2| __x64_sys_bpf+0x1/0x2| x64_sys_call+0x1/0x2| do_syscall_64+0x1/0x2",
             "BUG: soft lockup in sys_bpf",
         ),
+        // A page fault on the way says nothing about who is stuck.
+        (
+            "watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [sh:1]|Call Trace:| clear_it+0x1/0x2| handle_mm_fault+0x1/0x2| do_user_addr_fault+0x1/0x2| asm_exc_page_fault+0x1/0x2| fill_it+0x1/0x2| __x64_sys_read+0x1/0x2| do_syscall_64+0x1/0x2",
+            "BUG: soft lockup in sys_read",
+        ),
+        // A question mark that no frame follows on is part of the message.
+        ("WARNING: is this bad ? or not|x", "WARNING: is this bad ? or not"),
         // Newer 32-bit ARM kernels name callee and caller, from the unwinder on.
         (
             "WARNING: CPU: 0 PID: 1 at mm/a.c:1 owner+0x1/0x2|Call trace: | unwind_backtrace from show_stack+0x18/0x1c| show_stack from __warn+0x1/0x2| __warn from owner+0x1/0x2| owner from main+0x1/0x2",

@@ -98,7 +98,7 @@ impl<'a> Line<'a> {
             },
         };
         let guess = memchr::memchr_iter(b'?', text)
-            .find(|&at| at > 0 && text[at - 1] == b' ' && text.get(at + 1) == Some(&b' '));
+            .find(|&at| at > 0 && text[at - 1] == b' ' && is_symbol(&text[at + 1..]));
         let guess = match guess {
             Some(at) => Some(&text[at + 1..]),
             None => text.strip_suffix(b" (unreliable)"),
@@ -110,6 +110,14 @@ impl<'a> Line<'a> {
             _ => Line { prefix, text, unreliable: false },
         }
     }
+}
+
+/// True for ` name+0x1/0x2`, which tells a guessed frame from a question.
+fn is_symbol(text: &[u8]) -> bool {
+    let name = trim_blanks(text);
+    let in_name = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.');
+    let len = name.iter().take_while(|b| in_name(b)).count();
+    len > 0 && name.len() < text.len() && name[len..].starts_with(b"+0x")
 }
 
 /// True for `<EOI>`: the stack below is the interrupted one's.
@@ -243,5 +251,8 @@ mod tests {
         assert!(!Line::read(b"[ 1.5]  <EOI>  [<ffff>] ? console_unlock+0x1/0x2").unreliable);
         assert!(Line::read(b"[ 1.5] [c0] f+0x1/0x2 (unreliable)").unreliable);
         assert!(!Line::read(b"why ? because").unreliable);
+        let question = Line::read(b"[ 1.5] WARNING: is this bad ? or not");
+        assert!(!question.unreliable);
+        assert_eq!(question.text, b"WARNING: is this bad ? or not");
     }
 }

@@ -17,7 +17,7 @@ pub const WORDS: &[&str] = &[
     "nable to handle kernel",
     "general protection fault",
     "panic",
-    "PANIC: double",
+    "PANIC: ", // double fault; init
     "divide",
     "invalid opcode:",
     "int3:",

@@ -348,6 +348,7 @@ const GROUPS: &[Group] = &[
             "downgrade_write",
             "mutex_",
             "rt_mutex",
+            "rtmutex",
             "rtlock",
             "rwsem_",
             "rwbase_",
@@ -627,7 +628,7 @@ mod tests {
     fn helpers_are_passed_over_and_their_callers_are_not() {
         let helpers = "unwind_backtrace assign_lock_key check_irq_usage check_usage_forwards print_freed_lock_bug \
             va_format crc_t10dif_generic rep_movs_alternative vma_alloc_folio_noprof __up \
-            downgrade_write variable_test_bit arch___set_bit _find_first_zero_bit \
+            downgrade_write rtmutex_spin_on_owner variable_test_bit arch___set_bit _find_first_zero_bit \
             try_to_grab_pending complete_with_flags dev_crit __raw_readq readl_relaxed logic_inb \
             _cond_resched __cond_resched __x86_retpoline_rax hwrng_unregister";
         for name in helpers.split_whitespace() {
