@@ -86,6 +86,50 @@ fn signatures_tell_bugs_apart_and_nothing_else() {
     assert_ne!(reports(other.as_bytes())[0].signature, first.signature);
 }
 
+/// A use-after-free as an architecture and a kernel print it.
+fn shrinker_race(access: &str, top: &str, bottom: &str, freed: &str) -> String {
+    let log = format!(
+        "BUG: KASAN: {access} in _raw_spin_lock+0x60/0xb0\nWrite of size 4 at addr 12 by task k/4\n\
+         {top}\n kasan_report+0x1/0x2\n _raw_spin_lock+0x60/0xb0\n shrink_memcg_cb+0x1/0x2\n{bottom}\n\n\
+         Freed by task 7:\n kasan_save_stack+0x1/0x2\n kfree+0x1/0x2\n zswap_swapoff+0x1/0x2\n\
+         {freed}\n"
+    );
+    log.lines().map(|line| format!("[    1.000000] {line}\n")).collect()
+}
+
+#[test]
+fn signatures_are_the_same_on_another_architecture_and_the_next_kernel() {
+    let signature = |log: String| reports(log.as_bytes())[0].signature.clone();
+    let x86 = |work: &str, call: &str| {
+        shrinker_race(
+            "use-after-free",
+            "Call Trace:\n <TASK>\n dump_stack_lvl+0x1/0x2",
+            &format!(" process_one_work+0x1/0x2\n{work} worker_thread+0x1/0x2\n kthread+0x1/0x2"),
+            &format!(" __x64_sys_swapoff+0x1/0x2\n{call} do_syscall_64+0x1/0x2"),
+        )
+    };
+    let first = signature(x86("", ""));
+    let next = x86(" process_scheduled_works+0x1/0x2\n", " x64_sys_call+0x1/0x2\n");
+    assert_eq!(signature(next), first);
+    let arm64 = shrinker_race(
+        "slab-use-after-free",
+        "Call trace:\n show_stack+0x1/0x2 (C)\n dump_stack_lvl+0x1/0x2",
+        " process_one_work+0x1/0x2\n worker_thread+0x1/0x2\n ret_from_fork+0x1/0x2",
+        " __arm64_sys_swapoff+0x1/0x2\n invoke_syscall.constprop.0+0x1/0x2\n \
+         do_el0_svc+0x1/0x2\n el0t_64_sync+0x1/0x2",
+    );
+    assert_eq!(signature(arm64), first);
+    let riscv = shrinker_race(
+        "slab-use-after-free",
+        "Call Trace:\n[<ffffffff80001234>] dump_backtrace+0x1/0x2",
+        "[<ffffffff80001234>] process_one_work+0x1/0x2\n[<ffffffff80001234>] kthread+0x1/0x2",
+        " __do_sys_swapoff+0x1/0x2\n __riscv_sys_swapoff+0x1/0x2\n do_trap_ecall_u+0x1/0x2",
+    );
+    assert_eq!(signature(riscv), first);
+    let another = x86("", "").replace("shrink_memcg_cb", "zswap_store");
+    assert_ne!(signature(another), first);
+}
+
 #[test]
 fn a_report_is_announced_when_its_tail_is_complete() {
     let mut reader = Reader::new(Options::default());

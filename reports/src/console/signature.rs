@@ -46,25 +46,41 @@ fn add_stack(hash: &mut Fnv, stack: &Stack, blamed: &str) {
         .for_each(|name| hash.add(name.trim_start_matches('_')));
 }
 
-/// Where an architecture enters the kernel: the same bug has other names there.
+/// What calls the code of a system call, a thread or a work item: the same bug has other names
+/// there, and more or fewer of them, on another architecture or in the next kernel.
 fn is_entry(name: &str) -> bool {
     const ENTRY: &[&str] = &[
         "entry_",
         "do_syscall",
+        "__do_syscall",
+        "do_fast_syscall",
+        "__do_fast_syscall",
+        "do_int80_",
+        "x64_sys_call",
+        "ia32_sys_call",
+        "syscall_",
+        "system_call",
         "__x64_",
+        "__ia32_",
         "__arm64_",
         "__riscv_",
+        "__s390",
         "__se_sys",
         "__do_sys",
         "el0",
         "el1",
+        "do_el0",
         "ret_from",
+        "ret_fast_syscall",
         "invoke_syscall",
         "do_trap_ecall",
         "handle_exception",
         "asm_",
         "kthread",
         "sysvec",
+        "process_one_work",
+        "process_scheduled_works",
+        "worker_thread",
     ];
     ENTRY.iter().any(|entry| name.starts_with(entry))
 }
