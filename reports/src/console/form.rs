@@ -35,7 +35,13 @@ static DECODED: LazyLock<Regex> =
     LazyLock::new(|| compile(r"^(?:kern|user|daemon|syslog) *:[a-z]+ *: (?:\[)"));
 static JOURNAL: LazyLock<Regex> = LazyLock::new(|| {
     compile(
-        r"^(?:[A-Z][a-z]{2} +[0-9]+ [0-9:.]{8,15}|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.,]+(?:Z|[+-][0-9:]{4,5})|\[ *[0-9]+\.[0-9]+\]) [^ ]{1,64} kernel: ",
+        r"(?x)^(?:
+            [A-Z][a-z]{2}\ +[0-9]+\ [0-9:.]{8,15}                      # short, short-precise
+            | [A-Z][a-z]{2}\ [0-9-]{10}\ [0-9:.]{8,15}\ [A-Z0-9+-]{1,6} # short-full
+            | [0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.,]+(?:Z|[+-][0-9:]{4,5}) # short-iso
+            | [0-9]{10}\.[0-9]{6}                                       # short-unix
+            | \[\ *[0-9]+\.[0-9]+\]                                    # short-monotonic
+        )\ [^\ ]{1,64}\ kernel:\ ",
     )
 });
 
@@ -112,7 +118,11 @@ impl Unwrapper {
             return;
         };
         let message = match self.form {
-            Form::Decoded => &self.partial[prefix.end() - 1..],
+            Form::Decoded => {
+                let message = &self.partial[prefix.end() - 1..];
+                // `dmesg -xT` has both.
+                WALL_CLOCK.find(message).map_or(message, |clock| &message[clock.end()..])
+            }
             _ => &self.partial[prefix.end()..],
         };
         // A message of the journal may have kept its own time stamp.
@@ -167,7 +177,10 @@ mod tests {
             ("[Sun Nov 22 13:41:46 2026] BUG: x\n", "[    0.000000] BUG: x\n"),
             ("2026-11-22T13:41:46,123456+00:00 BUG: x", "[    0.000000] BUG: x"),
             ("kern  :warn  : [   12.345678] BUG: x\n", "[   12.345678] BUG: x\n"),
+            ("kern  :warn  : [Sun Nov 22 13:41:46 2026] BUG: x\n", "[    0.000000] BUG: x\n"),
             ("Nov 22 13:41:46 ci kernel: BUG: x\n", "[    0.000000] BUG: x\n"),
+            ("Sun 2026-11-22 13:41:46 UTC ci kernel: BUG: x\n", "[    0.000000] BUG: x\n"),
+            ("1795354906.123456 ci kernel: BUG: x\n", "[    0.000000] BUG: x\n"),
             ("2026-11-22T13:41:46+0000 ci kernel: [  1.5] BUG: x\n", "[  1.5] BUG: x\n"),
             ("[   12.345678] ci kernel: BUG: x\n", "[    0.000000] BUG: x\n"),
         ] {
