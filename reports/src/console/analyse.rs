@@ -103,13 +103,13 @@ impl CompiledDetector {
                 .is_match(line)
     }
 
-    /// True if the line follows from a report that is already open.
+    /// True for the first line of a KMSAN report, which says enough in fewer lines than others.
     pub(super) fn is_kmsan(&self, line: &[u8]) -> bool {
         static KMSAN: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"KMSAN"));
         self.data.header == "BUG:" && KMSAN.find(line).is_some()
     }
 
-    /// True for an oops message that names no cause of its own, a panic, and the like.
+    /// The word that the detector fires on.
     pub(super) fn header(&self) -> &'static str {
         self.data.header
     }
