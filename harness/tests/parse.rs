@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `swapstorm parse` as a program.
 
-use std::io::Write;
+use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -119,16 +119,99 @@ fn packed_logs_and_stdin_say_the_same() {
     child.stdin.take().expect("a pipe").write_all(&plain).expect("it reads");
     let text = child.wait_with_output().expect("it ends").stdout;
     assert!(String::from_utf8_lossy(&text).contains(want));
-    let gz = dir.path().join("log.gz");
-    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    packer.write_all(&plain).expect("memory");
-    let packed = packer.finish().expect("memory");
-    fs_err::write(&gz, &packed).expect("written");
-    let text = stdout(parse().arg(&gz), 1);
-    assert!(text.contains(want), "{text}");
-    // A log that ends too early is not taken for a short one.
-    fs_err::write(&gz, &packed[..packed.len() / 2]).expect("written");
-    stdout(parse().arg(&gz), 3);
+    // In two parts, as who appends to a packed log leaves it.
+    let (clean, cut) =
+        (fs_err::read(corpus("clean-6.1.log")).expect("checked in"), plain.len() / 2);
+    for tool in ["gzip", "xz", "zstd"] {
+        let parts = [&clean[..], &plain[..cut], &plain[cut..]].map(|part| pack(tool, part));
+        let packed = dir.path().join(tool);
+        fs_err::write(&packed, parts.concat()).expect("written");
+        let text = stdout(parse().arg(&packed), 1);
+        assert!(text.contains(want), "{tool}: {text}");
+        // A log that ends too early is not taken for a short one.
+        fs_err::write(&packed, &parts[1][..parts[1].len() / 2]).expect("written");
+        stdout(parse().arg(&packed), 3);
+    }
+}
+
+fn pack(tool: &str, plain: &[u8]) -> Vec<u8> {
+    match tool {
+        "zstd" => {
+            // A frame that is to be passed over comes first.
+            let level = ruzstd::encoding::CompressionLevel::Fastest;
+            let frame = ruzstd::encoding::compress_to_vec(plain, level);
+            [&frame[..], b"\x50\x2a\x4d\x18\x03\0\0\0abc"].concat()
+        }
+        "xz" => {
+            let options = lzma_rust2::XzOptions::with_preset(1);
+            let mut packer = lzma_rust2::XzWriter::new(Vec::new(), options).expect("memory");
+            packer.write_all(plain).expect("memory");
+            packer.finish().expect("memory")
+        }
+        _ => {
+            let mut packer = flate2::write::GzEncoder::new(Vec::new(), Default::default());
+            packer.write_all(plain).expect("memory");
+            packer.finish().expect("memory")
+        }
+    }
+}
+
+/// `parse --follow` with its output.
+struct Follower {
+    child: std::process::Child,
+    lines: std::io::Lines<std::io::BufReader<std::process::ChildStdout>>,
+}
+
+impl Follower {
+    fn start(log: &Path) -> Self {
+        let mut command = parse();
+        command.args(["--follow", "--quiet"]).arg(log).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("it starts");
+        let stdout = child.stdout.take().expect("a pipe");
+        Follower { child, lines: std::io::BufReader::new(stdout).lines() }
+    }
+
+    /// Waits for a line that holds the words.
+    fn wait_for(&mut self, words: &str) {
+        let found = self.lines.by_ref().any(|line| line.expect("text").contains(words));
+        assert!(found, "no {words:?} before the end of the output");
+    }
+}
+
+#[test]
+fn a_log_is_followed_before_it_is_there_and_after_it_is_replaced() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let log = dir.path().join("console.log");
+    let mut follower = Follower::start(&log);
+    fs_err::write(&log, fs_err::read(corpus("zswap-shrink-6.12.log")).expect("it is there"))
+        .expect("written");
+    follower.wait_for("slab-use-after-free Write in shrink_memcg_cb");
+    // Moved away; the new one is no shorter.
+    fs_err::rename(&log, dir.path().join("console.log.1")).expect("moved");
+    let next = fs_err::read(corpus("zswap-writeback-6.1.log")).expect("it is there");
+    fs_err::write(&log, &next).expect("written");
+    follower.wait_for("1 report in");
+    follower.wait_for("use-after-free Write in zswap_writeback_entry");
+    // Cut, and the same again.
+    fs_err::write(&log, "").expect("cut");
+    follower.wait_for("2 reports in");
+    fs_err::write(&log, &next).expect("written");
+    follower.wait_for("use-after-free Write in zswap_writeback_entry");
+    let pid = i32::try_from(follower.child.id()).expect("a process");
+    let pid = rustix::process::Pid::from_raw(pid).expect("a process");
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it runs");
+    follower.wait_for("reports in");
+    assert_eq!(follower.child.wait().expect("it ends").code(), Some(130));
+}
+
+#[test]
+fn what_cannot_grow_is_not_followed() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let packed = dir.path().join("log.gz");
+    fs_err::write(&packed, pack("gzip", b"x")).expect("written");
+    for log in [&packed, Path::new("-"), Path::new("/no/such/folder/console.log")] {
+        stdout(parse().arg("--follow").arg(log), 2);
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ use reports::console::pstore_in_order;
 use reports::event::Fault;
 
 use super::super::usage;
+use super::zstd::Frames;
 use crate::error::Error;
 
 /// Bytes that are read in one go: few enough to stay in a processor's cache.
@@ -42,11 +43,7 @@ impl Input {
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => {
                 Box::new(lzma_rust2::XzReader::new_mem_limit(bytes, true, XZ_MEMORY_KIB))
             }
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => {
-                let frames = ruzstd::decoding::StreamingDecoder::new(bytes)
-                    .map_err(|e| damaged(&name, &e.to_string()))?;
-                Box::new(frames)
-            }
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(Frames::new(bytes)),
             start if is_pstore(start) => {
                 let mut all = Vec::new();
                 let mut bytes = bytes.take(PSTORE as u64 + 1);
@@ -66,6 +63,12 @@ impl Input {
     pub fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
         read_full(&mut self.bytes, buffer).map_err(|e| damaged(&self.name, &e.to_string()))
     }
+}
+
+/// True for the first bytes of what [`Input`] unpacks.
+pub fn is_packed(start: &[u8]) -> bool {
+    let magics = [&b"\x1f\x8b"[..], b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"];
+    magics.iter().any(|magic| start.starts_with(magic))
 }
 
 fn is_pstore(start: &[u8]) -> bool {

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `swapstorm parse`: kernel bug reports in console logs.
 
+mod follow;
 mod input;
 mod symbols;
+mod zstd;
 
 use std::collections::HashMap;
-use std::io::{BufWriter, Read, Write};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use fs_err::File;
 use reports::console::{
-    Digest, Facts, Form, Options as ReaderOptions, Reader, Seen, Unwrapper, show,
+    Digest, Facts, Form, Options as ReaderOptions, Reader, SAMPLE, Seen, Unwrapper, show,
 };
 use reports::exit::ExitCode;
 use reports::finding::Finding;
@@ -23,6 +25,7 @@ use crate::cli::Places;
 use crate::error::Error;
 use crate::interrupt::{EXIT_CODE, Interrupt};
 use crate::printer::Printer;
+use follow::{Change, Followed};
 use input::{CHUNK, Input};
 use symbols::Symbols;
 
@@ -51,8 +54,9 @@ pub struct Options {
     /// Rules of expected bugs (YAML): these reports do not count as found
     #[arg(long, value_name = "RULES")]
     expect: Vec<PathBuf>,
-    /// Go on reading as the log grows, until interrupted
-    #[arg(long, conflicts_with_all = ["vmlinux"])]
+    /// Go on reading as the log grows, until interrupted; also when it is cut, replaced, or not
+    /// there yet
+    #[arg(long)]
     follow: bool,
 }
 
@@ -146,32 +150,40 @@ impl Parse<'_> {
                 if several && format == Format::Text {
                     self.printer.data(&format!("{}:\n", log.display()));
                 }
-                let name = log.display().to_string();
-                let printer = self.printer;
-                let mut notes = Digest::default();
-                let mut reports = 0_u64;
-                let mut shown = Shown::default();
-                let (stats, _) = read(log, |seen| match seen {
-                    Seen::Report(finding) => {
-                        reports += 1;
-                        if shown.is_new(&finding) {
-                            printer.data(&self.show(&name, *finding, format));
-                        }
-                    }
-                    note @ Seen::Note(_) => notes.add(note),
-                })?;
-                if format == Format::Text {
-                    let mut text = String::new();
-                    for (title, count) in shown.repeats() {
-                        text.push_str(&show::again(title, count));
-                    }
-                    text.push_str(&show::notes(&notes));
-                    text.push_str(&show::summary(reports, stats.lines));
-                    printer.data(&text);
-                }
+                let mut told = Told::new(log, format);
+                let (stats, _) = read(log, |seen| self.tell(&mut told, seen))?;
+                self.sum_up(&told, stats.lines);
             }
         }
         Ok(())
+    }
+
+    /// Prints what was seen for the first time.
+    fn tell(&mut self, told: &mut Told, seen: Seen) {
+        match seen {
+            Seen::Report(finding) => {
+                told.reports += 1;
+                if told.shown.is_new(&finding) {
+                    let text = self.show(&told.name, *finding, told.format);
+                    self.printer.data(&text);
+                }
+            }
+            note @ Seen::Note(_) => told.notes.add(note),
+        }
+    }
+
+    /// Prints what was only counted.
+    fn sum_up(&self, told: &Told, lines: u64) {
+        if told.format != Format::Text {
+            return;
+        }
+        let mut text = String::new();
+        for (title, count) in told.shown.repeats() {
+            text.push_str(&show::again(title, count));
+        }
+        text.push_str(&show::notes(&told.notes));
+        text.push_str(&show::summary(told.reports, lines));
+        self.printer.data(&text);
     }
 
     fn json(&mut self, log: &Path) -> Result<String, Error> {
@@ -208,49 +220,69 @@ impl Parse<'_> {
         Some(rule.name.as_str().to_owned())
     }
 
-    /// Follows a log as `tail -F` does: a log that shrank is read anew.
+    /// Reads a log as it grows, until interrupted.
     async fn follow(&mut self, log: &Path, format: Format) -> Result<u8, Error> {
         let mut interrupt = Interrupt::listen()?;
-        let name = log.display().to_string();
-        let mut file = File::open(log).map_err(usage)?;
-        let mut reader = Reader::new(ReaderOptions::default());
+        let mut followed = Followed::new(log)?;
+        if !followed.is_there() {
+            self.printer.say(&format!("waiting for {}", log.display()));
+        }
+        let mut console = Console::default();
+        let mut told = Told::new(log, format);
         let mut chunk = vec![0; CHUNK];
-        let mut at = 0_u64;
         let mut quiet = Duration::ZERO;
         loop {
-            let read = file.read(&mut chunk)?;
-            at += read as u64;
-            let mut seen = reader.push(&chunk[..read]);
-            if read > 0 {
-                quiet = Duration::ZERO;
-            } else {
-                if fs_err::metadata(log).is_ok_and(|now| now.len() < at) {
-                    seen.extend(reader.finish());
-                    reader = Reader::new(ReaderOptions::default());
-                    file = File::open(log)?;
-                    at = 0;
-                } else if quiet >= QUIET && reader.has_open_report() {
-                    seen.extend(reader.idle());
+            let change = followed.read(&mut chunk)?;
+            let seen = match change {
+                Change::Grew(read) => {
+                    quiet = Duration::ZERO;
+                    console.push(&chunk[..read])
                 }
-                tokio::select! {
-                    () = tokio::time::sleep(PERIOD) => quiet += PERIOD,
-                    () = interrupt.wait() => {
-                        seen.extend(reader.finish());
-                        self.print(&name, seen, format);
-                        return Ok(EXIT_CODE);
-                    }
-                }
+                Change::Nothing if quiet >= QUIET => console.idle(),
+                Change::Nothing => Vec::new(),
+                Change::Another => console.finish(),
+            };
+            seen.into_iter().for_each(|seen| self.tell(&mut told, seen));
+            if matches!(change, Change::Another) {
+                self.sum_up(&told, console.reader.stats().lines);
+                (console, told) = (Console::default(), Told::new(log, format));
             }
-            self.print(&name, seen, format);
+            let pause = async {
+                match change {
+                    Change::Nothing => tokio::time::sleep(PERIOD).await,
+                    // Even who writes without end can be interrupted.
+                    _ => tokio::task::yield_now().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = interrupt.wait() => break,
+                () = pause => quiet += PERIOD,
+            }
         }
+        console.finish().into_iter().for_each(|seen| self.tell(&mut told, seen));
+        self.sum_up(&told, console.reader.stats().lines);
+        Ok(EXIT_CODE)
     }
+}
 
-    fn print(&mut self, name: &str, seen: Vec<Seen>, format: Format) {
-        for seen in seen {
-            if let Seen::Report(finding) = seen {
-                let text = self.show(name, *finding, format);
-                self.printer.data(&text);
-            }
+/// What was printed of a log, and what was only counted.
+struct Told {
+    name: String,
+    format: Format,
+    shown: Shown,
+    notes: Digest,
+    reports: u64,
+}
+
+impl Told {
+    fn new(log: &Path, format: Format) -> Self {
+        Told {
+            name: log.display().to_string(),
+            format,
+            shown: Shown::default(),
+            notes: Digest::default(),
+            reports: 0,
         }
     }
 }
@@ -292,31 +324,82 @@ impl Shown {
 /// Reads a log to its end.
 fn read(log: &Path, mut each: impl FnMut(Seen)) -> Result<(reports::console::Stats, Facts), Error> {
     let mut input = Input::open(log)?;
-    let mut reader = Reader::new(ReaderOptions::default());
+    let mut console = Console::default();
     let mut chunk = vec![0; CHUNK];
-    let first = input.fill(&mut chunk)?;
-    let mut unwrapper = match Form::of(&chunk[..first.min(reports::console::SAMPLE)]) {
-        Form::Console => None,
-        form => Some((Unwrapper::new(form), Vec::new())),
-    };
-    let mut filled = first;
-    while filled > 0 {
-        let seen = match &mut unwrapper {
-            None => reader.push(&chunk[..filled]),
-            Some((unwrapper, plain)) => {
-                plain.clear();
-                unwrapper.push(&chunk[..filled], plain);
-                reader.push(plain)
+    loop {
+        let filled = input.fill(&mut chunk)?;
+        if filled == 0 {
+            break;
+        }
+        console.push(&chunk[..filled]).into_iter().for_each(&mut each);
+    }
+    console.finish().into_iter().for_each(&mut each);
+    Ok((console.reader.stats(), console.reader.facts()))
+}
+
+/// A log of any form on its way to the reader.
+struct Console {
+    reader: Reader,
+    form: Sight,
+}
+
+/// What is known of a log's form.
+enum Sight {
+    /// Nothing: not even a line has come.
+    Unknown(Vec<u8>),
+    Console,
+    Other(Unwrapper),
+}
+
+impl Default for Console {
+    fn default() -> Self {
+        let reader = Reader::new(ReaderOptions::default());
+        Console { reader, form: Sight::Unknown(Vec::new()) }
+    }
+}
+
+impl Console {
+    fn push(&mut self, bytes: &[u8]) -> Vec<Seen> {
+        match &mut self.form {
+            Sight::Console => self.reader.push(bytes),
+            Sight::Other(unwrapper) => {
+                let mut plain = Vec::with_capacity(2 * bytes.len());
+                unwrapper.push(bytes, &mut plain);
+                self.reader.push(&plain)
             }
+            Sight::Unknown(first) => {
+                first.extend_from_slice(bytes);
+                if first.len() < SAMPLE && !first.contains(&b'\n') {
+                    return Vec::new();
+                }
+                self.look()
+            }
+        }
+    }
+
+    /// Sees the form of the log, and reads what was held back until then.
+    fn look(&mut self) -> Vec<Seen> {
+        let Sight::Unknown(first) = &mut self.form else { return Vec::new() };
+        let first = std::mem::take(first);
+        self.form = match Form::of(&first[..first.len().min(SAMPLE)]) {
+            Form::Console => Sight::Console,
+            form => Sight::Other(Unwrapper::new(form)),
         };
-        seen.into_iter().for_each(&mut each);
-        filled = input.fill(&mut chunk)?;
+        self.push(&first)
     }
-    if let Some((mut unwrapper, mut plain)) = unwrapper {
-        plain.clear();
-        unwrapper.finish(&mut plain);
-        reader.push(&plain).into_iter().for_each(&mut each);
+
+    fn idle(&mut self) -> Vec<Seen> {
+        self.reader.idle()
     }
-    reader.finish().into_iter().for_each(&mut each);
-    Ok((reader.stats(), reader.facts()))
+
+    fn finish(&mut self) -> Vec<Seen> {
+        let mut seen = self.look();
+        if let Sight::Other(unwrapper) = &mut self.form {
+            let mut plain = Vec::new();
+            unwrapper.finish(&mut plain);
+            seen.extend(self.reader.push(&plain));
+        }
+        seen.extend(self.reader.finish());
+        seen
+    }
 }
