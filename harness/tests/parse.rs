@@ -243,6 +243,20 @@ fn a_log_that_is_not_there_is_the_users_mistake() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("/no/such.log"));
 }
 
+#[test]
+fn the_benchmark_runs_each_program_on_each_input() {
+    let mut bench = Command::new(env!("CARGO_BIN_EXE_swapstorm"));
+    bench.args(["bench", "parse", "--clean", "1", "--crash", "1", "--runs", "2", "--json"]);
+    let rows: Value = serde_json::from_str(&stdout(&mut bench, 0)).expect("JSON");
+    let rows = rows.as_array().expect("rows");
+    let inputs: Vec<&Value> = rows.iter().map(|row| &row["input"]).collect();
+    assert_eq!(inputs, ["clean", "clean", "clean", "crash", "crash", "crash"]);
+    for row in rows {
+        assert_eq!(row["seconds"].as_array().map(Vec::len), Some(2), "{row}");
+        assert!(row["bytes"].as_u64() >= Some(1_000_000), "{row}");
+    }
+}
+
 /// Scores on logs that are not ours to copy: `SWAPSTORM_CRASH_LOGS`, or `shared/crash-logs`
 /// beside the checkout. Without them our own corpus has to do.
 #[test]
