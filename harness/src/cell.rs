@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fs_err as fs;
-use host::arch::Arch;
+use host::arch::{Arch, Kasan};
 use kernels::KernelArtifact;
 use reports::event::{Cell, Exposure, Fault, VmEnd, What};
 use reports::rule::Rule;
@@ -48,6 +48,8 @@ pub struct Job<'a> {
     pub accel: Accel,
     /// A CPU model other than the architecture's.
     pub cpu: Option<&'a str>,
+    /// The kernel's mode of KASAN.
+    pub kasan: Option<&'static Kasan>,
     /// Limits of patience.
     pub timeouts: Timeouts,
     /// Longest storm.
@@ -118,6 +120,7 @@ async fn one_boot(
         arch: job.arch,
         accel: job.accel,
         cpu: job.cpu.map(str::to_owned),
+        kasan: job.kasan,
         kernel: image.to_owned(),
         initramfs: job.initramfs.to_owned(),
         cmdline: cmdline(job.arch, job.accel, job.profile, seed, &token),

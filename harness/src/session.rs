@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use host::arch::Arch;
+use host::arch::{Arch, Kasan};
 use images::ImageArtifact;
 use kernels::KernelArtifact;
 use reports::event::{Cell, Fault, KernelFacts, What};
@@ -65,6 +65,7 @@ pub struct Side {
     choice: KernelChoice,
     kernel: KernelArtifact,
     facts: KernelFacts,
+    kasan: Option<&'static Kasan>,
     stretch: Option<Arc<StretchPlan>>,
 }
 
@@ -98,6 +99,13 @@ pub struct Failed {
 impl From<io::Error> for Cut {
     fn from(error: io::Error) -> Self {
         Self::Log(error)
+    }
+}
+
+impl Side {
+    /// What decides which machine it runs on: the architecture, and the mode of KASAN.
+    pub fn platform_key(&self) -> (&'static str, &'static str) {
+        (self.choice.arch.name, self.kasan.map_or("", |kasan| kasan.mode))
     }
 }
 
@@ -199,7 +207,7 @@ impl<'a> Session<'a> {
         profile: &Profile,
         stretch: bool,
     ) -> Result<Side, Cut> {
-        let (workshop, view) = (self.workshop, self.view);
+        let (workshop, view, machine) = (self.workshop, self.view, self.settings.machine);
         let began = Instant::now();
         let made = async {
             let config = workshop.config(choice, view).await?;
@@ -207,6 +215,8 @@ impl<'a> Session<'a> {
             if let Some(unmet) = unmet.first() {
                 return Err(Error::new(Fault::Unreachable, unmet));
             }
+            let kasan = choice.arch.kasan_in(|option| config.value(option) == "y");
+            machine.suits(kasan)?;
             let kernel = workshop.kernel(choice, view).await?;
             let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
             let stretch = match stretch {
@@ -217,7 +227,7 @@ impl<'a> Session<'a> {
                 view.line(&format!("{}: a stretch point is left out: {reason}", cell.id));
             }
             let facts = workshop::facts(&kernel, ms);
-            Ok(Side { choice: choice.clone(), kernel, facts, stretch })
+            Ok(Side { choice: choice.clone(), kernel, facts, kasan, stretch })
         };
         self.step(cell, made).await
     }
@@ -240,6 +250,7 @@ impl<'a> Session<'a> {
             arch,
             accel: Accel::Tcg,
             cpu: self.settings.machine.cpu.clone(),
+            kasan: side.kasan,
             kernel: side.kernel.image(&arch.images[0]),
             initramfs: initramfs.path.clone(),
             cmdline: cell::cmdline(arch, Accel::Kvm, profile, 0, "probe"),
@@ -285,6 +296,7 @@ impl<'a> Session<'a> {
             rule,
             accel: platform.accel,
             cpu: machine.cpu.as_deref(),
+            kasan: side.kasan,
             timeouts: Timeouts::new(platform.accel, scale),
             budget,
             dir: self.dir.join(&cell.id),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use host::arch::Arch;
+use host::arch::{Arch, Kasan};
 use host::store::Store;
 use images::{ImageArtifact, Recipe, Supplies};
 use kernels::{
@@ -120,6 +120,16 @@ impl Workshop {
         let name = choice.name();
         let progress = |progress: Progress<'_>| view.kernel(&name, progress);
         Ok(self.kernels.configure(choice.request(), &progress).await?)
+    }
+
+    /// The kernel's mode of KASAN, by its final configuration.
+    pub async fn kasan(
+        &self,
+        choice: &KernelChoice,
+        view: &View,
+    ) -> Result<Option<&'static Kasan>, Error> {
+        let config = self.config(choice, view).await?;
+        Ok(choice.arch.kasan_in(|option| config.value(option) == "y"))
     }
 
     /// The guest agent in an initramfs.

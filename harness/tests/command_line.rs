@@ -274,3 +274,18 @@ fn a_plan_that_means_nothing_is_refused_before_anything_is_made() {
     assert!(stderr.contains("nowhere.yaml"), "{stderr}");
     assert!(!scene.dir.path().join("out").exists());
 }
+
+#[test]
+fn a_mode_of_kasan_that_an_architecture_lacks_is_refused() {
+    for (args, says) in [
+        (["build", "debian-6.1", "--kasan", "hw_tags"], "no KASAN mode `hw_tags` on x86_64"),
+        (["build", "debian-6.1", "--arch=arm64,riscv64", "--kasan=sw_tags"], "on riscv64"),
+        (["repro", "--arch=arm64", "--kasan", "tags"], "it has generic, sw_tags, hw_tags"),
+    ] {
+        let scene = Scene::new();
+        let (code, stderr) = scene.run(&args);
+        assert_eq!(code, Some(2), "{stderr}");
+        assert!(stderr.contains(says), "{stderr}");
+        assert!(!scene.dir.path().join("out").exists());
+    }
+}

@@ -33,6 +33,8 @@ pub struct Arch {
     pub disk_device: &'static str,
     /// `-device` name of a virtio network card on this machine.
     pub net_device: &'static str,
+    /// Modes of KASAN, the one of the shipped manifests first.
+    pub kasan: &'static [Kasan],
     /// MiB of memory that KASAN takes here beyond its usual eighth: added to what a profile asks for.
     pub kasan_mib: u64,
     /// Value of `-cpu` under TCG.
@@ -50,6 +52,33 @@ pub struct Arch {
     /// Instruction set, for decoding calls and reading registers.
     pub isa: Isa,
 }
+
+/// A mode of KASAN (the kernel's Documentation/dev-tools/kasan.rst), and what a machine needs for it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Kasan {
+    /// The name users type: `generic`, `sw_tags`, `hw_tags`.
+    pub mode: &'static str,
+    /// The option by which a kernel's configuration shows it.
+    pub option: &'static str,
+    /// The configuration fragment that brings it; `None` for what the shipped manifests have.
+    pub fragment: Option<&'static str>,
+    /// Properties of QEMU's machine, with a comma before each.
+    pub machine: &'static str,
+    /// QEMU's CPU models that have what it needs, the one to use under TCG first; empty: any has.
+    pub cpus: &'static [&'static str],
+    /// Whether it works under KVM.
+    pub kvm: bool,
+}
+
+/// The compiler's code checks each access against a shadow of all memory.
+const GENERIC: Kasan = Kasan {
+    mode: "generic",
+    option: "CONFIG_KASAN_GENERIC",
+    fragment: None,
+    machine: "",
+    cpus: &[],
+    kvm: true,
+};
 
 /// A kernel image within the build folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +119,7 @@ pub static X86_64: Arch = Arch {
     // Short queues are quicker to set up, and a swap disk of a few MiB needs no long one.
     disk_device: "virtio-blk-device,queue-size=16",
     net_device: "virtio-net-device",
+    kasan: &[GENERIC],
     kasan_mib: 0,
     // A CPU without fast string instructions, which TCG is slow at.
     cpu_tcg: "kvm64",
@@ -119,6 +149,25 @@ pub static ARM64: Arch = Arch {
     machine_args: &[],
     disk_device: "virtio-blk-device,queue-size=16",
     net_device: "virtio-net-device",
+    kasan: &[
+        GENERIC,
+        // Every arm64 CPU ignores the top byte of an address, where these tags are.
+        Kasan {
+            mode: "sw_tags",
+            option: "CONFIG_KASAN_SW_TAGS",
+            fragment: Some("kasan-sw-tags"),
+            ..GENERIC
+        },
+        Kasan {
+            mode: "hw_tags",
+            option: "CONFIG_KASAN_HW_TAGS",
+            fragment: Some("kasan-hw-tags"),
+            machine: ",mte=on",
+            cpus: &["max", "cortex-a710", "neoverse-n2"],
+            // QEMU before 9.1 refuses to start so, and few hosts have MTE.
+            kvm: false,
+        },
+    ],
     kasan_mib: 0,
     cpu_tcg: "cortex-a57",
     cpu_kvm: "host",
@@ -143,6 +192,7 @@ pub static RISCV64: Arch = Arch {
     machine_args: &[],
     disk_device: "virtio-blk-device,queue-size=16",
     net_device: "virtio-net-device",
+    kasan: &[GENERIC],
     // The shadow of all 2 GiB in which kernel and modules may lie is filled at once, 256 MiB; without
     // memory for it the kernel dies before its first line. With a little more than that, the storms that
     // ship fill a pool of one percent of memory as often as on x86_64: translated, this guest
@@ -183,6 +233,11 @@ impl Arch {
         if self.is_native() { "" } else { self.cross_prefix }
     }
 
+    /// The mode of KASAN of a kernel, of whose options `is_set` knows; `None` if it has none.
+    pub fn kasan_in(&self, is_set: impl Fn(&str) -> bool) -> Option<&'static Kasan> {
+        self.kasan.iter().find(|kasan| is_set(kasan.option))
+    }
+
     /// Where Debian keeps the static C library for cross compilers.
     pub fn cross_libc(&self) -> String {
         format!("/usr/{}/lib/libc.a", self.cross_prefix.trim_end_matches('-'))
@@ -213,6 +268,7 @@ mod tests {
             assert_eq!(Arch::by_name(arch.name), Some(*arch));
             assert_eq!(ALL.iter().filter(|other| other.name == arch.name).count(), 1);
             assert!(!arch.images.is_empty(), "{arch} has nothing to boot");
+            assert_eq!(arch.kasan[0].mode, "generic");
         }
         assert_eq!(Arch::by_name("vax"), None);
     }

@@ -99,11 +99,14 @@ async fn bench_boot(options: &Boot, places: &Places, printer: &Printer) -> Resul
         .await?;
     let agent = workshop.initramfs(arch).await?;
     let reference = workshop.poweroff_initramfs(arch).await?;
+    let config = kernel.config()?;
+    let kasan = arch.kasan_in(|option| config.value(option) == "y");
     let dir = tempfile::tempdir_in(workshop.store.root())?;
     let machine = |initramfs: &Path| VmSpec {
         arch,
         accel: Accel::Tcg,
         cpu: None,
+        kasan,
         kernel: kernel.image(&arch.images[0]),
         initramfs: initramfs.to_owned(),
         cmdline: cell::cmdline(arch, Accel::Tcg, &profile, 1, TOKEN),

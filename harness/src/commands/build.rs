@@ -44,6 +44,7 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
     for name in &options.arch {
         let arch = Workshop::arch(name)?;
         manifest.require(arch)?;
+        options.build.fragments(arch, &workshop.library)?;
         arches.push(arch);
     }
     let series = match &options.series {
@@ -54,7 +55,7 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
         let choice = KernelChoice {
             manifest: manifest.clone(),
             series: series.clone(),
-            fragments: Vec::new(),
+            fragments: options.build.fragments(arch, &workshop.library)?,
             arch,
         };
         let view = View::new(printer);

@@ -2,7 +2,10 @@
 //! Options that change how a manifest's kernel is built.
 
 use clap::Args;
-use kernels::{Manifest, Toolchain};
+use host::arch::Arch;
+use kernels::{Fragment, Library, Manifest, Toolchain};
+
+use crate::error::Error;
 
 /// What can be changed.
 #[derive(Debug, Clone, Args)]
@@ -11,6 +14,9 @@ pub struct KernelOptions {
     /// Compiler: gcc, clang, or a version of it like clang-16 [default: the manifest's, else gcc]
     #[arg(long, value_name = "NAME")]
     toolchain: Option<Toolchain>,
+    /// Mode of KASAN: generic, or for arm64 sw_tags or hw_tags [default: the manifest's]
+    #[arg(long, value_name = "MODE")]
+    kasan: Option<String>,
 }
 
 impl KernelOptions {
@@ -19,5 +25,19 @@ impl KernelOptions {
         if let Some(toolchain) = &self.toolchain {
             manifest.toolchain = toolchain.clone();
         }
+    }
+
+    /// Configuration fragments on top of the manifest's.
+    pub fn fragments(&self, arch: &Arch, library: &Library) -> Result<Vec<Fragment>, Error> {
+        let Some(mode) = &self.kasan else { return Ok(Vec::new()) };
+        let Some(kasan) = arch.kasan.iter().find(|kasan| kasan.mode == mode) else {
+            let has: Vec<&str> = arch.kasan.iter().map(|kasan| kasan.mode).collect();
+            return Err(super::usage(format!(
+                "the kernel has no KASAN mode `{}` on {arch}\n  hint: it has {}",
+                mode.escape_debug(),
+                has.join(", ")
+            )));
+        };
+        Ok(kasan.fragment.map(|name| library.fragment(name)).transpose()?.into_iter().collect())
     }
 }

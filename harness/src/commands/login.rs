@@ -108,8 +108,9 @@ async fn log_in(
     };
     let mut manifest = library.manifest(&options.kernel)?;
     options.build.change(&mut manifest);
-    let choice =
-        KernelChoice { manifest, series, fragments: vec![library.fragment(FRAGMENT)?], arch };
+    let mut fragments = options.build.fragments(arch, library)?;
+    fragments.push(library.fragment(FRAGMENT)?);
+    let choice = KernelChoice { manifest, series, fragments, arch };
     let mut profile = workshop.profile(&options.profile)?;
     options.machine.change(&mut profile);
     options.machine.at_least(ROOM_MIB, &mut profile);
@@ -120,6 +121,8 @@ async fn log_in(
     view.begin("making the image");
     let image =
         workshop.guest_image(arch, &options.image, options.mirror.as_deref(), &view).await?;
+    let kasan = workshop.kasan(&choice, &view).await?;
+    options.machine.suits(kasan)?;
     let kernel = workshop.kernel(&choice, &view).await?;
     view.clear();
 
@@ -156,6 +159,7 @@ async fn log_in(
         arch,
         accel: Accel::Tcg,
         cpu: options.machine.cpu.clone(),
+        kasan,
         kernel: kernel.image(&arch.images[0]),
         initramfs,
         cmdline: String::new(),

@@ -114,9 +114,9 @@ impl Plan {
             return Err(usage(words));
         };
         let rule = workshop.rule(expect)?;
-        let plain =
-            KernelChoice { manifest: manifest.clone(), series: None, fragments: Vec::new(), arch };
-        let patched = KernelChoice { manifest, series: Some(series), fragments: Vec::new(), arch };
+        let fragments = options.build.fragments(arch, &workshop.library)?;
+        let plain = KernelChoice { manifest, series: None, fragments, arch };
+        let patched = KernelChoice { series: Some(series), ..plain.clone() };
         let (buggy, fixed) =
             if options.reintroduce.is_some() { (patched, plain) } else { (plain, patched) };
         let seed = options.seed.unwrap_or_else(seed_from_clock);

@@ -178,18 +178,18 @@ async fn work(groups: &[Group], session: &mut Session<'_>) -> Result<(), Cut> {
     Ok(())
 }
 
-/// `platforms` keeps what was found out for an architecture, by its name.
+/// `platforms` keeps what was found out for machines of a kind.
 async fn run_group(
     group: &Group,
     session: &mut Session<'_>,
-    platforms: &mut BTreeMap<&'static str, Platform>,
+    platforms: &mut BTreeMap<(&'static str, &'static str), Platform>,
 ) -> Result<(), Cut> {
     let Group { choice, profile, rule, technique, cells } = group;
     let Some(first) = cells.first() else { return Ok(()) };
     let initramfs = session.initramfs(first, choice.arch).await?;
     let stretch = *technique == Technique::Stretch;
     let side = session.side(first, choice, profile, stretch).await?;
-    let platform = match platforms.entry(choice.arch.name) {
+    let platform = match platforms.entry(side.platform_key()) {
         Entry::Occupied(known) => known.into_mut(),
         Entry::Vacant(unknown) => {
             unknown.insert(session.platform(first, &side, profile, initramfs).await?)

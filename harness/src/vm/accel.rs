@@ -61,6 +61,9 @@ pub async fn choose(cache: &Path, spec: &VmSpec, version: &str) -> io::Result<Pr
     if !spec.arch.is_native() {
         return Ok(tcg("the guest is of another architecture than this machine"));
     }
+    if let Some(kasan) = spec.kasan.filter(|kasan| !kasan.kvm) {
+        return Ok(tcg(&format!("KASAN's {} do not work in QEMU's guests under KVM", kasan.mode)));
+    }
     if fs::OpenOptions::new().read(true).write(true).open("/dev/kvm").is_err() {
         return Ok(tcg("/dev/kvm is missing or may not be used by this user"));
     }

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use host::arch::Arch;
+use host::arch::{Arch, Kasan};
 use serde::{Deserialize, Serialize};
 
 /// What carries out the guest's instructions.
@@ -33,8 +33,10 @@ pub struct VmSpec {
     pub arch: &'static Arch,
     /// What carries it.
     pub accel: Accel,
-    /// A CPU model other than the architecture's for `accel`.
+    /// A CPU model other than the architecture's for `accel`, or the kernel's KASAN's.
     pub cpu: Option<String>,
+    /// The kernel's mode of KASAN.
+    pub kasan: Option<&'static Kasan>,
     /// The kernel image to boot.
     pub kernel: PathBuf,
     /// The initramfs.
@@ -78,7 +80,9 @@ impl VmSpec {
             Accel::Kvm => ("kvm", arch.cpu_kvm),
             Accel::Tcg => ("tcg,thread=multi", arch.cpu_tcg),
         };
-        let cpu = self.cpu.as_deref().unwrap_or(cpu);
+        let (machine, cpus) = self.kasan.map_or(("", &[][..]), |kasan| (kasan.machine, kasan.cpus));
+        let cpu = self.cpu.as_deref().or(cpus.first().copied()).unwrap_or(cpu);
+        let machine = format!("{}{machine}", arch.machine);
         let mut argv: Vec<String> = Vec::new();
         let mut add = |words: &[&str]| argv.extend(words.iter().map(|word| (*word).to_owned()));
         add(&["-nodefaults", "-no-user-config", "-display", "none", "-nic", "none", "-no-reboot"]);
@@ -86,7 +90,7 @@ impl VmSpec {
             "-sandbox",
             "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
         ]);
-        add(&["-machine", arch.machine, "-accel", accel, "-cpu", cpu]);
+        add(&["-machine", &machine, "-accel", accel, "-cpu", cpu]);
         add(arch.machine_args);
         let memory = format!("{}M", self.memory_mib.saturating_add(arch.kasan_mib));
         add(&["-smp", &self.cpus.to_string(), "-m", &memory]);
@@ -120,4 +124,43 @@ impl VmSpec {
 
 fn path(path: &std::path::Path) -> String {
     path.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_that_the_cpu_checks_need_a_machine_and_a_cpu_with_them() {
+        let arch = &host::arch::ARM64;
+        let argv = |kasan: Option<&'static Kasan>, cpu: Option<&str>| {
+            let spec = VmSpec {
+                arch,
+                accel: Accel::Tcg,
+                cpu: cpu.map(str::to_owned),
+                kasan,
+                kernel: PathBuf::new(),
+                initramfs: PathBuf::new(),
+                cmdline: String::new(),
+                memory_mib: 64,
+                cpus: 1,
+                disks: 0,
+                disk_mib: 0,
+                dir: PathBuf::new(),
+                gdb: false,
+                ssh: false,
+                keep_disks: false,
+            };
+            let argv = spec.argv();
+            let after = |name| argv.iter().skip_while(|arg| *arg != name).nth(1).unwrap().clone();
+            (after("-machine"), after("-cpu"))
+        };
+        let hw_tags = arch.kasan_in(|option| option == "CONFIG_KASAN_HW_TAGS");
+        let (machine, cpu) = argv(hw_tags, None);
+        assert!(machine.ends_with(",mte=on") && cpu == "max", "{machine} {cpu}");
+        assert_eq!(argv(hw_tags, Some("neoverse-n2")).1, "neoverse-n2");
+        let plain = (arch.machine.to_owned(), arch.cpu_tcg.to_owned());
+        assert_eq!(argv(arch.kasan_in(|_| true), None), plain);
+        assert_eq!(argv(None, None), plain);
+    }
 }
