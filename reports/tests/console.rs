@@ -344,8 +344,15 @@ fn console() -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(word, 0..200).prop_map(|words| words.concat())
 }
 
+/// As many cases as `PROPTEST_CASES` asks for; few without it, as each reads a log twice.
+fn cases() -> ProptestConfig {
+    let asked = ProptestConfig::default();
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { asked.cases } else { 120 };
+    ProptestConfig { cases, failure_persistence: None, ..asked }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 120, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases())]
 
     #[test]
     fn chunks_do_not_matter(log in console(), cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..12)) {
