@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * The guest agent: PID 1 of a guest that runs memcg pressure beside swapon and
- * swapoff storms. PROTOCOL.md says what it understands and what it prints.
+ * The guest agent runs memcg pressure beside swapon and swapoff storms, as PID 1 of a
+ * guest or as a program on a machine that is not its own. PROTOCOL.md says what it
+ * understands and what it prints.
  */
 #ifndef SWAPSTORM_AGENT_H
 #define SWAPSTORM_AGENT_H
@@ -38,9 +39,9 @@ void rng_init(struct rng *rng, u64 seed, enum stream stream, u32 index, u32 life
 u64 rng_next(struct rng *rng);
 u64 rng_between(struct rng *rng, u64 low, u64 high);
 
-/* params.c: swapstorm.* words of the kernel command line. */
+/* params.c: swapstorm.* words of a command line. */
 
-enum ending { END_POWEROFF, END_REBOOT, END_HALT };
+enum ending { END_POWEROFF, END_REBOOT, END_HALT, END_LEAVE };
 enum push { PUSH_PAGEOUT, PUSH_LIMIT, PUSH_NONE };
 enum fault { FAULT_NONE, FAULT_CORRUPT_PAGE, FAULT_MUTE, FAULT_FREEZE, FAULT_STALL };
 enum toggle { TOGGLE_OFF, TOGGLE_ON };
@@ -67,6 +68,11 @@ struct params {
 	int shrinker;
 
 	char disks[512];
+	u64 loops;
+	u64 loop_mib;
+	int beside_swap;
+	int retune_zswap;
+	u64 heartbeat;
 	u64 stay_on;
 	struct range on_ms;
 	struct range off_ms;
@@ -133,6 +139,36 @@ void pattern_fill(const struct pattern *pattern, const struct page_id *id, void 
 bool pattern_check(const struct pattern *pattern, const struct page_id *id, const void *page,
 		   struct mismatch *mismatch);
 
+/* restore.c: changes to a machine that is not ours, undone at the end. */
+
+/* 0 or a negative errno. */
+typedef int (*undo_call)(const char *what, const char *value);
+
+struct restored {
+	unsigned int changes;
+	unsigned int failed;
+};
+
+bool restore_later(undo_call undo, const char *what, const char *value);
+void restore_forget(void);
+struct restored restore_all(void);
+int undo_write(const char *path, const char *value);
+int undo_mkdir(const char *path, const char *value);
+int undo_mount(const char *path, const char *value);
+int undo_swapon(const char *path, const char *value);
+void change_setting(const char *path, const char *value);
+
+/* visit.c: a program on a machine that is not ours. */
+
+enum said { SAID_NOTHING, SAID_STOP, SAID_GONE };
+
+/* True unless the agent is PID 1. */
+extern bool visiting;
+
+bool visit_words(int argc, char **argv, char *words, size_t size);
+const char *visit_begin(const struct params *params);
+enum said visit_listen(void);
+
 /* system.c: what any PID 1 needs. */
 
 void mount_basics(void);
@@ -140,12 +176,12 @@ void mount_rest(void);
 int read_text(const char *path, char *text, size_t size);
 bool write_text(const char *path, const char *value);
 void write_setting(const char *path, const char *value);
-void write_setting_if_present(const char *path, const char *value);
 void run_start_script(void);
 u64 now_us(void);
 void sleep_us(u64 us);
 int console_open(void);
 bool console_says_stop(int fd);
+bool heard_stop(const char *bytes, size_t count);
 _Noreturn void end_machine(enum ending ending);
 
 /* telemetry.c: counters shared by all processes, and the lines that carry them. */
@@ -191,7 +227,7 @@ void telemetry_hello(void);
 void telemetry_ready(const struct params *params, unsigned int disks, u64 disk_kib);
 void telemetry_sample(void);
 void telemetry_corrupt(const struct page_id *id, const struct mismatch *mismatch);
-void telemetry_done(const char *reason, enum ending ending);
+void telemetry_done(const char *reason, enum ending ending, const struct restored *restored);
 void warn_parameter(const char *name, const char *value, const char *why);
 void warn_path(const char *what, const char *path, const char *value, int error);
 void warn_died(const char *what, const char *key, unsigned int index, int status);
@@ -204,12 +240,18 @@ void zswap_configure(const struct params *params);
 void zswap_describe(struct line *line);
 void zswap_counters(struct line *line);
 
-/* swap.c */
+/* Swap devices. */
 
 struct disk {
 	char path[64];
 	u64 bytes;
 };
+
+/* loop.c: devices on files of our own, where nobody has named any. */
+
+bool loop_make(u64 mib, char *path, size_t size);
+
+/* swap.c */
 
 unsigned int disks_prepare(const struct params *params, struct disk *disks);
 void disk_keep_on(const struct disk *disk, int priority);

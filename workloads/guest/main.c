@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-/* PID 1: sets the guest up, runs the storm for its time, and ends the machine. */
+/*
+ * As PID 1: sets the guest up, runs the storm for its time, and ends the machine. As
+ * a program: runs the storm on a machine that is left as it was found.
+ */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "agent.h"
 
@@ -16,25 +22,67 @@
 static struct params params;
 static struct disk disks[MAX_DISKS];
 static int console = -1;	/* Where "stop" comes from; -1: nowhere. */
+static u64 heard_us;		/* When something was last read from there. */
+static volatile sig_atomic_t ended_by_signal;
 
 static void on_child(int signal_number)
 {
 	(void)signal_number;	/* Its only use is to end a ppoll(). */
 }
 
-static void wake_on_children(void)
+static void on_end(int signal_number)
 {
-	struct sigaction action = { .sa_handler = on_child };
-	sigset_t mask;
-
-	sigaction(SIGCHLD, &action, NULL);
-	sigemptyset(&mask);
-	sigaddset(&mask, SIGCHLD);
-	sigprocmask(SIG_BLOCK, &mask, NULL);
+	(void)signal_number;
+	ended_by_signal = 1;
 }
 
-/* Sleeps until @deadline, a child's death or input from the console; true if that was "stop". */
-static bool wait_until(u64 deadline)
+static void hear(int signal_number, void (*handler)(int))
+{
+	struct sigaction action = { .sa_handler = handler };
+	sigset_t mask;
+
+	sigemptyset(&mask);
+	sigaddset(&mask, signal_number);
+	sigprocmask(SIG_BLOCK, &mask, NULL);
+	sigaction(signal_number, &action, NULL);
+}
+
+/* Signals come in while we wait, and only then: nothing that is half done is left so. */
+static void hear_signals(void)
+{
+	hear(SIGCHLD, on_child);
+	if (!visiting)
+		return;
+	hear(SIGTERM, on_end);
+	hear(SIGINT, on_end);
+	hear(SIGHUP, on_end);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+/* Reads what somebody says; why the storm ends, or NULL if it goes on. */
+static const char *listen_to(short events)
+{
+	heard_us = now_us();
+	if (!visiting && events & POLLIN)
+		return console_says_stop(console) ? "stop" : NULL;
+	if (visiting) {
+		switch (visit_listen()) {
+		case SAID_STOP:
+			return "stop";
+		case SAID_GONE:
+			return "hangup";
+		default:
+			return NULL;
+		}
+	}
+	/* Hung up. To poll it on would only burn time. */
+	warn_errno("console", EIO);
+	console = -1;
+	return NULL;
+}
+
+/* Sleeps until @deadline, a child's death or input; why the storm ends, or NULL. */
+static const char *wait_until(u64 deadline)
 {
 	struct pollfd input = { .fd = console, .events = POLLIN };
 	struct timespec timeout = { 0 };
@@ -46,14 +94,13 @@ static bool wait_until(u64 deadline)
 		timeout.tv_sec = (deadline - now) / 1000000;
 		timeout.tv_nsec = (deadline - now) % 1000000 * 1000;
 	}
-	if (ppoll(&input, 1, &timeout, &none) <= 0)
-		return false;
-	if (input.revents & POLLIN)
-		return console_says_stop(console);
-	/* Hung up. To poll it on would only burn time. */
-	warn_errno("console", EIO);
-	console = -1;
-	return false;
+	if (ppoll(&input, 1, &timeout, &none) > 0)
+		return listen_to(input.revents);
+	if (ended_by_signal)
+		return "signal";
+	if (params.heartbeat && now_us() - heard_us > params.heartbeat * 1000000)
+		return "hangup";
+	return NULL;
 }
 
 static u64 min(u64 a, u64 b)
@@ -78,7 +125,9 @@ static const char *watch_storm(void)
 	u64 end = params.seconds ? start + params.seconds * 1000000 : U64_MAX;
 	u64 sample_due = start;
 	unsigned int samples = 0;
+	const char *why;
 
+	heard_us = start;
 	for (;;) {
 		u64 interval = params.sample_ms * 1000;
 		u64 now = now_us();
@@ -94,8 +143,9 @@ static const char *watch_storm(void)
 			sample_due = now + interval;
 		}
 		respawn_due = storm_tend();
-		if (wait_until(min(min(sample_due, end), respawn_due)))
-			return "stop";
+		why = wait_until(min(min(sample_due, end), respawn_due));
+		if (why)
+			return why;
 	}
 }
 
@@ -106,18 +156,21 @@ static void ignore(const char *name, const char *value, const char *why)
 	(void)why;
 }
 
+static char words[8192];
+
 static void read_parameters(params_complaint complain)
 {
-	static char cmdline[8192];
+	static char cmdline[sizeof(words)];
 
-	read_text("/proc/cmdline", cmdline, sizeof(cmdline));
+	strcpy(cmdline, words);
 	params_defaults(&params);
 	params_parse(&params, cmdline, complain);
+	if (visiting)
+		params.end = END_LEAVE;
 }
 
 static void find_voice(void)
 {
-	mount_basics();
 	telemetry_open();
 	/* Twice: a complaint must carry the token, which may come after what is complained of. */
 	read_parameters(ignore);
@@ -126,8 +179,6 @@ static void find_voice(void)
 		telemetry_mute();
 	telemetry_hello();
 	read_parameters(warn_parameter);
-	/* Refused where the command line has said so for good, which is as well. */
-	write_text("/proc/sys/kernel/printk_devkmsg", "on");
 }
 
 static u64 smallest_kib(unsigned int used)
@@ -148,10 +199,12 @@ static const char *run_storm(void)
 
 	if (storm && !used)
 		return "no-disks";
-	console = console_open();
+	console = visiting ? STDIN_FILENO : console_open();
 	if (console < 0)
 		warn_errno("console", errno);
-	wake_on_children();
+	/* Not before the start script, whose servers would inherit what is blocked. */
+	if (!visiting)
+		hear_signals();
 	telemetry_ready(&params, used, smallest_kib(used));
 	if (storm)
 		storm_start(&params, disks, used);
@@ -164,15 +217,55 @@ static const char *run_storm(void)
 	return reason;
 }
 
-int main(void)
+static const char *set_up_and_run(void)
 {
-	find_voice();
-	mount_rest();
-	run_start_script();
 	/* Children inherit the score; workers give it up again. */
 	write_setting("/proc/self/oom_score_adj", "-1000");
 	zswap_configure(&params);
 	workers_prepare(&params);
-	telemetry_done(run_storm(), params.end);
+	return run_storm();
+}
+
+/* 0; 1 if something is not as it was found; 2 if nothing was done. */
+static int visit(int argc, char **argv)
+{
+	struct restored restored;
+	const char *reason;
+	bool refused;
+
+	if (argc < 2) {
+		dprintf(STDERR_FILENO, "usage: %s FILE|swapstorm.NAME=VALUE ...\n", argv[0]);
+		return 2;
+	}
+	if (!visit_words(argc, argv, words, sizeof(words)))
+		return 2;
+	if (geteuid()) {
+		dprintf(STDERR_FILENO, "%s: only root can swap devices on and off\n", argv[0]);
+		return 2;
+	}
+	hear_signals();
+	find_voice();
+	reason = visit_begin(&params);
+	refused = reason;
+	if (!refused)
+		reason = set_up_and_run();
+	restored = restore_all();
+	telemetry_done(reason, params.end, &restored);
+	return restored.failed ? 1 : refused ? 2 : 0;
+}
+
+int main(int argc, char **argv)
+{
+	visiting = getpid() != 1;
+	if (visiting)
+		return visit(argc, argv);
+	mount_basics();
+	read_text("/proc/cmdline", words, sizeof(words));
+	find_voice();
+	/* Refused where the command line has said so for good, which is as well. */
+	write_text("/proc/sys/kernel/printk_devkmsg", "on");
+	mount_rest();
+	run_start_script();
+	telemetry_done(set_up_and_run(), params.end, NULL);
 	end_machine(params.end);
 }

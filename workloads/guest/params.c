@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-/* swapstorm.* words of the kernel command line. PROTOCOL.md has the table of them. */
+/* swapstorm.* words of a command line. PROTOCOL.md has the table of them. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +44,11 @@ static const struct spec specs[] = {
 	SPEC(PERCENT, accept_threshold_percent, 0, 100),
 	PICK(shrinker, toggles),
 	TEXT(PATHS, disks),
+	SPEC(NUMBER, loops, 1, MAX_DISKS),
+	SPEC(NUMBER, loop_mib, 1, 65536),
+	PICK(beside_swap, toggles),
+	PICK(retune_zswap, toggles),
+	SPEC(NUMBER, heartbeat, 0, 3600),
 	SPEC(NUMBER, stay_on, 0, MAX_DISKS),
 	SPEC(RANGE, on_ms, 0, 60000),
 	SPEC(RANGE, off_ms, 0, 60000),
@@ -73,6 +78,10 @@ void params_defaults(struct params *params)
 		.max_pool_percent = -1,
 		.accept_threshold_percent = -1,
 		.shrinker = TOGGLE_ON,
+		.loops = 4,
+		.loop_mib = 16,
+		.beside_swap = TOGGLE_OFF,
+		.retune_zswap = TOGGLE_OFF,
 		.on_ms = { 1, 50 },
 		.off_ms = { 0, 2 },
 		.priority = { 0, 3 },

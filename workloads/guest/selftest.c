@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 /* The agent's logic, run on the machine that builds it. Exits 0 if all checks hold. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent.h"
 
@@ -112,6 +114,9 @@ static void test_params_refused(void)
 	refused("swapstorm.memory_max=8KK", "bad-syntax");
 	refused("swapstorm.cpu_max=1000", "bad-syntax");
 	refused("swapstorm.cpu_max=0/1000", "bad-syntax");
+	refused("swapstorm.loops=17", "out-of-range");
+	refused("swapstorm.beside_swap=yes", "not-one-of");
+	refused("swapstorm.end=leave", "not-one-of");
 }
 
 static void test_random_streams(void)
@@ -243,6 +248,107 @@ static void test_lines(void)
 	CHECK(!strcmp(line.text + line.used - 15, "%20 truncated=1"));
 }
 
+/* What restore.c asks of the rest of the agent. */
+bool visiting = true;
+static unsigned int warnings;
+
+int read_text(const char *path, char *text, size_t size)
+{
+	FILE *file = fopen(path, "r");
+	size_t got;
+
+	if (!file)
+		return -1;
+	got = fread(text, 1, size - 1, file);
+	fclose(file);
+	text[got] = '\0';
+	return got;
+}
+
+bool write_text(const char *path, const char *value)
+{
+	FILE *file = fopen(path, "r+");
+
+	if (!file)
+		return false;
+	if (ftruncate(fileno(file), 0))
+		return false;
+	fputs(value, file);
+	return !fclose(file);
+}
+
+void write_setting(const char *path, const char *value)
+{
+	write_text(path, value);
+}
+
+void warn_path(const char *what, const char *path, const char *value, int error)
+{
+	(void)what;
+	(void)path;
+	(void)value;
+	(void)error;
+	warnings++;
+}
+
+u64 now_us(void)
+{
+	return 0;
+}
+
+void sleep_us(u64 us)
+{
+	(void)us;
+}
+
+static char undone[64];
+
+static int undo_note(const char *what, const char *value)
+{
+	strcat(undone, what);
+	strcat(undone, value);
+	return strcmp(what, "bad") ? 0 : -5;
+}
+
+static void test_changes_are_undone(void)
+{
+	char path[] = "/tmp/swapstorm-selftest.XXXXXX";
+	char text[16];
+	char long_path[200];
+	struct restored restored;
+	int fd = mkstemp(path);
+
+	/* In the reverse order, to the end although one fails. */
+	restore_later(undo_note, "a", "1");
+	restore_later(undo_note, "bad", "");
+	restore_later(undo_note, "forgotten", "");
+	restore_forget();
+	restore_later(undo_note, "c", "3");
+	restored = restore_all();
+	CHECK(!strcmp(undone, "c3bada1"));
+	CHECK(restored.changes == 2 && restored.failed == 1 && warnings == 1);
+	CHECK(restore_all().changes == 0);
+
+	/* A setting that is as it should be is no change; what cannot be set is none, either. */
+	CHECK(fd >= 0 && write(fd, "old", 3) == 3 && !close(fd));
+	change_setting(path, "old");
+	change_setting("/nowhere/at/all", "x");
+	CHECK(warnings == 2);
+	CHECK(restore_all().changes == 0);
+	change_setting(path, "new");
+	CHECK(read_text(path, text, sizeof(text)) == 3 && !strcmp(text, "new"));
+	CHECK(restore_all().changes == 1);
+	CHECK(read_text(path, text, sizeof(text)) == 3 && !strcmp(text, "old"));
+	unlink(path);
+
+	/* What could not be put back is not to be changed. */
+	memset(long_path, 'x', sizeof(long_path) - 1);
+	long_path[sizeof(long_path) - 1] = '\0';
+	CHECK(!restore_later(undo_note, long_path, ""));
+	CHECK(!restore_later(undo_note, "a", long_path));
+	CHECK(restore_all().changes == 0);
+}
+
 static void print_complaint(const char *name, const char *value, const char *why)
 {
 	printf("%s=%s: %s\n", name, value, why);
@@ -266,6 +372,7 @@ int main(int argc, char **argv)
 	test_pattern_names_the_stranger();
 	test_pattern_is_never_one_value();
 	test_lines();
+	test_changes_are_undone();
 	printf("%u passed, %u failed\n", passed, failed);
 	return failed != 0;
 }

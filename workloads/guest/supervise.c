@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 /*
- * PID 1 keeps one process for each swap device and each worker alive. The OOM
+ * The agent keeps one process for each swap device and each worker alive. The OOM
  * killer may take any of them, swap loops too: a task in swapoff is its first choice.
  */
 #include <errno.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -40,8 +41,10 @@ static void spawn(struct child *child, u64 now)
 		return;
 	}
 	if (!pid) {
-		/* PID 1 waits for SIGCHLD; its children have no use for that. */
+		/* The agent waits for SIGCHLD; its children have no use for that. */
 		signal(SIGCHLD, SIG_DFL);
+		/* A storm without anybody who can end it must not go on. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (child->is_worker)
 			worker_loop(storm, child->index, child->life);
 		swap_loop(storm, &storm_disks[child->index], child->index, child->life);

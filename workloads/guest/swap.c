@@ -33,13 +33,52 @@ static int write_header(int fd, u64 bytes, size_t page_bytes)
 	return (size_t)written == page_bytes ? 0 : -EIO;
 }
 
+/* Of each device what the header overwrites; the rest of it is the storm's. */
+static void *first_pages[MAX_DISKS];
+static unsigned int first_pages_used;
+
+static int undo_header(const char *path, const char *index)
+{
+	size_t page_bytes = sysconf(_SC_PAGESIZE);
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	int error = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (pwrite(fd, first_pages[atoi(index)], page_bytes, 0) != (ssize_t)page_bytes ||
+	    fsync(fd))
+		error = errno ? -errno : -EIO;
+	close(fd);
+	return error;
+}
+
+static bool keep_first_page(const char *path, int fd, size_t page_bytes)
+{
+	void *page = first_pages_used < MAX_DISKS ? malloc(page_bytes) : NULL;
+	char index[16];
+
+	if (!page) {
+		errno = ENOMEM;
+		return false;
+	}
+	if (pread(fd, page, page_bytes, 0) != (ssize_t)page_bytes) {
+		free(page);
+		errno = EIO;
+		return false;
+	}
+	first_pages[first_pages_used] = page;
+	snprintf(index, sizeof(index), "%u", first_pages_used++);
+	return restore_later(undo_header, path, index);
+}
+
 /* 0, or the negative errno that says why this device is of no use. */
 static int prepare_one(struct disk *disk)
 {
 	size_t page_bytes = sysconf(_SC_PAGESIZE);
 	unsigned long long bytes = 0;
 	int error = 0;
-	int fd = open(disk->path, O_RDWR | O_CLOEXEC);
+	/* Exclusively where it may be somebody's: one that is mounted is then refused. */
+	int fd = open(disk->path, O_RDWR | O_CLOEXEC | (visiting ? O_EXCL : 0));
 
 	if (fd < 0)
 		return -errno;
@@ -47,6 +86,8 @@ static int prepare_one(struct disk *disk)
 		error = -errno;
 	else if (bytes / page_bytes < 10)	/* swapon refuses fewer. */
 		error = -ENOSPC;
+	else if (visiting && !keep_first_page(disk->path, fd, page_bytes))
+		error = -errno;
 	else
 		error = write_header(fd, bytes, page_bytes);
 	if (!error && fsync(fd))
@@ -66,9 +107,26 @@ static unsigned int add_disk(struct disk *disks, unsigned int used, const char *
 	}
 	snprintf(disks[used].path, sizeof(disks[used].path), "%s", path);
 	error = prepare_one(&disks[used]);
+	if (!error && visiting && !restore_later(undo_swapon, path, ""))
+		error = -errno;
 	if (!error)
 		return used + 1;
 	warn_path("swap-device", path, NULL, -error);
+	return used;
+}
+
+/* The disks of a machine that is not ours are left alone unless they are named. */
+static unsigned int loops_prepare(const struct params *params, struct disk *disks)
+{
+	unsigned int used = 0;
+	char path[64];
+	u64 i;
+
+	for (i = 0; i < params->loops; i++) {
+		if (!loop_make(params->loop_mib, path, sizeof(path)))
+			break;
+		used = add_disk(disks, used, path);
+	}
 	return used;
 }
 
@@ -86,6 +144,8 @@ unsigned int disks_prepare(const struct params *params, struct disk *disks)
 		used = add_disk(disks, used, path);
 	if (params->disks[0])
 		return used;
+	if (visiting)
+		return loops_prepare(params, disks);
 
 	/* glob() would bring a hundred kilobytes of user names with it. */
 	for (letter = 'a'; letter <= 'z'; letter++) {

@@ -89,12 +89,6 @@ void write_setting(const char *path, const char *value)
 		warn_path("write", path, value, errno);
 }
 
-void write_setting_if_present(const char *path, const char *value)
-{
-	if (!access(path, F_OK))
-		write_setting(path, value);
-}
-
 /* What an image brings to be run first: it may start servers, and must come to an end. */
 void run_start_script(void)
 {
@@ -160,21 +154,32 @@ int console_open(void)
 }
 
 /* True once the line "stop" has come in, however it was cut up on its way. */
-bool console_says_stop(int fd)
+bool heard_stop(const char *bytes, size_t count)
 {
 	static char line[64];
 	static size_t used;
-	char byte;
 
-	while (read(fd, &byte, 1) == 1) {
-		if (byte != '\n' && byte != '\r') {
+	for (; count; bytes++, count--) {
+		if (*bytes != '\n' && *bytes != '\r') {
 			if (used < sizeof(line) - 1)
-				line[used++] = byte;
+				line[used++] = *bytes;
 			continue;
 		}
 		line[used] = '\0';
 		used = 0;
 		if (!strcmp(line, "stop"))
+			return true;
+	}
+	return false;
+}
+
+bool console_says_stop(int fd)
+{
+	char bytes[64];
+	ssize_t got;
+
+	while ((got = read(fd, bytes, sizeof(bytes))) > 0) {
+		if (heard_stop(bytes, got))
 			return true;
 	}
 	return false;

@@ -17,7 +17,7 @@
 #define KMSG_NOTICE	"<5>"
 #define MAX_WARNINGS	200
 
-/* Private to PID 1 until telemetry_open() makes the shared ones. */
+/* Private to the first process until telemetry_open() makes the shared ones. */
 static struct counters unshared;
 struct counters *counters = &unshared;
 
@@ -61,6 +61,9 @@ static void emit(struct line *line)
 	line_end(line);
 	if (counted(&counters->mute))
 		return;
+	/* For whoever has started us by hand; but for samples, which are many. */
+	if (visiting && !strstr(line->text, " sample ms="))
+		dprintf(STDERR_FILENO, "%s\n", line->text);
 	length = snprintf(record, sizeof(record), KMSG_NOTICE "%s", line->text);
 	/* Nobody could be told of a failure, and the reader misses nothing but this line. */
 	if (write(kmsg, record, length) < 0)
@@ -199,18 +202,23 @@ void telemetry_corrupt(const struct page_id *id, const struct mismatch *mismatch
 	emit(&line);
 }
 
-void telemetry_done(const char *reason, enum ending ending)
+void telemetry_done(const char *reason, enum ending ending, const struct restored *restored)
 {
 	static const char *const names[] = {
 		[END_POWEROFF] = "poweroff",
 		[END_REBOOT] = "reboot",
 		[END_HALT] = "halt",
+		[END_LEAVE] = "leave",
 	};
 	struct line line;
 
 	start(&line, "done");
 	line_text(&line, "reason", reason);
 	line_text(&line, "end", names[ending]);
+	if (ending == END_LEAVE) {
+		line_number(&line, "restored", restored->changes);
+		line_number(&line, "unrestored", restored->failed);
+	}
 	emit(&line);
 }
 

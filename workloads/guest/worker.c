@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 /* Workers: each fills pages in a cgroup of its own, pushes them out, and checks what comes back. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,19 +24,73 @@ struct worker {
 	unsigned int corrupt_lines;
 };
 
+/* Where the workers' cgroups are: on a machine that is not ours, in a folder of its own. */
+static char home[64] = CGROUP_ROOT;
+
+static bool has_word(const char *text, const char *word)
+{
+	size_t length = strlen(word);
+	const char *at;
+
+	for (at = text; (at = strstr(at, word)); at += length) {
+		if ((at == text || at[-1] == ' ') && (!at[length] || at[length] == ' '))
+			return true;
+	}
+	return false;
+}
+
+static void hand_down(const char *folder, const char *controller)
+{
+	char path[96], text[128], add[16], drop[16];
+
+	snprintf(path, sizeof(path), "%s/cgroup.subtree_control", folder);
+	snprintf(add, sizeof(add), "+%s", controller);
+	snprintf(drop, sizeof(drop), "-%s", controller);
+	if (read_text(path, text, sizeof(text)) >= 0 && has_word(text, controller))
+		return;
+	if (visiting && !restore_later(undo_write, path, drop))
+		return;
+	write_setting(path, add);
+}
+
+static int undo_home(const char *path, const char *value)
+{
+	char worker[96];
+	unsigned int i;
+
+	for (i = 0; i < MAX_WORKERS; i++) {
+		snprintf(worker, sizeof(worker), "%s/w%u", path, i);
+		undo_mkdir(worker, value);	/* What is left keeps the folder, too. */
+	}
+	return undo_mkdir(path, value);
+}
+
+static void make_home(void)
+{
+	snprintf(home, sizeof(home), CGROUP_ROOT "/swapstorm.%d", getpid());
+	if (!restore_later(undo_home, home, "") || mkdir(home, 0755))
+		warn_path("write", home, NULL, errno);
+}
+
 /* Before the first worker. What each cgroup needs besides is the worker's own business. */
 void workers_prepare(const struct params *params)
 {
-	write_setting(CGROUP_ROOT "/cgroup.subtree_control", "+memory");
+	hand_down(CGROUP_ROOT, "memory");
 	if (params->cpu_max[0])
-		write_setting(CGROUP_ROOT "/cgroup.subtree_control", "+cpu");
+		hand_down(CGROUP_ROOT, "cpu");
+	if (!visiting)
+		return;
+	make_home();
+	hand_down(home, "memory");
+	if (params->cpu_max[0])
+		hand_down(home, "cpu");
 }
 
 static void set_in_cgroup(unsigned int index, const char *file, const char *value)
 {
-	char path[96];
+	char path[128];
 
-	snprintf(path, sizeof(path), CGROUP_ROOT "/w%u/%s", index, file);
+	snprintf(path, sizeof(path), "%s/w%u/%s", home, index, file);
 	if (value[0])
 		write_setting(path, value);
 }
@@ -44,10 +99,10 @@ static void set_in_cgroup(unsigned int index, const char *file, const char *valu
 static void enter_cgroup(const struct params *params, unsigned int index)
 {
 	char cpu_max[sizeof(params->cpu_max)];
-	char path[64];
+	char path[96];
 	char *slash;
 
-	snprintf(path, sizeof(path), CGROUP_ROOT "/w%u", index);
+	snprintf(path, sizeof(path), "%s/w%u", home, index);
 	mkdir(path, 0755);
 	set_in_cgroup(index, "memory.max", params->memory_max);
 	set_in_cgroup(index, "memory.high", params->memory_high);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 /* zswap's parameters before the storm, and its own counters during it. */
 #include <stdio.h>
+#include <unistd.h>
 
 #include "agent.h"
 
@@ -14,20 +15,21 @@ static void set_percent(const char *path, s64 percent)
 	if (percent < 0)
 		return;
 	snprintf(value, sizeof(value), "%lld", percent);
-	write_setting(path, value);
+	change_setting(path, value);
 }
 
 void zswap_configure(const struct params *params)
 {
 	/* The pool is made when zswap is switched on: what it is made of comes first. */
 	if (params->compressor[0])
-		write_setting(PARAMETERS "compressor", params->compressor);
+		change_setting(PARAMETERS "compressor", params->compressor);
 	if (params->zpool[0])
-		write_setting(PARAMETERS "zpool", params->zpool);
+		change_setting(PARAMETERS "zpool", params->zpool);
 	set_percent(PARAMETERS "max_pool_percent", params->max_pool_percent);
 	set_percent(PARAMETERS "accept_threshold_percent", params->accept_threshold_percent);
-	write_setting_if_present(PARAMETERS "shrinker_enabled", params->shrinker ? "Y" : "N");
-	write_setting(PARAMETERS "enabled", params->zswap ? "Y" : "N");
+	if (!access(PARAMETERS "shrinker_enabled", F_OK))
+		change_setting(PARAMETERS "shrinker_enabled", params->shrinker ? "Y" : "N");
+	change_setting(PARAMETERS "enabled", params->zswap ? "Y" : "N");
 }
 
 static void describe_one(struct line *line, const char *key, const char *path)

@@ -29,14 +29,17 @@ const AGENT: Program = Program { what: "guest agent", sources: SOURCES };
 const SOURCES: &[(&str, &str)] = &[
     ("agent.h", include_str!("../guest/agent.h")),
     ("line.c", include_str!("../guest/line.c")),
+    ("loop.c", include_str!("../guest/loop.c")),
     ("main.c", include_str!("../guest/main.c")),
     ("params.c", include_str!("../guest/params.c")),
     ("pattern.c", include_str!("../guest/pattern.c")),
     ("random.c", include_str!("../guest/random.c")),
+    ("restore.c", include_str!("../guest/restore.c")),
     ("supervise.c", include_str!("../guest/supervise.c")),
     ("swap.c", include_str!("../guest/swap.c")),
     ("system.c", include_str!("../guest/system.c")),
     ("telemetry.c", include_str!("../guest/telemetry.c")),
+    ("visit.c", include_str!("../guest/visit.c")),
     ("worker.c", include_str!("../guest/worker.c")),
     ("zswap.c", include_str!("../guest/zswap.c")),
 ];

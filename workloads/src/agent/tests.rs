@@ -81,7 +81,7 @@ async fn what_the_compiler_says_reaches_the_user() {
 async fn selftest(dir: &Path) -> PathBuf {
     let guest = Path::new(env!("CARGO_MANIFEST_DIR")).join("guest");
     let program = dir.join("selftest");
-    let units = ["selftest.c", "line.c", "params.c", "pattern.c", "random.c"];
+    let units = ["selftest.c", "line.c", "params.c", "pattern.c", "random.c", "restore.c"];
     Command::new("gcc")
         .args(["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror"])
         .args(["-fsanitize=address,undefined", "-fno-sanitize-recover=all"])
@@ -146,11 +146,11 @@ fn the_protocol_documents_every_parameter_and_counter() {
             names.push(if line.starts_with("PICK") { first } else { arguments.next().unwrap() });
         }
     }
-    assert_eq!(names.len(), 27, "{names:?}");
+    assert_eq!(names.len(), 32, "{names:?}");
     for line in source("telemetry.c").lines() {
         names.extend(line.trim().strip_prefix("COUNTER(").and_then(|rest| rest.strip_suffix("),")));
     }
-    assert_eq!(names.len(), 27 + 17, "{names:?}");
+    assert_eq!(names.len(), 32 + 17, "{names:?}");
     for name in names {
         assert!(documented.contains(&name), "{name} is not in PROTOCOL.md");
     }
