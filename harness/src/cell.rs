@@ -81,7 +81,7 @@ pub async fn run(
             Err(error) => {
                 let (fault, detail) = (error.fault, error.to_string());
                 log.emit(What::CellFailed { cell: cell.clone(), fault, detail })?;
-                Ended { why: VmEnd::QemuDied, spoke: false, reported: false, derailed: false }
+                Ended { why: VmEnd::QemuDied, spoke: false, reported: false, derailed: false, done: None }
             }
         };
         if ended.spoke {
@@ -163,7 +163,7 @@ async fn one_boot(
         timeouts: job.timeouts,
         done: None,
     };
-    Ok(watch(vm, stretching, &assignment, log, interrupt).await?)
+    Ok(watch(&mut vm, stretching, &assignment, log, interrupt).await?)
 }
 
 fn broken_stub(error: StretchError) -> Error {

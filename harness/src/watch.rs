@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Watches one running guest: reads its console, counts its exposure, and decides when it
+//! Watches one running machine: reads its console, counts its exposure, and decides when it
 //! has been watched enough. What it saw goes into the event log; it judges nothing.
 
 use std::io::{self, Write};
@@ -12,8 +12,7 @@ use reports::console::{Options, Reader, Seen};
 use reports::event::{Exposure, VmEnd, What};
 use reports::finding::Finding;
 use reports::rule::{Match, Rule};
-use reports::telemetry::{Telemetry, TelemetryReader};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use reports::telemetry::{Done, Telemetry, TelemetryReader};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
@@ -21,7 +20,6 @@ use crate::event_log::EventLog;
 use crate::interrupt::Interrupt;
 use crate::stretch::{Counts, StretchError};
 use crate::timeouts::Timeouts;
-use crate::vm::{QEMU_LOG, QmpEvent, Vm, last_line};
 
 /// Name of the console log in a machine's folder.
 pub const CONSOLE_LOG: &str = "console.log";
@@ -59,6 +57,45 @@ pub struct Assignment<'a> {
     pub done: Option<&'a Notify>,
 }
 
+/// News from a machine.
+#[derive(Debug)]
+pub enum News {
+    /// So many bytes of the console are in the buffer.
+    Console(usize),
+    /// The console has ended, and the machine with it.
+    End,
+    /// The guest ended by itself, in this way; the rest of its console follows.
+    GuestEnded(String),
+    /// The machine can no longer be watched: the machine under us, whatever it says.
+    Broken(String),
+    /// Nothing that matters.
+    Nothing,
+}
+
+/// A machine that can be watched.
+pub trait Machine {
+    /// How it ends when nobody meant it to.
+    const LOST: VmEnd;
+
+    /// When it was started.
+    fn started(&self) -> Instant;
+
+    /// Waits for news. Dropping the future loses nothing.
+    async fn news(&mut self, buffer: &mut [u8]) -> io::Result<News>;
+
+    /// Asks the agent to stop; one that does not listen is no error.
+    async fn ask_to_stop(&mut self);
+
+    /// Makes it end now. Returns what it still printed, and what a person should know.
+    async fn end(&mut self) -> (Vec<u8>, String);
+
+    /// After [`News::End`]: what its end looked like.
+    async fn last_words(&mut self, patience: Duration) -> String;
+
+    /// What it means that the agent ended unasked, by the reason that it gave.
+    fn left(&self, reason: &str) -> VmEnd;
+}
+
 /// How a watch ended.
 #[derive(Debug)]
 pub struct Ended {
@@ -70,6 +107,8 @@ pub struct Ended {
     pub reported: bool,
     /// Whether a report related to the expected bug was seen, but not the expected bug.
     pub derailed: bool,
+    /// What the agent said last.
+    pub done: Option<Done>,
 }
 
 /// The stretcher at work beside a machine.
@@ -96,7 +135,7 @@ struct Watch<'a, 'log> {
     reader: Reader,
     telemetry: TelemetryReader,
     counts: Option<Arc<Counts>>,
-    qemu_started: Instant,
+    started: Instant,
     ready: Option<Instant>,
     last_byte: Instant,
     last_growth: Instant,
@@ -105,7 +144,7 @@ struct Watch<'a, 'log> {
     written_at: Instant,
     findings: u32,
     corruptions: u32,
-    agent_done: bool,
+    agent_done: Option<Done>,
     guest_ended: Option<String>,
     enough: Option<Instant>,
     derailed: Option<Instant>,
@@ -113,9 +152,9 @@ struct Watch<'a, 'log> {
     stopping: Option<Stopping>,
 }
 
-/// Watches `vm` to its end, which is the end of QEMU in any case.
+/// Watches `machine` to its end.
 pub async fn watch(
-    mut vm: Vm,
+    machine: &mut impl Machine,
     mut stretching: Option<Stretching>,
     job: &Assignment<'_>,
     log: &mut EventLog<'_>,
@@ -128,7 +167,7 @@ pub async fn watch(
         reader: Reader::new(Options::default()),
         telemetry: TelemetryReader::new(job.token),
         counts: stretching.as_ref().map(|s| Arc::clone(&s.counts)),
-        qemu_started: vm.started,
+        started: machine.started(),
         ready: None,
         last_byte: now,
         last_growth: now,
@@ -137,7 +176,7 @@ pub async fn watch(
         written_at: now,
         findings: 0,
         corruptions: 0,
-        agent_done: false,
+        agent_done: None,
         guest_ended: None,
         enough: None,
         derailed: None,
@@ -148,43 +187,31 @@ pub async fn watch(
     };
     let mut buffer = vec![0; 64 << 10];
     let mut tick = tokio::time::interval(TICK);
-    let mut qmp_open = true;
     let mut lost_stretcher = None;
     let cut_short = loop {
         tokio::select! {
-            read = vm.console.read(&mut buffer) => match read? {
-                0 => break None,
-                n => watch.console(&buffer[..n])?,
-            },
-            event = vm.qmp.event(), if qmp_open => match event {
-                Ok(QmpEvent::Shutdown(reason)) => watch.guest_ended = Some(reason),
-                Ok(QmpEvent::Panicked) => watch.guest_ended = Some("guest-panicked".to_owned()),
-                Ok(QmpEvent::DiskFailed(reason)) => {
-                    let detail = format!("a disk of the guest cannot be written: {reason}");
-                    watch.finish(&mut vm, Some(VmEnd::QemuDied), &detail).await?;
-                    return Ok(watch.ended(VmEnd::QemuDied));
-                }
-                Ok(QmpEvent::Other(_)) => {}
-                Err(_) => qmp_open = false,
+            news = machine.news(&mut buffer) => match news? {
+                News::Console(n) => watch.console(&buffer[..n])?,
+                News::End => break None,
+                News::GuestEnded(reason) => watch.guest_ended = Some(reason),
+                News::Broken(detail) => return watch.broken(machine, &detail).await,
+                News::Nothing => {}
             },
             error = stretcher_end(&mut stretching), if lost_stretcher.is_none() => {
                 lost_stretcher = Some(error);
             }
             () = interrupt.wait(), if watch.stopping.is_none() => {
-                watch.stop(VmEnd::Interrupted, &mut vm).await;
+                watch.stop(VmEnd::Interrupted, machine).await;
             }
             () = told(job.done), if watch.stopping.is_none() => {
-                watch.stop(VmEnd::Enough, &mut vm).await;
+                watch.stop(VmEnd::Enough, machine).await;
             }
             _ = tick.tick() => {}
         }
         if let Some(error) = lost_stretcher.take_if(|e| !e.is_end_of_machine()) {
-            watch
-                .finish(&mut vm, Some(VmEnd::QemuDied), &format!("stretching ended: {error}"))
-                .await?;
-            return Ok(watch.ended(VmEnd::QemuDied));
+            return watch.broken(machine, &format!("stretching ended: {error}")).await;
         }
-        if let Some(why) = watch.limits(&mut vm).await? {
+        if let Some(why) = watch.limits(machine).await? {
             break Some(why);
         }
     };
@@ -195,7 +222,7 @@ pub async fn watch(
         }
         _ => String::new(),
     };
-    let why = watch.finish(&mut vm, cut_short, &detail).await?;
+    let why = watch.finish(machine, cut_short, &detail).await?;
     Ok(watch.ended(why))
 }
 
@@ -217,12 +244,19 @@ async fn stretcher_end(stretching: &mut Option<Stretching>) -> StretchError {
 }
 
 impl Watch<'_, '_> {
+    /// Ends a machine that can no longer be watched.
+    async fn broken<M: Machine>(mut self, machine: &mut M, detail: &str) -> io::Result<Ended> {
+        self.finish(machine, Some(M::LOST), detail).await?;
+        Ok(self.ended(M::LOST))
+    }
+
     fn ended(&self, why: VmEnd) -> Ended {
         Ended {
             why,
             spoke: self.reader.stats().bytes > 0,
             reported: self.findings + self.corruptions > 0,
             derailed: self.derailed.is_some() && self.enough.is_none(),
+            done: self.agent_done.clone(),
         }
     }
 
@@ -279,7 +313,7 @@ impl Watch<'_, '_> {
                 self.ready = Some(Instant::now());
                 self.last_growth = Instant::now();
                 let (cell, boot) = self.whose();
-                let boot_ms = millis(self.qemu_started.elapsed());
+                let boot_ms = millis(self.started.elapsed());
                 self.log.emit(What::GuestReady { cell, boot, boot_ms })?;
             }
             Telemetry::Sample(sample) => {
@@ -305,7 +339,7 @@ impl Watch<'_, '_> {
                 let (cell, boot) = self.whose();
                 self.log.emit(What::GuestWarned { cell, boot, detail: warn.detail() })?;
             }
-            Telemetry::Done(_) => self.agent_done = true,
+            Telemetry::Done(done) => self.agent_done = Some(done),
         }
         Ok(())
     }
@@ -328,15 +362,14 @@ impl Watch<'_, '_> {
     }
 
     /// Asks the guest to stop; a guest that does not is killed at the deadline.
-    async fn stop(&mut self, why: VmEnd, vm: &mut Vm) {
-        // A guest that no longer reads its serial line is what the deadline is for.
-        let _ = vm.input.write_all(b"stop\n").await;
+    async fn stop(&mut self, why: VmEnd, machine: &mut impl Machine) {
+        machine.ask_to_stop().await;
         let deadline = Instant::now() + self.job.timeouts.stop;
         self.stopping = Some(Stopping { why, deadline });
     }
 
     /// Looks at the clock and the counters; `Some` ends the watch at once.
-    async fn limits(&mut self, vm: &mut Vm) -> io::Result<Option<VmEnd>> {
+    async fn limits(&mut self, machine: &mut impl Machine) -> io::Result<Option<VmEnd>> {
         let limits = self.job.timeouts;
         if self.last_byte.elapsed() > limits.report_tail {
             let seen = self.reader.idle();
@@ -358,7 +391,7 @@ impl Watch<'_, '_> {
         if let Some(stopping) = &self.stopping {
             return Ok((Instant::now() > stopping.deadline).then_some(stopping.why));
         }
-        let running = self.qemu_started.elapsed();
+        let running = self.started.elapsed();
         let Some(ready) = self.ready else {
             return Ok(if self.reader.stats().bytes == 0 {
                 (running > limits.first_byte).then_some(VmEnd::NeverSpoke)
@@ -374,52 +407,47 @@ impl Watch<'_, '_> {
         }
         if self.job.wanted.is_some_and(|wanted| reached(&self.exposure, &wanted)) {
             self.write_exposure()?;
-            self.stop(VmEnd::Enough, vm).await;
+            self.stop(VmEnd::Enough, machine).await;
         } else if ready.elapsed() > self.job.budget {
-            self.stop(VmEnd::Budget, vm).await;
+            self.stop(VmEnd::Budget, machine).await;
         }
         Ok(None)
     }
 
-    /// Ends QEMU, reads what is left, and writes the last events.
-    async fn finish(
+    /// Ends the machine, reads what is left, and writes the last events.
+    async fn finish<M: Machine>(
         &mut self,
-        vm: &mut Vm,
+        machine: &mut M,
         cut_short: Option<VmEnd>,
         detail: &str,
     ) -> io::Result<VmEnd> {
-        let mut code = None;
+        let mut last_words = String::new();
         if cut_short.is_some() {
-            vm.child.kill().await;
-            let mut rest = Vec::new();
-            // Bounded by what the pipe holds: its writer is dead.
-            let _ = vm.console.read_to_end(&mut rest).await;
+            let (rest, words) = machine.end().await;
             self.console(&rest)?;
-        } else if let Ok(waited) =
-            tokio::time::timeout(self.job.timeouts.stop, vm.child.wait()).await
-        {
-            code = waited.ok();
+            last_words = words;
         }
-        vm.child.kill().await;
         let seen = self.reader.finish();
         self.saw(seen)?;
         self.write_exposure()?;
         let (cell, boot) = self.whose();
         let health = *self.telemetry.health();
         self.log.emit(What::TelemetryChecked { cell, boot, health })?;
-        let why = match (cut_short, &self.stopping) {
-            (Some(why), _) => why,
-            (None, Some(stopping)) if self.agent_done => stopping.why,
-            (None, _) if self.agent_done => VmEnd::PoweredOff,
-            (None, _) if self.guest_ended.is_some() => VmEnd::Crashed,
-            (None, _) => VmEnd::QemuDied,
+        let why = match (cut_short, &self.stopping, &self.agent_done) {
+            (Some(why), ..) => why,
+            (None, Some(stopping), Some(_)) => stopping.why,
+            (None, None, Some(done)) => machine.left(&done.reason),
+            (None, _, None) if self.guest_ended.is_some() => VmEnd::Crashed,
+            (None, _, None) => M::LOST,
         };
-        let mut detail = detail.to_owned();
-        if why == VmEnd::QemuDied && detail.is_empty() {
-            let said = last_line(&self.job.dir.join(QEMU_LOG));
-            let code = code.map_or_else(String::new, host::process::status_words);
-            detail = format!("{code}: {}", said.unwrap_or_else(|| "QEMU said nothing".to_owned()));
+        if cut_short.is_none() {
+            let words = machine.last_words(self.job.timeouts.stop).await;
+            if why == M::LOST && detail.is_empty() {
+                last_words = words;
+            }
         }
+        let parts = [detail, &last_words].into_iter().filter(|words| !words.is_empty());
+        let detail = parts.collect::<Vec<_>>().join("; ");
         let (cell, boot) = self.whose();
         self.log.emit(What::VmStopped { cell, boot, why, detail })?;
         Ok(why)

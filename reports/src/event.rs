@@ -71,11 +71,12 @@ pub enum What {
         cell: String,
         /// Which virtual machine of this cell, from 1.
         boot: u32,
-        /// `tcg` or `kvm`.
+        /// `tcg` or `kvm`; [`crate::run::REMOTE`] for a machine that is not QEMU's.
         accel: String,
-        /// QEMU's argument vector, paths relative to the run's folder where they lie in it.
+        /// QEMU's argument vector, paths relative to the run's folder where they lie in it; or
+        /// the `ssh` command that reaches the machine.
         argv: Vec<String>,
-        /// The kernel command line.
+        /// The kernel command line, or the agent's words.
         cmdline: String,
     },
     /// The guest agent has spoken.
@@ -193,7 +194,7 @@ pub struct Cell {
     pub wanted: Option<Exposure>,
 }
 
-/// What is known of a built kernel.
+/// What is known of a kernel. One that we did not build has no `key`, and its `source` says so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KernelFacts {
     /// `6.1.192`.
@@ -281,6 +282,8 @@ pub enum VmEnd {
     NoProgress,
     /// QEMU died or could not be spoken to.
     QemuDied,
+    /// A machine that is not QEMU's could no longer be reached, or its agent ended unasked.
+    ConnectionLost,
 }
 
 /// Failures before a virtual machine ran.

@@ -11,6 +11,8 @@ use crate::rule::{Match, Rule};
 use crate::telemetry::Health;
 use crate::verdict::{self, CellVerdict};
 
+/// What stands for the accelerator of a machine that already ran and was reached over SSH.
+pub const REMOTE: &str = "ssh";
 /// Most distinct bugs kept of a cell. More only come from a guest that forges them.
 const MAX_BUGS: usize = 256;
 /// The technique of a cell that provokes nothing: its guest belongs to whoever logs in to it.

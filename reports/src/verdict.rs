@@ -146,7 +146,7 @@ fn boot_failure(cell: &CellReport) -> Option<CellVerdict> {
     let last = cell.boots.last()?;
     let reason = || described(last);
     match last.end {
-        Some(VmEnd::QemuDied) => Some(CellVerdict::Infrastructure { reason: reason() }),
+        Some(VmEnd::QemuDied | VmEnd::ConnectionLost) => Some(CellVerdict::Infrastructure { reason: reason() }),
         Some(VmEnd::Interrupted) | None => None,
         Some(_) if cell.boots.iter().any(Boot::ready) => None,
         Some(_) => Some(CellVerdict::BootFailure { reason: reason() }),
@@ -246,6 +246,7 @@ pub fn end_words(end: VmEnd) -> &'static str {
         VmEnd::WentSilent => "the guest stopped printing",
         VmEnd::NoProgress => "the guest went on printing, but its counters stood still",
         VmEnd::QemuDied => "QEMU died",
+        VmEnd::ConnectionLost => "the machine could no longer be reached",
     }
 }
 

@@ -219,7 +219,7 @@ async fn log_in(
     };
     let mut status = None;
     let ended = {
-        let watched = watch(vm, None, &assignment, &mut log, &mut interrupt);
+        let watched = watch(&mut vm, None, &assignment, &mut log, &mut interrupt);
         tokio::pin!(watched, visit);
         loop {
             tokio::select! {

@@ -17,11 +17,15 @@ use std::time::{Duration, Instant};
 
 use fs_err::{self as fs, File};
 use host::process::{Child, Command, ProcessError};
+use reports::event::VmEnd;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::process::{ChildStdin, ChildStdout};
 
 pub use argv::{Accel, VmSpec};
 pub use qmp::{Qmp, QmpEvent};
+
+use crate::watch::{Machine, News};
 
 /// File with what QEMU itself says.
 pub const QEMU_LOG: &str = "qemu.log";
@@ -72,6 +76,8 @@ pub struct Vm {
     pub gdb: Option<UnixStream>,
     /// When QEMU was started.
     pub started: Instant,
+    qmp_open: bool,
+    log: PathBuf,
 }
 
 impl Vm {
@@ -118,7 +124,63 @@ impl Vm {
         };
         // A connection that broke off is a QEMU that is dying: its exit code says more.
         let Some((qmp, gdb)) = connected else { return Err(died(spec, child.wait().await?)) };
-        Ok(Self { console, input, child, qmp, gdb, started })
+        let (qmp_open, log) = (true, dir.join(QEMU_LOG));
+        Ok(Self { console, input, child, qmp, gdb, started, qmp_open, log })
+    }
+}
+
+impl Machine for Vm {
+    const LOST: VmEnd = VmEnd::QemuDied;
+
+    fn started(&self) -> Instant {
+        self.started
+    }
+
+    async fn news(&mut self, buffer: &mut [u8]) -> io::Result<News> {
+        tokio::select! {
+            read = self.console.read(buffer) => Ok(match read? {
+                0 => News::End,
+                n => News::Console(n),
+            }),
+            event = self.qmp.event(), if self.qmp_open => Ok(match event {
+                Ok(QmpEvent::Shutdown(reason)) => News::GuestEnded(reason),
+                Ok(QmpEvent::Panicked) => News::GuestEnded("guest-panicked".to_owned()),
+                Ok(QmpEvent::DiskFailed(reason)) => {
+                    News::Broken(format!("a disk of the guest cannot be written: {reason}"))
+                }
+                Ok(QmpEvent::Other(_)) => News::Nothing,
+                Err(_) => {
+                    self.qmp_open = false;
+                    News::Nothing
+                }
+            }),
+        }
+    }
+
+    async fn ask_to_stop(&mut self) {
+        // A guest that no longer reads its serial line is what a deadline is for.
+        let _ = self.input.write_all(b"stop\n").await;
+    }
+
+    async fn end(&mut self) -> (Vec<u8>, String) {
+        self.child.kill().await;
+        let mut rest = Vec::new();
+        // Bounded by what the pipe holds: its writer is dead.
+        let _ = self.console.read_to_end(&mut rest).await;
+        (rest, String::new())
+    }
+
+    async fn last_words(&mut self, patience: Duration) -> String {
+        let code = tokio::time::timeout(patience, self.child.wait()).await.ok();
+        self.child.kill().await;
+        let code =
+            code.and_then(Result::ok).map_or_else(String::new, host::process::status_words);
+        let said = last_line(&self.log);
+        format!("{code}: {}", said.unwrap_or_else(|| "QEMU said nothing".to_owned()))
+    }
+
+    fn left(&self, _reason: &str) -> VmEnd {
+        VmEnd::PoweredOff
     }
 }
 

@@ -10,7 +10,7 @@ use super::text::plain_cells;
 use super::words::{duration, headline, kernel_name};
 use crate::escape::{printable, printable_lines};
 use crate::exit::Purpose;
-use crate::run::{Bug, CellReport, RunReport, Standing};
+use crate::run::{REMOTE, Bug, CellReport, RunReport, Standing};
 use crate::shell;
 
 /// Columns: a mail may be quoted twice and still fit 80.
@@ -68,7 +68,9 @@ fn cell(out: &mut String, cell: &CellReport) {
         fact("kernel release", &kernel.release);
         fact("compiler", &kernel.compiler);
         fact("source", &kernel.source);
-        fact("build key", &kernel.key);
+        if !kernel.key.is_empty() {
+            fact("build key", &kernel.key);
+        }
         for patch in &kernel.patches {
             fact("patch", patch);
         }
@@ -84,7 +86,7 @@ fn cell(out: &mut String, cell: &CellReport) {
         self::bug(out, bug);
     }
     if let Some(boot) = cell.deciding_boot() {
-        heading(out, 3, "QEMU");
+        heading(out, 3, if boot.accel == REMOTE { "Machine" } else { "QEMU" });
         fenced(out, &shell::command(&boot.argv, WIDTH));
     }
 }

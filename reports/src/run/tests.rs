@@ -19,6 +19,7 @@ fn any_event() -> impl Strategy<Value = What> {
         Just(VmEnd::WentSilent),
         Just(VmEnd::NeverReady),
         Just(VmEnd::QemuDied),
+        Just(VmEnd::ConnectionLost),
     ];
     let fault = prop_oneof![Just(Fault::Infrastructure), Just(Fault::Build)];
     let finding = prop_oneof![Just(race_6_1()), Just(race_6_8()), Just(bug_elsewhere())];

@@ -280,6 +280,11 @@ fn failures_before_the_guest_speaks_name_whose_they_are() {
             ExitCode::Inconclusive,
         ),
         (VmEnd::QemuDied, "infrastructure: boot 1: QEMU died", ExitCode::Infrastructure),
+        (
+            VmEnd::ConnectionLost,
+            "infrastructure: boot 1: the machine could no longer be reached",
+            ExitCode::Infrastructure,
+        ),
     ] {
         let judged = judged(|log| {
             log.kernel(FIXED).started(FIXED, 1).stopped(FIXED, 1, end).finished(FIXED)
