@@ -81,7 +81,13 @@ pub async fn run(
             Err(error) => {
                 let (fault, detail) = (error.fault, error.to_string());
                 log.emit(What::CellFailed { cell: cell.clone(), fault, detail })?;
-                Ended { why: VmEnd::QemuDied, spoke: false, reported: false, derailed: false, done: None }
+                Ended {
+                    why: VmEnd::QemuDied,
+                    spoke: false,
+                    reported: false,
+                    derailed: false,
+                    done: None,
+                }
             }
         };
         if ended.spoke {

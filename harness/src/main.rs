@@ -15,6 +15,7 @@ mod plan;
 mod printer;
 mod progress;
 mod random;
+mod remote;
 mod run_folder;
 mod session;
 mod ssh;

@@ -12,11 +12,20 @@
 //! storm: 60s                       # how long each guest storms, unless a bug ends it
 //! ```
 //!
+//! A plan for a machine that already runs its kernel has, in place of `kernels` and `series`:
+//!
+//! ```yaml
+//! target: ssh://root@box.example   # or ssh://user@host:port; the user is root or may use sudo
+//! console: /var/log/box.serial     # a serial log here; without it the kernel's log over SSH
+//! allow: [swap, zswap]             # run although it has swap; although its zswap is in use
+//! disks: [/dev/sdb]                # overwritten! Without it: loop devices on files
+//! ```
+//!
 //! Every kernel is run with every series on every architecture, and so on. `series`, `arch`,
 //! `techniques` and `runs` may be left out: the kernel as it is, x86_64, natural, one run.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -26,6 +35,7 @@ use serde::de::{Deserializer, Visitor};
 
 use crate::error::Error;
 use crate::random::Random;
+use crate::remote::{self, Target, Terms};
 use reports::event::{Cell, Fault};
 
 /// Plans that come with the program: name and text.
@@ -81,7 +91,20 @@ pub struct Plan {
     /// One line for people.
     pub about: String,
     /// Names of kernel manifests.
+    #[serde(default)]
     pub kernels: Vec<String>,
+    /// A machine that runs its kernel already, in place of QEMU's.
+    #[serde(default, deserialize_with = "target")]
+    pub target: Option<Target>,
+    /// Its serial log on this machine.
+    #[serde(default)]
+    console: Option<PathBuf>,
+    /// What the storm may use although it is in use there.
+    #[serde(default)]
+    allow: Vec<Allowed>,
+    /// Its devices to swap on.
+    #[serde(default)]
+    disks: Vec<String>,
     /// Series as a command line would name them; `none` for the kernel as it is.
     #[serde(default = "no_series")]
     series: Vec<String>,
@@ -99,6 +122,14 @@ pub struct Plan {
     /// How long each guest storms.
     #[serde(deserialize_with = "storm")]
     pub storm: Duration,
+}
+
+/// What belongs to a machine that is not ours, and can be allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Allowed {
+    Swap,
+    Zswap,
 }
 
 /// The row of an architecture, read from its name.
@@ -148,6 +179,10 @@ fn once() -> u32 {
     1
 }
 
+fn target<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Target>, D::Error> {
+    from.deserialize_str(Checked(|text: &str| Target::parse(text))).map(Some)
+}
+
 fn storm<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     from.deserialize_str(Checked(duration))
 }
@@ -193,8 +228,9 @@ impl Plan {
         let plan: Self = host::yaml::read(origin, &text)
             .map_err(|error| Error::new(Fault::Configuration, error))?;
         let plan = Self { origin: origin.to_owned(), text, ..plan };
+        plan.check_target()?;
         let lists = [
-            ("kernels", plan.kernels.clone()),
+            ("kernels", plan.places()),
             ("series", plan.series.clone()),
             ("arch", plan.arch.iter().map(|arch| arch.0.name.to_owned()).collect()),
             ("profiles", plan.profiles.clone()),
@@ -217,6 +253,62 @@ impl Plan {
             return Err(plan.wrong("runs", words));
         }
         Ok(plan)
+    }
+
+    /// What there is to be run on: kernels, or a machine.
+    fn places(&self) -> Vec<String> {
+        match &self.target {
+            Some(target) => vec![target.to_string()],
+            None => self.kernels.clone(),
+        }
+    }
+
+    /// Keys that go with a target, and those that do not.
+    fn check_target(&self) -> Result<(), Error> {
+        if self.target.is_none() {
+            let lone = [
+                ("console", self.console.is_some()),
+                ("allow", !self.allow.is_empty()),
+                ("disks", !self.disks.is_empty()),
+            ];
+            return match lone.into_iter().find(|(_, is_there)| *is_there) {
+                Some((key, _)) => Err(self.wrong(key, format!("`{key}` belongs to a `target`"))),
+                None => Ok(()),
+            };
+        }
+        if !self.kernels.is_empty() || self.series != no_series() {
+            let key = if self.kernels.is_empty() { "series" } else { "kernels" };
+            return Err(
+                self.wrong(key, format!("a `target` runs its own kernel: leave out `{key}`"))
+            );
+        }
+        if self.arch.len() > 1 {
+            return Err(self.wrong("arch", "a `target` has one architecture"));
+        }
+        if self.techniques.contains(&Technique::Stretch) {
+            let words = "a `target` cannot be stretched: that takes QEMU's gdbstub";
+            return Err(self.wrong("stretch", words));
+        }
+        if let Some(console) = &self.console {
+            remote::check_console(console).map_err(|error| self.wrong("console", error))?;
+        }
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"/_-.".contains(&b);
+        match self.disks.iter().find(|d| !d.starts_with("/dev/") || !d.bytes().all(plain)) {
+            Some(disk) => {
+                Err(self.wrong("disks", format!("`{}` is no device", disk.escape_debug())))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// What the user allows on the target.
+    pub fn terms(&self) -> Terms {
+        Terms {
+            console: self.console.clone(),
+            beside_swap: self.allow.contains(&Allowed::Swap),
+            retune_zswap: self.allow.contains(&Allowed::Zswap),
+            disks: self.disks.clone(),
+        }
     }
 
     /// The error for something that is wrong where `word` stands.

@@ -9,6 +9,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use kernels::{Progress, Stage};
 use reports::event::{Exposure, RunEvent, VmEnd, What};
 
+use reports::run::REMOTE;
+
 use crate::printer::Printer;
 
 /// Shows what a command is doing.
@@ -78,12 +80,21 @@ impl View {
     pub fn event(&self, event: &RunEvent) {
         match &event.what {
             What::KernelReady { cell, kernel } => {
-                let how = if kernel.cached { "from the store" } else { "built" };
+                let how = if kernel.key.is_empty() {
+                    "runs there"
+                } else if kernel.cached {
+                    "from the store"
+                } else {
+                    "built"
+                };
                 self.line(&format!("{cell}: Linux {} {how}", kernel.release));
             }
             What::VmStarted { cell, boot, accel, .. } => {
                 let again = if *boot == 1 { String::new() } else { format!(" (boot {boot})") };
-                self.begin(&format!("{cell}: booting under {accel}{again}"));
+                self.begin(&match accel.as_str() {
+                    REMOTE => format!("{cell}: the agent is started"),
+                    _ => format!("{cell}: booting under {accel}{again}"),
+                });
             }
             What::GuestReady { cell, boot_ms, .. } => {
                 self.line(&format!("{cell}: guest up after {:.1} s", *boot_ms as f64 / 1000.0));
@@ -105,6 +116,9 @@ impl View {
             }
             What::VmStopped { cell, why: VmEnd::QemuDied, detail, .. } => {
                 self.line(&format!("{cell}: QEMU ended: {detail}"));
+            }
+            What::VmStopped { cell, why: VmEnd::ConnectionLost, detail, .. } => {
+                self.line(&format!("{cell}: {detail}"));
             }
             What::VmStopped { cell, why: VmEnd::Derailed, .. } => {
                 self.line(&format!("{cell}: related to the expected bug, but not it"));

@@ -25,6 +25,7 @@ use crate::event_log::EventLog;
 use crate::interrupt::Interrupt;
 use crate::printer::Printer;
 use crate::progress::View;
+use crate::remote::{self, Credentials, RemoteJob, Target, Terms};
 use crate::run_folder::{self, BundleSources};
 use crate::stretch::StretchPlan;
 use crate::timeouts::Timeouts;
@@ -74,6 +75,19 @@ pub struct Side {
 pub struct Platform {
     initramfs: ImageArtifact,
     accel: Accel,
+}
+
+/// A machine that runs its kernel already.
+#[derive(Debug)]
+pub struct Place {
+    /// Where it is.
+    pub target: Target,
+    /// What it should be.
+    pub arch: &'static Arch,
+    /// How to log in.
+    pub credentials: Credentials,
+    /// What is allowed there.
+    pub terms: Terms,
 }
 
 /// Why a step did not come to its end. What the user must know is in the event log by then.
@@ -304,6 +318,32 @@ impl<'a> Session<'a> {
             keep_disks,
         };
         cell::run(&job, &mut self.log, &mut self.interrupt).await?;
+        if self.interrupted() { Err(Cut::Interrupted) } else { Ok(()) }
+    }
+
+    /// Runs a cell on a machine that runs its kernel already.
+    pub async fn visit(
+        &mut self,
+        cell: &Cell,
+        place: &Place,
+        profile: &Profile,
+        rule: Option<&Rule>,
+    ) -> Result<(), Cut> {
+        let job = RemoteJob {
+            cell,
+            target: &place.target,
+            arch: place.arch,
+            credentials: &place.credentials,
+            terms: &place.terms,
+            profile,
+            rule,
+            // Such a machine is as quick as one under KVM.
+            timeouts: Timeouts::new(Accel::Kvm, self.settings.scale),
+            budget: self.settings.budget,
+            dir: self.dir.join(&cell.id),
+            store: &self.workshop.store,
+        };
+        remote::run(&job, &mut self.log, &mut self.interrupt).await?;
         if self.interrupted() { Err(Cut::Interrupted) } else { Ok(()) }
     }
 

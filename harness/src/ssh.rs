@@ -7,6 +7,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::time::Duration;
 
 use images::newc;
@@ -32,6 +33,9 @@ pub enum SshError {
     /// The guest's files for SSH could not be put together.
     #[error("cannot prepare the guest for SSH: {0}")]
     Files(#[from] TreeError),
+    /// The keys could not be left for others.
+    #[error("cannot leave the keys: {0}")]
+    Leave(io::Error),
     /// Nobody speaks SSH behind the forwarded port.
     #[error("the guest refuses SSH: {0}\n  hint: its console may say why")]
     Refused(String),
@@ -74,6 +78,25 @@ impl Keys {
         let mut archive = Vec::new();
         newc::write(&tree, &mut archive).map_err(SshError::Broken)?;
         Ok(archive)
+    }
+
+    /// Leaves in `dir` what ssh(1) and the target of a plan need for a guest behind `port`: `id`,
+    /// `known_hosts` and, last, `target` with its address.
+    pub fn leave(&self, dir: &Path, port: u16) -> Result<(), SshError> {
+        fs_err::create_dir_all(dir).map_err(SshError::Leave)?;
+        let secret = self.user.to_openssh(LineEnding::LF)?;
+        let host = self.host.public_key().to_openssh()?;
+        for (name, text) in [
+            ("id", secret.as_str()),
+            ("known_hosts", &format!("[{}]:{port} {host}\n", Ipv4Addr::LOCALHOST)),
+            ("target", &format!("ssh://{USER}@{}:{port}\n", Ipv4Addr::LOCALHOST)),
+        ] {
+            // A temporary file is for our eyes only, and is seen whole or not at all.
+            let mut file = tempfile::NamedTempFile::new_in(dir).map_err(SshError::Leave)?;
+            file.write_all(text.as_bytes()).map_err(SshError::Leave)?;
+            file.persist(dir.join(name)).map_err(|error| SshError::Leave(error.error))?;
+        }
+        Ok(())
     }
 
     /// Two strings as in RFC 4251, section 5: the algorithm, and the secret key followed by
@@ -239,6 +262,36 @@ fn pump(from: &mut impl Read, to: &mut impl Write, buffer: &mut [u8]) -> io::Res
     }
     to.flush()?;
     Ok(moved)
+}
+
+/// Most bytes that are kept of what a command prints.
+const OUTPUT_LIMIT: u64 = 4 << 20;
+
+/// What a command in the background said.
+#[derive(Debug)]
+pub struct Output {
+    /// Its exit status; 255 if a signal ended it.
+    pub status: i32,
+    /// The first 4 MiB of its stdout.
+    pub stdout: Vec<u8>,
+    /// The first 4 MiB of its stderr.
+    pub stderr: Vec<u8>,
+}
+
+/// Runs a command to its end, with `input` on its stdin.
+pub fn execute(session: &Session, command: &str, input: &[u8]) -> io::Result<Output> {
+    let mut channel = session.channel_session()?;
+    channel.exec(command)?;
+    channel.write_all(input)?;
+    channel.send_eof()?;
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    channel.stream(0).take(OUTPUT_LIMIT).read_to_end(&mut stdout)?;
+    channel.stderr().take(OUTPUT_LIMIT).read_to_end(&mut stderr)?;
+    channel.close()?;
+    channel.wait_close()?;
+    let killed = channel.exit_signal()?.exit_signal.is_some();
+    let status = if killed { 255 } else { channel.exit_status()? };
+    Ok(Output { status, stdout, stderr })
 }
 
 fn broken(error: ssh2::Error) -> SshError {

@@ -11,8 +11,8 @@ use std::fmt;
 pub struct Arch {
     /// The name users type: `x86_64`.
     pub name: &'static str,
-    /// Rust's name of it, [`std::env::consts::ARCH`] on such a machine: `aarch64`.
-    rust: &'static str,
+    /// Rust's name of it, [`std::env::consts::ARCH`] on such a machine, and `uname -m`: `aarch64`.
+    pub rust: &'static str,
     /// The value of `ARCH=` for the kernel's make.
     pub kernel_arch: &'static str,
     /// Debian's name of the architecture: `amd64`.

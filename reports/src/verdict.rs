@@ -146,7 +146,9 @@ fn boot_failure(cell: &CellReport) -> Option<CellVerdict> {
     let last = cell.boots.last()?;
     let reason = || described(last);
     match last.end {
-        Some(VmEnd::QemuDied | VmEnd::ConnectionLost) => Some(CellVerdict::Infrastructure { reason: reason() }),
+        Some(VmEnd::QemuDied | VmEnd::ConnectionLost) => {
+            Some(CellVerdict::Infrastructure { reason: reason() })
+        }
         Some(VmEnd::Interrupted) | None => None,
         Some(_) if cell.boots.iter().any(Boot::ready) => None,
         Some(_) => Some(CellVerdict::BootFailure { reason: reason() }),

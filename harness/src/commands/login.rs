@@ -6,7 +6,7 @@
 
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -65,6 +65,9 @@ pub struct Guest {
     /// Debian mirror for the image's packages [default: the one of this machine's apt]
     #[arg(long, value_name = "URL", env = "SWAPSTORM_MIRROR")]
     mirror: Option<String>,
+    /// Leave the guest's address and keys in this folder, for ssh(1) and for a plan's target
+    #[arg(long, value_name = "DIR")]
+    keys: Option<PathBuf>,
     #[command(flatten)]
     build: KernelOptions,
     #[command(flatten)]
@@ -213,7 +216,13 @@ async fn log_in(
     let visit = async {
         ready.notified().await;
         view.clear();
-        let status = visit(port, keys, command, limits.ready).await;
+        if let Some(dir) = &options.keys {
+            keys.leave(dir, port)?;
+        }
+        visit(port, keys, command, limits.ready).await
+    };
+    let visit = async {
+        let status = visit.await;
         done.notify_one();
         status
     };

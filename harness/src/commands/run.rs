@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::path::PathBuf;
+use std::rc::Rc;
 
 use clap::Args;
 use reports::event::{Cell, What};
@@ -17,7 +19,8 @@ use crate::error::Error;
 use crate::plan::{Plan, Technique, name_cells};
 use crate::printer::Printer;
 use crate::progress::View;
-use crate::session::{Cut, Failed, Platform, Session, Settings};
+use crate::remote::Credentials;
+use crate::session::{Cut, Failed, Place, Platform, Session, Settings};
 use crate::timeouts::Timeouts;
 use crate::workshop::{KernelChoice, Workshop};
 
@@ -36,13 +39,28 @@ pub struct Options {
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
+    /// Private key for a plan's target; may be repeated [default: ssh-agent, ~/.ssh/id_*]
+    #[arg(long = "identity", value_name = "FILE", help_heading = "Target")]
+    identities: Vec<PathBuf>,
+    /// Known hosts for a plan's target [default: ~/.ssh/known_hosts]
+    #[arg(long, value_name = "FILE", help_heading = "Target")]
+    known_hosts: Option<PathBuf>,
     #[command(flatten)]
     machine: Machine,
 }
 
+/// What a cell runs on.
+#[derive(Clone)]
+enum Ground {
+    /// A kernel of ours, in QEMU.
+    Qemu(Rc<KernelChoice>),
+    /// A machine that runs its kernel already.
+    Target(Rc<Place>),
+}
+
 /// Cells that share a kernel, a profile and a technique, and so everything but the seed.
 struct Group {
-    choice: KernelChoice,
+    ground: Ground,
     profile: Profile,
     rule: Option<Rule>,
     technique: Technique,
@@ -95,7 +113,18 @@ async fn groups(
         let rule = profile.expect.as_ref().map(|expect| workshop.rule(expect)).transpose()?;
         profiles.push((profile, rule));
     }
-    let mut groups = Vec::new();
+    let mut grounds = Vec::new();
+    if let Some(target) = &plan.target {
+        let credentials = Credentials {
+            identities: options.identities.clone(),
+            known_hosts: options.known_hosts.clone(),
+        };
+        let (target, terms) = (target.clone(), plan.terms());
+        for arch in plan.arches() {
+            let (target, credentials, terms) = (target.clone(), credentials.clone(), terms.clone());
+            grounds.push(Ground::Target(Rc::new(Place { target, arch, credentials, terms })));
+        }
+    }
     for name in &plan.kernels {
         let manifest =
             workshop.library.manifest(name).map_err(|error| placed(name, error.into()))?;
@@ -108,17 +137,21 @@ async fn groups(
                     fragments: Vec::new(),
                     arch,
                 };
-                for (profile, rule) in &profiles {
-                    for technique in &plan.techniques {
-                        groups.push(Group {
-                            choice: choice.clone(),
-                            profile: profile.clone(),
-                            rule: rule.clone(),
-                            technique: *technique,
-                            cells: Vec::new(),
-                        });
-                    }
-                }
+                grounds.push(Ground::Qemu(Rc::new(choice)));
+            }
+        }
+    }
+    let mut groups = Vec::new();
+    for ground in &grounds {
+        for (profile, rule) in &profiles {
+            for technique in &plan.techniques {
+                groups.push(Group {
+                    ground: ground.clone(),
+                    profile: profile.clone(),
+                    rule: rule.clone(),
+                    technique: *technique,
+                    cells: Vec::new(),
+                });
             }
         }
     }
@@ -140,11 +173,18 @@ async fn groups(
 
 impl Group {
     fn unnamed_cell(&self) -> Cell {
+        let (kernel, series, arch) = match &self.ground {
+            Ground::Qemu(choice) => {
+                let series = choice.series.as_ref().map(|series| series.name.clone());
+                (choice.manifest.name.clone(), series, choice.arch)
+            }
+            Ground::Target(place) => (place.target.to_string(), None, place.arch),
+        };
         Cell {
             id: String::new(),
-            kernel: self.choice.manifest.name.clone(),
-            series: self.choice.series.as_ref().map(|series| series.name.clone()),
-            arch: self.choice.arch.name.to_owned(),
+            kernel,
+            series,
+            arch: arch.name.to_owned(),
             profile: self.profile.name.clone(),
             technique: self.technique.to_string(),
             seed: 0,
@@ -184,8 +224,17 @@ async fn run_group(
     session: &mut Session<'_>,
     platforms: &mut BTreeMap<(&'static str, &'static str), Platform>,
 ) -> Result<(), Cut> {
-    let Group { choice, profile, rule, technique, cells } = group;
+    let Group { ground, profile, rule, technique, cells } = group;
     let Some(first) = cells.first() else { return Ok(()) };
+    let choice = match ground {
+        Ground::Qemu(choice) => choice,
+        Ground::Target(place) => {
+            for cell in cells {
+                session.visit(cell, place, profile, rule.as_ref()).await?;
+            }
+            return Ok(());
+        }
+    };
     let initramfs = session.initramfs(first, choice.arch).await?;
     let stretch = *technique == Technique::Stretch;
     let side = session.side(first, choice, profile, stretch).await?;

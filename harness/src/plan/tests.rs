@@ -48,6 +48,27 @@ fn every_mistake_has_its_place_and_says_what_was_expected() {
     }
 }
 
+#[test]
+fn a_target_takes_the_place_of_kernels() {
+    let yaml = "about: a\ntarget: ssh://root@box:23\nprofiles: [p]\nstorm: 9s\nallow: [zswap]\n";
+    let plan = read(yaml).unwrap();
+    assert_eq!(plan.target.as_ref().unwrap().to_string(), "ssh://root@box:23");
+    assert_eq!((plan.terms().retune_zswap, plan.terms().beside_swap), (true, false));
+    for (from, to, place, says) in [
+        ("ssh://root@box:23", "box", "p.yaml:2:9:", "expected ssh://user@host"),
+        ("storm", "kernels: [k]\nstorm", "p.yaml:4:1:", "leave out `kernels`"),
+        ("storm", "series: [s]\nstorm", "p.yaml:4:1:", "leave out `series`"),
+        ("storm", "techniques: [stretch]\nstorm", "p.yaml:4:14:", "QEMU's gdbstub"),
+        ("storm", "disks: [sda]\nstorm", "p.yaml:4:1:", "`sda` is no device"),
+        ("storm", "console: /no/such/log\nstorm", "p.yaml:4:1:", "/no/such/log"),
+        ("[zswap]", "[all]", "p.yaml:5:9:", "unknown variant `all`"),
+        ("target: ssh://root@box:23", "kernels: [k]", "p.yaml:5:1:", "belongs to a `target`"),
+    ] {
+        let error = read(&yaml.replace(from, to)).unwrap_err();
+        assert!(error.starts_with(place) && error.contains(says), "{to}: {error}");
+    }
+}
+
 fn cell(series: Option<&str>, technique: &str) -> Cell {
     Cell {
         id: String::new(),

@@ -173,8 +173,7 @@ impl Machine for Vm {
     async fn last_words(&mut self, patience: Duration) -> String {
         let code = tokio::time::timeout(patience, self.child.wait()).await.ok();
         self.child.kill().await;
-        let code =
-            code.and_then(Result::ok).map_or_else(String::new, host::process::status_words);
+        let code = code.and_then(Result::ok).map_or_else(String::new, host::process::status_words);
         let said = last_line(&self.log);
         format!("{code}: {}", said.unwrap_or_else(|| "QEMU said nothing".to_owned()))
     }

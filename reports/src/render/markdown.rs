@@ -10,7 +10,7 @@ use super::text::plain_cells;
 use super::words::{duration, headline, kernel_name};
 use crate::escape::{printable, printable_lines};
 use crate::exit::Purpose;
-use crate::run::{REMOTE, Bug, CellReport, RunReport, Standing};
+use crate::run::{Bug, CellReport, REMOTE, RunReport, Standing};
 use crate::shell;
 
 /// Columns: a mail may be quoted twice and still fit 80.

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A connection to a machine that is not ours: the host key must be known, and it is logged in
+//! with the user's own keys. What is here blocks, and belongs into a thread of its own.
+
+use std::net::{TcpStream, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use reports::event::Fault;
+use ssh2::{CheckResult, KnownHostFileKind, MethodType, Session};
+
+use super::target::Target;
+use crate::error::Error;
+use crate::ssh::{self, Output};
+
+/// Kinds of host keys, the best first. A host may be known by any of them.
+const HOST_KEYS: &[&str] = &[
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521",
+    "rsa-sha2-512,rsa-sha2-256",
+];
+/// Keys that ssh(1) looks for, too.
+const KEY_FILES: &[&str] = &["id_ed25519", "id_ecdsa", "id_rsa"];
+/// Where a distribution's administrators write what is known of hosts.
+const GLOBAL_KNOWN_HOSTS: &str = "/etc/ssh/ssh_known_hosts";
+
+/// How the user logs in and recognises hosts.
+#[derive(Debug, Clone, Default)]
+pub struct Credentials {
+    /// Private keys to use; none: those of the ssh-agent, and the usual files.
+    pub identities: Vec<PathBuf>,
+    /// Known hosts; `None`: `~/.ssh/known_hosts` and the machine's own.
+    pub known_hosts: Option<PathBuf>,
+}
+
+/// A session with a host that is known, logged in.
+pub struct Connection {
+    /// The session.
+    pub session: Session,
+    /// Its socket.
+    pub stream: TcpStream,
+}
+
+fn infrastructure(words: String) -> Error {
+    Error::new(Fault::Infrastructure, words)
+}
+
+impl Connection {
+    /// Connects and logs in; `patience` bounds each step.
+    pub fn open(
+        target: &Target,
+        credentials: &Credentials,
+        patience: Duration,
+    ) -> Result<Self, Error> {
+        let mut verdict = CheckResult::NotFound;
+        for kind in HOST_KEYS {
+            let stream = tcp(target, patience)?;
+            let refused = |error: &dyn std::fmt::Display| {
+                infrastructure(format!(
+                    "{target} refuses SSH: {error}\n  hint: try `ssh -p {} {}@{}`",
+                    target.port, target.user, target.host
+                ))
+            };
+            let mut session = Session::new().map_err(|error| refused(&error))?;
+            let handle = stream.try_clone().map_err(|error| refused(&error))?;
+            session.set_tcp_stream(handle);
+            session.set_timeout(u32::try_from(patience.as_millis()).unwrap_or(u32::MAX));
+            session.method_pref(MethodType::HostKey, kind).map_err(|error| refused(&error))?;
+            match session.handshake() {
+                Ok(()) => {}
+                // This host has no key of that kind (LIBSSH2_ERROR_KEX_FAILURE, _METHOD_NONE).
+                Err(error) if matches!(error.code(), ssh2::ErrorCode::Session(-5 | -8 | -17)) => {
+                    continue;
+                }
+                Err(error) => return Err(refused(&error)),
+            }
+            match check(&session, target, credentials)? {
+                CheckResult::Match => {
+                    log_in(&session, target, credentials)?;
+                    return Ok(Self { session, stream });
+                }
+                CheckResult::Mismatch => verdict = CheckResult::Mismatch,
+                _ => {}
+            }
+        }
+        Err(unknown(target, credentials, verdict))
+    }
+
+    /// Runs a command to its end.
+    pub fn run(&self, command: &str, input: &[u8]) -> Result<Output, Error> {
+        ssh::execute(&self.session, command, input)
+            .map_err(|error| infrastructure(format!("the connection broke: {error}")))
+    }
+
+    /// Runs a command that must succeed; `what` stands in the error.
+    pub fn must(&self, what: &str, command: &str, input: &[u8]) -> Result<String, Error> {
+        let output = self.run(command, input)?;
+        if output.status == 0 {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        let said = reports::escape::printable(said.trim()).chars().take(300).collect::<String>();
+        Err(infrastructure(format!(
+            "the target cannot {what} (exit status {}): {said}",
+            output.status
+        )))
+    }
+}
+
+fn tcp(target: &Target, patience: Duration) -> Result<TcpStream, Error> {
+    let place = (target.host.as_str(), target.port);
+    let wrong = |error: std::io::Error| {
+        infrastructure(format!(
+            "cannot connect to {target}: {error}\n  hint: does it run, and is the port right?"
+        ))
+    };
+    let mut last = std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address");
+    for address in place.to_socket_addrs().map_err(wrong)? {
+        match TcpStream::connect_timeout(&address, patience) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(wrong(last))
+}
+
+fn home() -> PathBuf {
+    PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/root".into())).join(".ssh")
+}
+
+fn known_hosts_files(credentials: &Credentials) -> Vec<PathBuf> {
+    match &credentials.known_hosts {
+        Some(file) => vec![file.clone()],
+        None => vec![home().join("known_hosts"), GLOBAL_KNOWN_HOSTS.into()],
+    }
+}
+
+fn check(
+    session: &Session,
+    target: &Target,
+    credentials: &Credentials,
+) -> Result<CheckResult, Error> {
+    let failed = |file: &Path, error: ssh2::Error| {
+        infrastructure(format!("{}: cannot read known hosts: {error}", file.display()))
+    };
+    let mut known = session
+        .known_hosts()
+        .map_err(|error| infrastructure(format!("cannot check host keys: {error}")))?;
+    for file in known_hosts_files(credentials) {
+        if file.exists() || credentials.known_hosts.is_some() {
+            known
+                .read_file(&file, KnownHostFileKind::OpenSSH)
+                .map_err(|error| failed(&file, error))?;
+        }
+    }
+    let Some((key, _)) = session.host_key() else { return Ok(CheckResult::Failure) };
+    Ok(known.check_port(&target.host, target.port, key))
+}
+
+fn unknown(target: &Target, credentials: &Credentials, verdict: CheckResult) -> Error {
+    let files: Vec<String> =
+        known_hosts_files(credentials).iter().map(|file| file.display().to_string()).collect();
+    let files = files.join(", ");
+    let Target { user, host, port } = target;
+    let words = match verdict {
+        CheckResult::Mismatch => format!(
+            "the host key of {target} is not the known one: it was changed, or somebody else answers\n  \
+             hint: find out which; if it was changed, `ssh-keygen -R '[{host}]:{port}' -f {}` forgets the old one",
+            known_hosts_files(credentials)[0].display()
+        ),
+        _ => format!(
+            "the host key of {target} is not known ({files})\n  \
+             hint: log in once with `ssh -p {port} {user}@{host}` and compare the fingerprint"
+        ),
+    };
+    infrastructure(words)
+}
+
+fn log_in(session: &Session, target: &Target, credentials: &Credentials) -> Result<(), Error> {
+    let user = &target.user;
+    let mut tried = Vec::new();
+    let files: Vec<PathBuf> = if credentials.identities.is_empty() {
+        match session.userauth_agent(user) {
+            Ok(()) if session.authenticated() => return Ok(()),
+            Ok(()) => tried.push("the ssh-agent's keys".to_owned()),
+            Err(error) => tried.push(format!("the ssh-agent ({})", error.message())),
+        }
+        KEY_FILES.iter().map(|name| home().join(name)).filter(|file| file.exists()).collect()
+    } else {
+        credentials.identities.clone()
+    };
+    for file in files {
+        match session.userauth_pubkey_file(user, None, &file, None) {
+            Ok(()) if session.authenticated() => return Ok(()),
+            Ok(()) => tried.push(file.display().to_string()),
+            Err(error) => tried.push(format!("{} ({})", file.display(), error.message())),
+        }
+    }
+    Err(infrastructure(format!(
+        "{target} accepts no key of yours; tried: {}\n  \
+         hint: name one with --identity; a key with a passphrase belongs into ssh-agent",
+        tried.join(", ")
+    )))
+}
