@@ -17,3 +17,4 @@ mod series;
 mod silent_guests;
 mod store;
 mod support;
+mod target;

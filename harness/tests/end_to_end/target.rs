@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Machines that already run their kernel: a guest that another swapstorm has booted, and an OpenSSH
+//! server on this machine, on which no agent is ever started.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::{Ran, Scene};
+
+/// All that a storm could leave behind.
+const STATE: &str = "cat /proc/swaps; losetup -a; ls /sys/block; grep . /sys/module/zswap/parameters/*; \
+    find /sys/fs/cgroup -type d; cat /sys/fs/cgroup/cgroup.subtree_control; \
+    cat /proc/sys/kernel/printk /proc/sys/kernel/printk_devkmsg /proc/mounts; ls /tmp; \
+    ps | grep -e agent -e kmsg | grep -v grep | wc -l";
+
+/// A guest whose shell we have, and which others can log in to.
+struct Guest {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Guest {
+    fn boot(scene: &Scene) -> Self {
+        let manifest = "about: a machine to visit\nsource: {debian: {package: linux-source-6.1}}\n\
+            config: {base: tinyconfig, fragments: [base, zswap, zswap-6.1], arch: {x86_64: [x86_64]}}\n";
+        scene.own("kernels/manifests/visited.yaml", manifest);
+        let mut child = scene
+            .swapstorm()
+            .env("SWAPSTORM_OUT", scene.path("guest"))
+            .args(["exec", "--kernel", "visited", "--keys", "keys", "--", "sh"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdin = child.stdin.take();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut guest = Self { child, stdin, stdout };
+        // The answer shows that it is up.
+        assert_eq!(guest.ask("echo here"), "here\n");
+        guest
+    }
+
+    fn ask(&mut self, command: &str) -> String {
+        let stdin = self.stdin.as_mut().unwrap();
+        stdin.write_all(format!("{command}\necho; echo =end=\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        loop {
+            let mut line = String::new();
+            assert_ne!(self.stdout.read_line(&mut line).unwrap(), 0, "the guest is gone: {answer}");
+            if line == "=end=\n" {
+                return answer.strip_suffix('\n').unwrap_or(&answer).to_owned();
+            }
+            answer.push_str(&line);
+        }
+    }
+
+    /// Waits until the agent has gone, and everything with it.
+    fn wait_for_agent(&mut self) {
+        self.ask("while ps | grep -v grep | grep -q -e agent -e swapstorm.; do sleep 0.1; done");
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        // The end of its stdin ends the shell, and so the guest.
+        drop(self.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+/// Writes a plan for the guest. `more` is further keys.
+fn plan(scene: &Scene, more: &str) {
+    let target = fs::read_to_string(scene.path("keys/target")).unwrap();
+    let plan = format!(
+        "about: a machine that runs\ntarget: {target}profiles: [zswap-writeback-swapoff]\n{more}"
+    );
+    fs::write(scene.path("plan.yaml"), plan).unwrap();
+}
+
+fn command(scene: &Scene) -> Command {
+    let mut command = scene.swapstorm();
+    // The guest is translated, which the program cannot know of a machine behind SSH.
+    command.env("SWAPSTORM_TIMEOUT_SCALE", "8");
+    command.args(["run", "plan.yaml", "--seed", "1", "--identity", "keys/id"]);
+    command.args(["--known-hosts", "keys/known_hosts"]);
+    command
+}
+
+fn run(scene: &Scene) -> Ran {
+    Ran::from(command(scene).output().unwrap())
+}
+
+/// Starts a run and waits until the storm has begun.
+fn begin(scene: &Scene) -> (Child, impl Iterator<Item = String>) {
+    let mut child = command(scene).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    lines.find(|line| line.contains("guest up")).expect("the storm begins");
+    (child, lines)
+}
+
+fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), signal).unwrap();
+}
+
+#[test]
+fn a_machine_is_left_as_it_was_found() {
+    let scene = Scene::new();
+    let mut guest = Guest::boot(&scene);
+    let before = guest.ask(STATE);
+
+    // It is not touched unasked: zswap is on in our guests, and one can have swap.
+    plan(&scene, "storm: 5s\n");
+    run(&scene).expect(2).says(&["zswap is in use on the machine", "allow: [zswap]"]);
+    assert_eq!(guest.ask(STATE), before);
+    fs::remove_dir_all(scene.path("out")).unwrap();
+    plan(&scene, "storm: 5s\nallow: [zswap]\n");
+    guest.ask("mkswap /dev/vda; swapon /dev/vda");
+    run(&scene).expect(2).says(&["the machine has swap", "allow: [swap]"]);
+    assert!(guest.ask("cat /proc/swaps; swapoff /dev/vda").contains("/dev/vda"));
+    assert_eq!(guest.ask(STATE), before);
+
+    // A storm to its end. This kernel has no sanitizer, and the race there shows rarely.
+    fs::remove_dir_all(scene.path("out")).unwrap();
+    let ran = run(&scene);
+    let report = scene.report();
+    let cell = &report["cells"][0];
+    assert!(cell["exposure"]["swapoffs"].as_u64().unwrap() > 0, "{report:#}\n{}", ran.stderr);
+    assert!(cell["exposure"]["verified"].as_u64().unwrap() > 0, "{report:#}");
+    assert_eq!(cell["boots"][0]["end"], "budget", "{report:#}");
+    assert!(cell["kernel"]["source"].as_str().unwrap().starts_with("not built by"), "{report:#}");
+    assert_eq!(guest.ask(STATE), before);
+
+    // Ctrl-C, and a harness that is killed in the middle.
+    plan(&scene, "storm: 10m\nallow: [zswap]\n");
+    fs::remove_dir_all(scene.path("out")).unwrap();
+    let (child, lines) = begin(&scene);
+    signal(&child, Signal::INT);
+    let stderr: Vec<String> = lines.collect();
+    Ran::from(child.wait_with_output().unwrap()).expect(130);
+    assert_eq!(scene.report()["cells"][0]["boots"][0]["end"], "interrupted", "{stderr:#?}");
+    assert_eq!(guest.ask(STATE), before);
+    let (mut child, _lines) = begin(&scene);
+    signal(&child, Signal::KILL);
+    child.wait().unwrap();
+    guest.wait_for_agent();
+    assert_eq!(guest.ask(STATE), before);
+}
+
+#[test]
+fn a_lost_machine_is_judged_by_its_console_first() {
+    let scene = Scene::new();
+    let mut guest = Guest::boot(&scene);
+    let run_of_guest = fs::read_dir(scene.path("guest")).unwrap().next().unwrap().unwrap().path();
+    let console = run_of_guest.join("boot-1/console.log");
+    plan(&scene, &format!("storm: 10m\nallow: [zswap]\nconsole: {}\n", console.display()));
+    let (child, lines) = begin(&scene);
+    let stdin = guest.stdin.as_mut().unwrap();
+    stdin.write_all(b"echo 1 > /proc/sys/kernel/sysrq; echo c > /proc/sysrq-trigger\n").unwrap();
+    let stderr: Vec<String> = lines.collect();
+    let ran = Ran { stderr: stderr.join("\n"), ..Ran::from(child.wait_with_output().unwrap()) };
+    ran.expect(1).says(&["sysrq"]);
+    assert_eq!(scene.report()["cells"][0]["verdict"], "kernel-bug");
+}
+
+/// An sshd of our own, with a key that logs in. It is never asked to run more than `uname`.
+struct Sshd {
+    child: Child,
+    port: u16,
+}
+
+impl Sshd {
+    fn start(scene: &Scene) -> Self {
+        let dir = scene.path("sshd");
+        fs::create_dir_all(&dir).unwrap();
+        // What a distribution makes when its own sshd is started.
+        let _ = fs::create_dir("/run/sshd");
+        for name in ["host", "id", "stranger"] {
+            let keygen = ["-q", "-t", "ed25519", "-N", "", "-f"];
+            let done = Command::new("ssh-keygen").args(keygen).arg(dir.join(name)).status();
+            assert!(done.unwrap().success());
+        }
+        fs::copy(dir.join("id.pub"), dir.join("authorized")).unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let config = format!(
+            "Port {port}\nListenAddress 127.0.0.1\nHostKey {0}/host\nAuthorizedKeysFile {0}/authorized\n\
+             StrictModes no\nPidFile none\nPermitRootLogin prohibit-password\nPasswordAuthentication no\n\
+             UsePAM no\n",
+            dir.display()
+        );
+        fs::write(dir.join("config"), config).unwrap();
+        let mut child = Command::new("/usr/sbin/sshd")
+            .args(["-D", "-e", "-f"])
+            .arg(dir.join("config"))
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap().contains("Server listening")));
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, port }
+    }
+}
+
+impl Drop for Sshd {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Whom we talk to and who we are is settled before anything is done.
+#[test]
+fn hosts_and_users_are_checked() {
+    let scene = Scene::new();
+    let sshd = Sshd::start(&scene);
+    let host_key = |name: &str| fs::read_to_string(scene.path("sshd").join(name)).unwrap();
+    let user = rustix::process::geteuid();
+    assert!(user.is_root(), "the test logs in as root");
+    // The plan is wrong on purpose: nobody's machine here is another architecture than ours.
+    let other = if std::env::consts::ARCH == "riscv64" { "arm64" } else { "riscv64" };
+    let plan = format!(
+        "about: a\ntarget: ssh://root@127.0.0.1:{}\narch: [{other}]\nstorm: 5s\n\
+         profiles: [zswap-writeback-swapoff]\n",
+        sshd.port
+    );
+    fs::write(scene.path("plan.yaml"), plan).unwrap();
+    let attempt = |known: &str, identity: &str| {
+        let entry = match known {
+            "" => String::new(),
+            name => format!("[127.0.0.1]:{} {}", sshd.port, host_key(name)),
+        };
+        fs::write(scene.path("known"), entry).unwrap();
+        let identity = scene.path("sshd").join(identity);
+        let args = ["run", "plan.yaml", "--known-hosts", "known", "--identity"];
+        let mut command = scene.swapstorm();
+        let ran = Ran::from(command.args(args).arg(Path::new(&identity)).output().unwrap());
+        fs::remove_dir_all(scene.path("out")).unwrap();
+        ran
+    };
+    attempt("", "id").expect(3).says(&["is not known", "hint: log in once with `ssh -p"]);
+    attempt("stranger.pub", "id").expect(3).says(&["is not the known one", "ssh-keygen -R"]);
+    attempt("host.pub", "stranger").expect(3).says(&["accepts no key of yours", "stranger"]);
+    // The control: with both right, only the plan's own mistake is left.
+    attempt("host.pub", "id").expect(2).says(&["and the plan says", other]);
+}
