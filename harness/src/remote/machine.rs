@@ -180,6 +180,10 @@ impl Machine for Remote {
 
     async fn end(&mut self) -> (Vec<u8>, String) {
         self.ask_to_stop().await;
+        // What ends the watch was seen: nothing more is waited for after a lost connection.
+        if let Some(serial) = &mut self.serial {
+            serial.patience = LAG;
+        }
         let deadline = Instant::now() + self.restoring;
         let mut rest = Vec::new();
         let mut buffer = vec![0; CHUNK];
