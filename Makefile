@@ -13,7 +13,7 @@ DENY_VERSION := 0.20.2
 repro: setup
 	$(CARGO) run --release --locked --quiet -- repro --arch $(ARCH)
 
-test: ARCH := x86_64 arm64 riscv64
+test: ARCH := x86_64 arm64 riscv64 tests
 test: setup
 	@sh host/timed.sh check $(MAKE) --no-print-directory check
 	@sh host/timed.sh unit $(MAKE) --no-print-directory unit

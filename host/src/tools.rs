@@ -36,6 +36,8 @@ pub enum Scope {
     Cross(&'static Arch),
     /// Nobody who does not ask for it.
     Optional,
+    /// Whoever runs the tests of swapstorm.
+    Tests,
 }
 
 /// Every row of the table.
@@ -62,6 +64,7 @@ fn scope(text: &str) -> Option<Scope> {
     match text.split_once(' ') {
         None if text == "all" => Some(Scope::All),
         None if text == "optional" => Some(Scope::Optional),
+        None if text == "tests" => Some(Scope::Tests),
         None => Arch::by_name(text).map(Scope::Guests),
         Some((arch, "cross")) => Arch::by_name(arch).map(Scope::Cross),
         Some(_) => None,
@@ -84,7 +87,7 @@ impl Tool {
             Scope::All => true,
             Scope::Guests(own) => own == arch,
             Scope::Cross(own) => own == arch && !arch.is_native(),
-            Scope::Optional => false,
+            Scope::Optional | Scope::Tests => false,
         }
     }
 
@@ -119,6 +122,7 @@ pub fn install_hint(program: &str) -> String {
     };
     let setup = match tool.scope {
         Scope::All => "make setup".to_owned(),
+        Scope::Tests => "make setup ARCH=tests".to_owned(),
         Scope::Guests(arch) | Scope::Cross(arch) => format!("make setup ARCH={arch}"),
         Scope::Optional => {
             return format!("it is needed to {}; install {}", tool.purpose, tool.packages());
