@@ -61,10 +61,12 @@ pub(crate) fn kernel_name(cell: &Cell) -> String {
     }
 }
 
-/// `gcc 12.2.0` of `gcc (Debian 12.2.0-14+deb12u1) 12.2.0`.
+/// `gcc 12.2.0` of `gcc (Debian 12.2.0-14+deb12u1) 12.2.0`, and `clang 14.0.6` of
+/// `Debian clang version 14.0.6`.
 pub(crate) fn compiler(kernel: &KernelFacts) -> String {
     // The linker may be named behind a comma.
     let compiler = kernel.compiler.split(", ").next().unwrap_or_default();
+    let compiler = compiler.find("clang version ").map_or(compiler, |at| &compiler[at..]);
     let mut words = compiler.split(' ');
     match (words.next(), words.next_back()) {
         (Some(first), Some(last)) => format!("{first} {last}"),
@@ -255,5 +257,29 @@ pub(crate) fn verdict_lines(cell: &CellReport) -> Vec<String> {
             lines
         }
         verdict => verdict.reason().lines().map(str::to_owned).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compilers_have_a_name_and_a_version() {
+        let shown = |versions: &str| {
+            compiler(&KernelFacts {
+                release: String::new(),
+                compiler: versions.to_owned(),
+                key: String::new(),
+                cached: false,
+                ms: 0,
+                source: String::new(),
+                patches: Vec::new(),
+            })
+        };
+        assert_eq!(shown("gcc (Debian 12.2.0-14+deb12u1) 12.2.0, GNU ld 2.40"), "gcc 12.2.0");
+        let llvm = "Debian clang version 14.0.6, Debian LLD 14.0.6 (compatible with GNU linkers)";
+        assert_eq!(shown(llvm), "clang 14.0.6");
+        assert_eq!(shown("clang version 17.0.6"), "clang 17.0.6");
     }
 }
