@@ -9,7 +9,8 @@ use host::arch::{Arch, Kasan};
 use host::store::Store;
 use images::{ImageArtifact, Recipe, Supplies};
 use kernels::{
-    Fragment, KernelArtifact, KernelConfig, Kernels, Library, Manifest, Progress, Request, Series,
+    ColdBuilds, Fragment, KernelArtifact, KernelConfig, Kernels, Library, Manifest, Progress,
+    Request, Series,
 };
 use reports::event::{Fault, KernelFacts};
 use reports::rule::Rule;
@@ -113,6 +114,17 @@ impl Workshop {
         let name = choice.name();
         let progress = |progress: Progress<'_>| view.kernel(&name, progress);
         Ok(self.kernels.build(choice.request(), &progress).await?)
+    }
+
+    /// Times a cold build of a kernel, and a plain make of the same.
+    pub async fn build_cold(
+        &self,
+        choice: &KernelChoice,
+        view: &View,
+    ) -> Result<ColdBuilds, Error> {
+        let name = choice.name();
+        let progress = |progress: Progress<'_>| view.kernel(&name, progress);
+        Ok(self.kernels.build_cold(choice.request(), &progress).await?)
     }
 
     /// The kernel's final configuration, checked, without compiling it.

@@ -251,7 +251,7 @@ impl Make<'_> {
 }
 
 /// The object that a line of make's short output announces: `  CC      mm/zswap.o`.
-fn object(line: &str) -> Option<&str> {
+pub(crate) fn object(line: &str) -> Option<&str> {
     let rest = line.strip_prefix("  ")?;
     let (tag, object) = rest.split_once(' ')?;
     let tagged = !tag.is_empty() && tag.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');

@@ -178,6 +178,29 @@ impl Kernels {
         Ok(self.prepare(&plan, progress).await?.1)
     }
 
+    /// A maker like this one that keeps everything elsewhere.
+    pub(crate) fn in_store(self, store: Store) -> Self {
+        Self { store, ..self }
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub(crate) fn number_of_jobs(&self) -> usize {
+        self.jobs
+    }
+
+    /// The unpacked source of the kernel asked for, without a series.
+    pub(crate) async fn source_tree(
+        &self,
+        request: Request<'_>,
+        progress: OnProgress<'_>,
+    ) -> Result<PathBuf, KernelError> {
+        let plan = self.plan(request, progress).await?;
+        Ok(self.fetcher(progress).tree(&request.manifest.source, &plan.source).await?.dir)
+    }
+
     async fn plan<'a>(
         &self,
         request: Request<'a>,

@@ -13,6 +13,7 @@
 //! 3. a configuration of which every asked option is checked (`config.rs`);
 //! 4. a build whose results are published as a [`KernelArtifact`] (`compile.rs`).
 
+mod cold;
 mod compile;
 mod config;
 mod error;
@@ -30,6 +31,7 @@ mod text;
 mod toolchain;
 mod worktree;
 
+pub use cold::ColdBuilds;
 pub use compile::CompileError;
 pub use config::{ConfigError, Dropped, Fragment, KernelConfig};
 pub use error::KernelError;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `swapstorm bench`: measures swapstorm itself, as a ratio to a reference in the same run.
 
+mod build;
 mod parse;
 
 use std::path::Path;
@@ -40,6 +41,8 @@ pub struct Options {
 enum What {
     /// From QEMU's start to the guest agent's first line, beside an init that only powers off
     Boot(Boot),
+    /// A cold build of a kernel, beside a plain make of the same configuration
+    Build(build::Options),
     /// Consoles that `parse` reads in a second, beside grep on the same bytes
     Parse(parse::Options),
 }
@@ -83,6 +86,7 @@ struct Measured {
 pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Result<u8, Error> {
     match &options.what {
         What::Boot(boot) => bench_boot(boot, places, printer).await,
+        What::Build(options) => build::run(options, places, printer).await,
         What::Parse(options) => parse::run(options, printer),
     }
 }

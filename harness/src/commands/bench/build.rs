@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `swapstorm bench build`: a cold build of a kernel beside a plain make of its configuration.
+
+use clap::Args;
+use reports::exit::ExitCode;
+use serde::Serialize;
+
+use super::super::kernel::KernelOptions;
+use crate::cli::Places;
+use crate::error::Error;
+use crate::printer::Printer;
+use crate::progress::View;
+use crate::workshop::{KernelChoice, Workshop};
+
+/// Options of `bench build`.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Kernel manifest
+    #[arg(long, default_value = "debian-6.1")]
+    kernel: String,
+    /// Architectures, one after another
+    #[arg(long, value_delimiter = ',', default_value = "x86_64")]
+    arch: Vec<String>,
+    /// Print JSON, an array with an object for each architecture
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    build: KernelOptions,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    arch: &'static str,
+    /// Seconds from the unpacked source to the stored kernel.
+    seconds: f64,
+    objects: u64,
+    /// The same of a plain make with the finished configuration.
+    plain_seconds: f64,
+    plain_objects: u64,
+    /// `seconds` by `plain_seconds`.
+    ratio: f64,
+}
+
+/// Runs the command.
+pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Result<u8, Error> {
+    let workshop = Workshop::open(places)?;
+    let mut manifest = workshop.library.manifest(&options.kernel)?;
+    options.build.change(&mut manifest);
+    let mut choices = Vec::new();
+    for name in &options.arch {
+        let arch = Workshop::arch(name)?;
+        manifest.require(arch)?;
+        let fragments = options.build.fragments(arch, &workshop.library)?;
+        choices.push(KernelChoice { manifest: manifest.clone(), series: None, fragments, arch });
+    }
+    let mut rows = Vec::new();
+    for choice in &choices {
+        let view = View::new(printer);
+        let built = workshop.build_cold(choice, &view).await;
+        view.clear();
+        let built = built?;
+        let (seconds, plain_seconds) = (built.ours.as_secs_f64(), built.plain.as_secs_f64());
+        rows.push(Row {
+            arch: choice.arch.name,
+            seconds,
+            objects: built.our_objects,
+            plain_seconds,
+            plain_objects: built.plain_objects,
+            ratio: seconds / plain_seconds,
+        });
+    }
+    if options.json {
+        let text = serde_json::to_string_pretty(&rows).map_err(std::io::Error::from)?;
+        printer.data(&format!("{text}\n"));
+    } else {
+        printer.data(&format!("cold builds of {}\n", options.kernel));
+        printer.data("architecture  swapstorm  objects  plain make  objects  ratio\n");
+        for row in &rows {
+            let Row { arch, seconds, objects, plain_seconds, plain_objects, ratio } = row;
+            printer.data(&format!(
+                "{arch:12}  {seconds:7.1} s  {objects:7}  {plain_seconds:8.1} s  \
+                 {plain_objects:7}  {ratio:5.2}\n"
+            ));
+        }
+    }
+    Ok(ExitCode::Clean.code())
+}
