@@ -8,20 +8,12 @@ use std::process::{Command, Stdio};
 
 use crate::support::{Ran, Scene};
 
-/// Options for a kernel that is quick to build: what these tests look at needs no sanitizer.
-fn plain_kernel(scene: &Scene) -> [&'static str; 2] {
-    let manifest = "about: for logging in\nsource: {debian: {package: linux-source-6.1}}\n\
-        config: {base: tinyconfig, fragments: [base], arch: {x86_64: [x86_64]}}\n";
-    scene.own("kernels/manifests/plain.yaml", manifest);
-    ["--kernel", "plain"]
-}
-
 /// Runs a command in a guest, with `input` on its stdin.
 fn exec(scene: &Scene, command: &str, input: &[u8]) -> Ran {
     let mut child = scene
         .swapstorm()
         .arg("exec")
-        .args(plain_kernel(scene))
+        .args(scene.plain_kernel())
         .args(["--", command])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -79,7 +71,7 @@ fn exec_in(scene: &Scene, last_line: &str) -> Ran {
     let (_, after) = after.split_once('\n').unwrap();
     let recipe = scene.path("mine.yaml");
     fs::write(&recipe, format!("{before}{last_line}\n{after}")).unwrap();
-    let [option, kernel] = plain_kernel(scene);
+    let [option, kernel] = scene.plain_kernel();
     scene.run(&["exec", option, kernel, "--image", recipe.to_str().unwrap(), "--", "true"])
 }
 
@@ -106,7 +98,7 @@ fn a_shell_has_a_terminal() {
     let scene = Scene::new();
     let swapstorm = scene.swapstorm();
     let program = swapstorm.get_program().to_str().unwrap();
-    let kernel = plain_kernel(&scene).join(" ");
+    let kernel = scene.plain_kernel().join(" ");
     let inner = format!("stty rows 31 cols 97; exec {program} shell {kernel}");
     let mut script = Command::new("script");
     script.args(["--quiet", "--return", "--echo", "never", "--command", &inner, "/dev/null"]);

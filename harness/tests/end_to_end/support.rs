@@ -46,6 +46,16 @@ impl Scene {
         fs::write(file, text).unwrap();
     }
 
+    /// Options for a kernel that is quick to build, with zswap but no sanitizer: for tests that
+    /// look at something else.
+    pub fn plain_kernel(&self) -> [&'static str; 2] {
+        let manifest = "about: a kernel without a sanitizer\n\
+            source: {debian: {package: linux-source-6.1}}\n\
+            config: {base: tinyconfig, fragments: [base, zswap, zswap-6.1], arch: {x86_64: [x86_64]}}\n";
+        self.own("kernels/manifests/plain.yaml", manifest);
+        ["--kernel", "plain"]
+    }
+
     /// Puts a program before the real ones on the PATH.
     pub fn fake(&self, program: &str, script: &str) {
         let file = self.path("bin").join(program);

@@ -27,13 +27,12 @@ struct Guest {
 
 impl Guest {
     fn boot(scene: &Scene) -> Self {
-        let manifest = "about: a machine to visit\nsource: {debian: {package: linux-source-6.1}}\n\
-            config: {base: tinyconfig, fragments: [base, zswap, zswap-6.1], arch: {x86_64: [x86_64]}}\n";
-        scene.own("kernels/manifests/visited.yaml", manifest);
         let mut child = scene
             .swapstorm()
             .env("SWAPSTORM_OUT", scene.path("guest"))
-            .args(["exec", "--kernel", "visited", "--keys", "keys", "--", "sh"])
+            .arg("exec")
+            .args(scene.plain_kernel())
+            .args(["--keys", "keys", "--", "sh"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
