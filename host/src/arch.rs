@@ -194,10 +194,11 @@ pub static RISCV64: Arch = Arch {
     net_device: "virtio-net-device",
     kasan: &[GENERIC],
     // The shadow of all 2 GiB in which kernel and modules may lie is filled at once, 256 MiB; without
-    // memory for it the kernel dies before its first line. With a little more than that, the storms that
-    // ship fill a pool of one percent of memory as often as on x86_64: translated, this guest
-    // compresses fewer pages in the time between swapon and swapoff.
-    kasan_mib: 264,
+    // memory for it the kernel dies before its first line. Beside it this leaves about what x86_64 needs
+    // for a storm: two processors may leave 64 MiB of vmalloc areas unpurged (`lazy_max_pages` in
+    // mm/vmalloc.c), which keep 8 MiB of shadow, and each swapon makes two such areas. More would make
+    // the pool of one percent larger than this guest, translated, fills between swapon and swapoff.
+    kasan_mib: 278,
     cpu_tcg: "rv64",
     cpu_kvm: "host",
     console: "ttyS0",
