@@ -2,8 +2,9 @@
 //! Frame lines of stack traces.
 
 use std::borrow::Cow;
+use std::fmt::{self, Write};
 
-use super::report::lossy;
+use super::report::{lossy, printable};
 use crate::finding::Frame;
 
 /// Functions named by one line of a stack trace, as printed (not demangled).
@@ -125,9 +126,30 @@ pub(super) fn demangle(name: &[u8]) -> Cow<'_, str> {
     if (name.starts_with(b"_R") || name.starts_with(b"_ZN"))
         && let Ok(symbol) = rustc_demangle::try_demangle(&lossy(name))
     {
-        return Cow::Owned(format!("{symbol:#}"));
+        let mut readable = Short(String::new());
+        if write!(readable, "{symbol:#}").is_ok() {
+            // Names in Punycode can hold anything beyond ASCII.
+            return Cow::Owned(printable(readable.0.as_bytes(), MAX_NAME));
+        }
     }
     lossy(name)
+}
+
+/// Longest name that a symbol is made readable as.
+const MAX_NAME: usize = 1024;
+
+/// Refuses to grow: a symbol can refer back to its own parts, and so stand for a name that is
+/// thousands of times as long.
+struct Short(String);
+
+impl fmt::Write for Short {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if self.0.len() + text.len() > MAX_NAME {
+            return Err(fmt::Error);
+        }
+        self.0.push_str(text);
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -164,6 +186,44 @@ mod tests {
         {
             assert_eq!(function(line), None, "{line:?}");
         }
+    }
+
+    #[test]
+    fn a_symbol_that_stands_for_an_endless_name_stays_as_it_is() {
+        // Each tuple holds the one before it twice.
+        let mut symbol = String::from("_RINvC1a1b");
+        let base = 2;
+        let mut last = symbol.len() - base;
+        symbol.push_str("TuuE");
+        for _ in 0..24 {
+            let back = back_reference(last);
+            last = symbol.len() - base;
+            symbol.push_str(&format!("T{back}{back}E"));
+        }
+        symbol.push('E');
+        assert!(rustc_demangle::try_demangle(&symbol).is_ok(), "{symbol}");
+        assert_eq!(demangle(symbol.as_bytes()), symbol);
+        assert_eq!(demangle(b"_RINvC1a1bTuuEE"), "a::b::<((), ())>");
+    }
+
+    /// A place as v0 symbols write it: base 62, one less than it is.
+    fn back_reference(at: usize) -> String {
+        let digit = |d: usize| {
+            char::from(b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"[d])
+        };
+        match at {
+            0 => "B_".to_owned(),
+            at if at - 1 < 62 => format!("B{}_", digit(at - 1)),
+            at => format!("B{}{}_", digit((at - 1) / 62), digit((at - 1) % 62)),
+        }
+    }
+
+    #[test]
+    fn readable_names_are_printable() {
+        // `a::x` and U+009B, which begins a control sequence.
+        let symbol = "_RNvC1au5x_uba";
+        assert!(rustc_demangle::demangle(symbol).to_string().contains('\u{9b}'));
+        assert_eq!(demangle(symbol.as_bytes()), "a::x\\u{9b}");
     }
 
     #[test]

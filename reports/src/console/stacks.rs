@@ -2,7 +2,7 @@
 //! The stacks of a report as data.
 
 use super::frames::FrameLine;
-use super::report::lossy;
+use super::report::{lossy, printable};
 use super::starts::{Kind, Start};
 use crate::finding::{Frame, Stack, StackRole};
 
@@ -11,6 +11,8 @@ const MAX_STACKS: usize = 8;
 const MAX_FRAMES: usize = 128;
 /// Room that most stacks fit in.
 const USUAL_FRAMES: usize = 32;
+/// Longest name of a function or a place in the source that is taken from a symboliser's words.
+const MAX_WORD: usize = 256;
 /// Lines without a frame after which a stack has ended.
 const GAP: u32 = 3;
 
@@ -113,12 +115,12 @@ fn frame(line: &[u8]) -> Option<Frame> {
         return Some(frame);
     }
     let text = line.trim_ascii_end().strip_suffix(b" [inline]")?;
-    let text = std::str::from_utf8(text).ok()?.trim_start();
-    let (function, source) = text.rsplit_once(' ')?;
+    let text = text.trim_ascii_start();
+    let (function, source) = text.split_at(memchr::memrchr(b' ', text)?);
     Some(Frame {
-        function: function.into(),
+        function: printable(function, MAX_WORD).into(),
         offset: None,
-        source: Some(source.to_owned()),
+        source: Some(printable(&source[1..], MAX_WORD)),
         inlined: true,
     })
 }
@@ -132,9 +134,8 @@ fn source(line: &[u8]) -> Option<String> {
     let digits = line.iter().rev().take_while(|b| b.is_ascii_digit()).count();
     let file = line[..line.len() - digits].strip_suffix(b":")?;
     let blank = memchr::memrchr(b' ', file)?;
-    let last = std::str::from_utf8(&line[blank + 1..]).ok()?;
     (file[blank..].contains(&b'.') && memchr::memchr(b':', &file[blank..]).is_none())
-        .then(|| last.to_owned())
+        .then(|| printable(&line[blank + 1..], MAX_WORD))
 }
 
 /// Lines that interrupt a stack without ending it: `<TASK>`, and an exception's registers.
@@ -156,4 +157,21 @@ fn instruction_pointer(line: &[u8]) -> Option<Frame> {
         .iter()
         .find_map(|prefix| line.strip_prefix(*prefix))?;
     FrameLine::read(rest).map(FrameLine::to_frame)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_symboliser_seems_to_have_added_is_printable() {
+        for line in [&b" f+0x1/0x2 \x1b[2Jmm/a.c:12"[..], b" \x1b[2Jf mm/\x1b[2Ja.c:12 [inline]"] {
+            let frame = frame(line).expect("a frame");
+            let place = frame.source.expect("a place");
+            for text in [frame.function.as_str(), &place] {
+                assert!(!text.contains('\x1b'), "{text:?}");
+            }
+            assert!(place.ends_with("a.c:12"), "{place}");
+        }
+    }
 }
