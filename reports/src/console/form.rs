@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 
 use regex::bytes::{Regex, RegexBuilder};
 
+use super::line::Line;
 use super::reader::MAX_LINE;
 
 /// How a log's lines begin.
@@ -15,33 +16,41 @@ use super::reader::MAX_LINE;
 pub enum Form {
     /// As on a console, or in no way that is known.
     Console,
-    /// `dmesg -T`, `dmesg --time-format=iso`: `[Sun Nov 22 13:41:46 2026] `.
-    WallClock,
+    /// `dmesg -T`: `[Sun Nov 22 13:41:46 2026] `, and its other ways of telling the time.
+    Clock,
     /// `dmesg -x`: `kern  :warn  : [   12.345678] `.
     Decoded,
-    /// `journalctl -k` in its short forms: `Nov 22 13:41:46 host kernel: `.
+    /// `journalctl` in its short forms, and syslog's files: `Nov 22 13:41:46 host kernel: `.
     Journal,
 }
 
 /// So much of a log is looked at to see its form.
 pub const SAMPLE: usize = 16 << 10;
 
-static WALL_CLOCK: LazyLock<Regex> = LazyLock::new(|| {
+static CLOCK: LazyLock<Regex> = LazyLock::new(|| {
     compile(
-        r"^(?:<[0-9]+>)?(?:\[[A-Z][a-z]{2} [A-Z][a-z]{2} +[0-9]+ [0-9:]{8} [0-9]{4}\]|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}[,.][0-9]+[+-][0-9:]{5}) ",
+        r"(?x)^(?:<[0-9]+>)?(?:
+            \[[A-Z][a-z]{2}\ [A-Z][a-z]{2}\ +[0-9]+\ [0-9:]{8}\ [0-9]{4}\]                # -T
+            | [0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}[,.][0-9]+(?:Z|[+-][0-9:]{5})            # iso
+            | \[[A-Z][a-z]{2}[0-9\ ][0-9]\ [0-9]{2}:[0-9]{2}\] | \[\ *[+-][0-9]+\.[0-9]+\] # -H
+            | \[(?:\ *[0-9]+\.[0-9]+\ )?<\ *[0-9]+\.[0-9]+>\]                               # -d
+        )(?:\ ?(?P<caller>\[\ *[CT][0-9]+\]))?\ ",
     )
 });
 static DECODED: LazyLock<Regex> =
     LazyLock::new(|| compile(r"^(?:kern|user|daemon|syslog) *:[a-z]+ *: (?:\[)"));
+/// With others' lines, which a journal has between the kernel's.
 static JOURNAL: LazyLock<Regex> = LazyLock::new(|| {
     compile(
         r"(?x)^(?:
-            [A-Z][a-z]{2}\ +[0-9]+\ [0-9:.]{8,15}                      # short, short-precise
-            | [A-Z][a-z]{2}\ [0-9-]{10}\ [0-9:.]{8,15}\ [A-Z0-9+-]{1,6} # short-full
-            | [0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.,]+(?:Z|[+-][0-9:]{4,5}) # short-iso
-            | [0-9]{10}\.[0-9]{6}                                       # short-unix
-            | \[\ *[0-9]+\.[0-9]+\]                                    # short-monotonic
-        )\ [^\ ]{1,64}\ kernel:\ ",
+            (?:
+                [A-Z][a-z]{2}\ +[0-9]+\ [0-9:.]{8,15}                       # short, short-precise
+                | [A-Z][a-z]{2}\ [0-9-]{10}\ [0-9:.]{8,15}\ [A-Z0-9+-]{1,6} # short-full
+                | [0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(?:Z|[+-][0-9:]{4,5})  # short-iso, rsyslog
+                | [0-9]{10}\.[0-9]{6}                                       # short-unix
+            )(?:\ [^\ :]{1,64})?\ [a-zA-Z0-9_.()@/-]{1,64}(?:\[[0-9]+\])?
+            | \[\ *[0-9]+\.[0-9]+\]\ [^\ ]{1,64}\ kernel                   # short-monotonic
+        ):\ ",
     )
 });
 
@@ -59,11 +68,13 @@ impl Form {
         let mut votes = [0_usize; 3];
         for line in sample.split(|&b| b == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
             lines += 1;
-            for (vote, regex) in votes.iter_mut().zip([&WALL_CLOCK, &DECODED, &JOURNAL]) {
+            let votes = votes.iter_mut();
+            for (vote, regex) in votes.zip([&*JOURNAL, &*CLOCK, &*DECODED]) {
                 *vote += usize::from(regex.is_match(line));
             }
         }
-        [Form::WallClock, Form::Decoded, Form::Journal]
+        // What begins a line of the journal may itself be a clock.
+        [Form::Journal, Form::Clock, Form::Decoded]
             .into_iter()
             .zip(votes)
             .find(|(_, votes)| votes * 5 >= lines * 4 && lines > 0)
@@ -106,56 +117,71 @@ impl Unwrapper {
     }
 
     fn line(&mut self, out: &mut Vec<u8>) {
-        let prefix = match self.form {
-            Form::Console => None,
-            Form::WallClock => WALL_CLOCK.find(&self.partial),
-            // The bracket stays.
-            Form::Decoded => DECODED.find(&self.partial),
-            Form::Journal => JOURNAL.find(&self.partial),
-        };
-        let Some(prefix) = prefix else {
-            out.append(&mut self.partial);
-            return;
-        };
-        let message = match self.form {
-            Form::Decoded => {
-                let message = &self.partial[prefix.end() - 1..];
-                // `dmesg -xT` has both.
-                WALL_CLOCK.find(message).map_or(message, |clock| &message[clock.end()..])
+        match self.form.take_off(&self.partial) {
+            None => out.extend_from_slice(&self.partial),
+            Some((caller, message)) => {
+                // The message may have kept its own time stamp.
+                let is_stamped = message.starts_with(b"[") && !Line::read(message).prefix.is_none();
+                if !is_stamped {
+                    out.extend_from_slice(b"[    0.000000]");
+                    out.extend_from_slice(caller);
+                    out.push(b' ');
+                }
+                out.extend_from_slice(message);
             }
-            _ => &self.partial[prefix.end()..],
-        };
-        // A message of the journal may have kept its own time stamp.
-        if !message.starts_with(b"[") || super::line::Line::read(message).prefix.is_none() {
-            out.extend_from_slice(b"[    0.000000] ");
         }
-        out.extend_from_slice(message);
         self.partial.clear();
+    }
+}
+
+impl Form {
+    /// Takes off what the form puts before a message of the kernel; the caller is kept.
+    fn take_off(self, line: &[u8]) -> Option<(&[u8], &[u8])> {
+        const NOBODY: &[u8] = b"";
+        match self {
+            Form::Console => None,
+            Form::Clock => {
+                let found = CLOCK.captures(line)?;
+                let caller = found.name("caller").map_or(NOBODY, |caller| &line[caller.range()]);
+                Some((caller, &line[found.get_match().end()..]))
+            }
+            Form::Journal => {
+                let (prefix, message) = line.split_at(JOURNAL.find(line)?.end());
+                prefix.ends_with(b" kernel: ").then_some((NOBODY, message))
+            }
+            Form::Decoded => {
+                // The bracket stays.
+                let message = &line[DECODED.find(line)?.end() - 1..];
+                // `dmesg -xT` has both.
+                Form::Clock.take_off(message).or(Some((NOBODY, message)))
+            }
+        }
     }
 }
 
 /// Puts the parts of a pstore dump into the order in which they were printed.
 ///
-/// `fs/pstore` numbers parts from the newest to the oldest, and begins each with a line
-/// such as `Panic#1 Part2`. A log without such lines is given back as it is.
+/// `fs/pstore` numbers the parts of a dump from the newest to the oldest, and begins each with a
+/// line such as `Panic#2 Part1`, which says that this is the second dump. A log without such
+/// lines is given back as it is.
 pub fn pstore_in_order(log: Vec<u8>) -> Vec<u8> {
     static PART: LazyLock<Regex> = LazyLock::new(|| {
-        compile(r"(?m)^(?:Panic|Oops|Emergency|Restart|Shutdown)#[0-9]+ Part([0-9]+)\r?$")
+        compile(r"(?m)^(?:Panic|Oops|Emergency|Restart|Shutdown)#([0-9]+) Part([0-9]+)\r?$")
     });
-    let mut starts: Vec<(u32, usize)> = PART
+    let mut starts: Vec<((u32, u32), usize)> = PART
         .captures_iter(&log)
         .filter_map(|found| {
-            let number = std::str::from_utf8(&found[1]).ok()?.parse().ok()?;
-            Some((number, found.get_match().start()))
+            let number = |at| std::str::from_utf8(&found[at]).ok()?.parse().ok();
+            Some(((number(1)?, number(2)?), found.get_match().start()))
         })
         .collect();
     if starts.len() < 2 || starts[0].1 != 0 || starts.len() > 1000 {
         return log;
     }
     let ends: Vec<usize> = starts.iter().skip(1).map(|s| s.1).chain([log.len()]).collect();
-    let mut parts: Vec<(u32, &[u8])> =
+    let mut parts: Vec<((u32, u32), &[u8])> =
         starts.drain(..).zip(ends).map(|((n, from), to)| (n, &log[from..to])).collect();
-    parts.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
+    parts.sort_by_key(|((dump, part), _)| (*dump, std::cmp::Reverse(*part)));
     parts.into_iter().flat_map(|(_, part)| part.iter().copied()).collect()
 }
 
@@ -183,6 +209,19 @@ mod tests {
             ("1795354906.123456 ci kernel: BUG: x\n", "[    0.000000] BUG: x\n"),
             ("2026-11-22T13:41:46+0000 ci kernel: [  1.5] BUG: x\n", "[  1.5] BUG: x\n"),
             ("[   12.345678] ci kernel: BUG: x\n", "[    0.000000] BUG: x\n"),
+            ("2026-11-22T13:41:46.123456+01:00 ci kernel: BUG: x\n", "[    0.000000] BUG: x\n"),
+            ("2026-11-22T13:41:46.123456+01:00 ci kernel: [  1.5] BUG: x\n", "[  1.5] BUG: x\n"),
+            ("Nov  2 13:41:46 kernel: BUG: x\n", "[    0.000000] BUG: x\n"),
+            ("Nov  2 13:41:46 ci systemd[1]: x\n", "Nov  2 13:41:46 ci systemd[1]: x\n"),
+            ("[Sun Nov  2 13:41:46 2026][   T7] BUG: x\n", "[    0.000000][   T7] BUG: x\n"),
+            ("[Sun Nov  2 13:41:46 2026] [   C1] BUG: x\n", "[    0.000000][   C1] BUG: x\n"),
+            (
+                "[Nov22 13:41] BUG: x\n[  +0.000012] y\n",
+                "[    0.000000] BUG: x\n[    0.000000] y\n",
+            ),
+            ("[<    0.000012>] BUG: x\n", "[    0.000000] BUG: x\n"),
+            ("[   12.345678 <    0.000012>] BUG: x\n", "[    0.000000] BUG: x\n"),
+            ("2026-11-22T13:41:46.1234567Z [  1.5][  T1] BUG: x\n", "[  1.5][  T1] BUG: x\n"),
         ] {
             assert_eq!(unwrap(log), want);
         }
@@ -190,9 +229,19 @@ mod tests {
 
     #[test]
     fn consoles_stay_as_they_are() {
-        for log in ["[   12.345678] BUG: x\nfoo", "", "<4>[   12.345678][  T1] x\n", "\n\n"] {
+        let chatty = "[   12.345678] zswap: x\n[   12.345678] zram: kernel: y\n";
+        for log in ["[   12.345678] BUG: x\nfoo", "", "<4>[   12.345678][  T1] x\n", "\n\n", chatty]
+        {
+            assert_eq!(Form::of(log.as_bytes()), Form::Console, "{log:?}");
             assert_eq!(unwrap(log), log);
         }
+    }
+
+    #[test]
+    fn a_journal_with_others_lines_in_it_is_one() {
+        let others = "Nov 22 13:41:46 ci systemd[1]: Started a thing.\n".repeat(20);
+        let log = format!("{others}Nov 22 13:41:46 ci kernel: BUG: x\n");
+        assert_eq!(unwrap(&log), format!("{others}[    0.000000] BUG: x\n"));
     }
 
     #[test]
@@ -200,5 +249,9 @@ mod tests {
         let log = b"Panic#1 Part1\nc\nPanic#1 Part2\nb\nPanic#1 Part3\na\n".to_vec();
         assert_eq!(pstore_in_order(log), b"Panic#1 Part3\na\nPanic#1 Part2\nb\nPanic#1 Part1\nc\n");
         assert_eq!(pstore_in_order(b"x\n".to_vec()), b"x\n");
+        let two =
+            b"Panic#2 Part1\nd\nPanic#2 Part2\nc\nOops#1 Part1\nb\nOops#1 Part2\na\n".to_vec();
+        let order = b"Oops#1 Part2\na\nOops#1 Part1\nb\nPanic#2 Part2\nc\nPanic#2 Part1\nd\n";
+        assert_eq!(pstore_in_order(two), order);
     }
 }
