@@ -62,6 +62,17 @@ fn the_other_kernel_shows_it_elsewhere() {
 }
 
 #[test]
+fn the_last_line_of_a_panic_is_no_report_of_its_own() {
+    let log = "Kernel panic - not syncing: Out of memory: compulsory panic_on_oom is enabled\n\
+        CPU: 0 PID: 1 Comm: a Not tainted 6.1.0 #1\nCall Trace:\n panic+0x1/0x2\n \
+        out_of_memory+0x1/0x2\n a+0x1/0x2\n\
+        ---[ end Kernel panic - not syncing: Out of memory: compulsory ]---\n";
+    let log: String = log.lines().map(|line| format!("[    1.000000] {line}\n")).collect();
+    let titles: Vec<String> = reports(log.as_bytes()).into_iter().map(|f| f.title).collect();
+    assert_eq!(titles, ["kernel panic: Out of memory: compulsory panic_on_oom is enabled"]);
+}
+
+#[test]
 fn a_storm_without_a_bug_is_clean() {
     assert_eq!(reports(CLEAN), []);
 }

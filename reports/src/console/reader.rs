@@ -423,11 +423,13 @@ impl Reader {
     }
 }
 
-/// False for panics that are news of their own wherever they come.
+/// False for panics that are news of their own wherever they come; their last line is none.
 fn has_cause(line: &[u8]) -> bool {
     static CAUSES: LazyLock<Words> =
         LazyLock::new(|| Words::new(&["Out of memory", "unregister_netdevice"]));
-    !CAUSES.are_in(line)
+    static END: LazyLock<Finder<'static>> =
+        LazyLock::new(|| Finder::new(b"---[ end Kernel panic - not syncing"));
+    !CAUSES.are_in(line) || END.find(line).is_some()
 }
 
 /// As the method, but quick to see that not even the first byte is right.
