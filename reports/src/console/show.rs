@@ -78,7 +78,8 @@ pub fn github(file: &str, finding: &Finding, expected_by: Option<&str>) -> Strin
     let level = if expected_by.is_some() { "notice" } else { "error" };
     let mut message = finding.head.clone();
     for stack in finding.stacks.iter().filter(|s| s.role != StackRole::Other) {
-        let frames: Vec<&str> = stack.frames.iter().take(8).map(|f| f.function.as_str()).collect();
+        let frames = telling(stack).iter().take(8);
+        let frames: Vec<&str> = frames.map(|f| f.function.as_str()).collect();
         let _ = write!(message, "\n{}: {}", name(stack), frames.join(" < "));
     }
     format!(
@@ -111,6 +112,12 @@ fn name(stack: &Stack) -> String {
     }
 }
 
+/// A stack without the frames on its top that only noticed the bug, or served it.
+fn telling(stack: &Stack) -> &[Frame] {
+    let helper = |f: &Frame| f.inlined || never_blamed(&f.function);
+    &stack.frames[stack.frames.iter().position(|f| !helper(f)).unwrap_or(0)..]
+}
+
 /// Access, freed by, allocated by, side by side; one below the other where that is too narrow.
 fn stacks(finding: &Finding, look: Look) -> String {
     let order = [StackRole::Access, StackRole::FreedBy, StackRole::AllocatedBy];
@@ -122,10 +129,7 @@ fn stacks(finding: &Finding, look: Look) -> String {
     let columns: Vec<Vec<String>> = stacks
         .iter()
         .map(|stack| {
-            // What only noticed the bug, or served it, says nothing.
-            let helper = |f: &Frame| f.inlined || never_blamed(&f.function);
-            let from = stack.frames.iter().position(|f| !helper(f)).unwrap_or(0);
-            let frames = &stack.frames[from..];
+            let frames = telling(stack);
             let more = frames.len().saturating_sub(ROWS);
             let mut rows: Vec<String> = frames.iter().take(ROWS).map(row).collect();
             if more > 0 {
@@ -185,4 +189,29 @@ fn paint(text: &str, code: &str, look: Look) -> String {
 fn line(out: &mut String, text: &str) {
     out.push_str(text);
     out.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::console::{Options, Reader, Seen};
+
+    #[test]
+    fn an_annotation_names_the_frames_that_mean_something() {
+        let log = include_bytes!("../../corpus/zswap-writeback-6.1.log");
+        let mut reader = Reader::new(Options::default());
+        let seen = [reader.push(log), reader.finish()].concat();
+        let finding = seen.into_iter().find_map(|seen| match seen {
+            Seen::Report(finding) => Some(finding),
+            Seen::Note(_) => None,
+        });
+        let text = github("a,b.log", &finding.expect("a report"), None);
+        assert!(text.starts_with("::error file=a%2Cb.log,line=18,title=KASAN%3A "), "{text}");
+        for words in [
+            "%0Aaccess: zswap_writeback_entry < zbud_zpool_evict",
+            "%0Afreed by task 30: zswap_frontswap_invalidate_area < ",
+        ] {
+            assert!(text.contains(words), "{words} in {text}");
+        }
+    }
 }
