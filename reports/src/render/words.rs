@@ -163,11 +163,12 @@ fn is_report_machinery(function: &str) -> bool {
     WORDS.iter().any(|word| function.starts_with(word))
 }
 
-/// The stacks that tell a bug's story, at most two: the access, and who freed the memory if
-/// somebody did.
+/// The stacks that tell a bug's story, at most two: the access, and who freed the memory, or, where
+/// nobody did or KASAN has lost who, whose it was.
 pub(crate) fn telling_stacks(finding: &Finding) -> Vec<&Stack> {
     let first = |role| finding.stacks.iter().find(|stack| stack.role == role);
-    [first(StackRole::Access), first(StackRole::FreedBy)].into_iter().flatten().collect()
+    let owner = first(StackRole::FreedBy).or_else(|| first(StackRole::AllocatedBy));
+    [first(StackRole::Access), owner].into_iter().flatten().collect()
 }
 
 /// The first line of the report and, of a KASAN report, the one that says what was accessed.
@@ -263,6 +264,20 @@ pub(crate) fn verdict_lines(cell: &CellReport) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whose_memory_it_was_is_told_where_nobody_is_known_to_have_freed_it() {
+        let roles = |roles: &[StackRole]| {
+            let stack = |role: &StackRole| Stack { role: *role, task: None, frames: Vec::new() };
+            let stacks = roles.iter().map(stack).collect();
+            let finding = Finding { stacks, ..Finding::default() };
+            telling_stacks(&finding).iter().map(|stack| stack.role).collect::<Vec<_>>()
+        };
+        use StackRole::{Access, AllocatedBy, FreedBy, Other};
+        assert_eq!(roles(&[Access, AllocatedBy, FreedBy]), [Access, FreedBy]);
+        assert_eq!(roles(&[Access, AllocatedBy, Other]), [Access, AllocatedBy]);
+        assert_eq!(roles(&[Access]), [Access]);
+    }
 
     #[test]
     fn compilers_have_a_name_and_a_version() {
