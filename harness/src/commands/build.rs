@@ -37,31 +37,17 @@ pub struct Options {
 /// Runs the command.
 pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Result<u8, Error> {
     let workshop = Workshop::open(places)?;
-    let mut manifest = workshop.library.manifest(&options.kernel)?;
-    options.build.change(&mut manifest);
-    let mut arches = Vec::new();
-    // Before anything is made: a mistake in the last one would be noticed late.
-    for name in &options.arch {
-        let arch = Workshop::arch(name)?;
-        manifest.require(arch)?;
-        options.build.fragments(arch, &workshop.library)?;
-        arches.push(arch);
-    }
+    let choices = options.build.choices(&options.kernel, &options.arch, &workshop.library)?;
     let series = match &options.series {
         Some(name) => Some(workshop.library.obtain_series(name).await?),
         None => None,
     };
-    for arch in arches {
-        let choice = KernelChoice {
-            manifest: manifest.clone(),
-            series: series.clone(),
-            fragments: options.build.fragments(arch, &workshop.library)?,
-            arch,
-        };
+    for choice in choices {
+        let choice = KernelChoice { series: series.clone(), ..choice };
         let view = View::new(printer);
         let kernel = workshop.kernel(&choice, &view).await;
         view.clear();
-        print(arch, &kernel?, options.json, printer);
+        print(choice.arch, &kernel?, options.json, printer);
     }
     Ok(ExitCode::Clean.code())
 }

@@ -6,6 +6,7 @@ use host::arch::Arch;
 use kernels::{Fragment, Library, Manifest, Toolchain};
 
 use crate::error::Error;
+use crate::workshop::{KernelChoice, Workshop};
 
 /// What can be changed.
 #[derive(Debug, Clone, Args)]
@@ -25,6 +26,25 @@ impl KernelOptions {
         if let Some(toolchain) = &self.toolchain {
             manifest.toolchain = toolchain.clone();
         }
+    }
+
+    /// The kernel of a manifest for each architecture, without a series. All are looked at before
+    /// any is built: a mistake in the last one would be noticed late.
+    pub fn choices(
+        &self,
+        kernel: &str,
+        arches: &[String],
+        library: &Library,
+    ) -> Result<Vec<KernelChoice>, Error> {
+        let mut manifest = library.manifest(kernel)?;
+        self.change(&mut manifest);
+        let choice = |name: &String| {
+            let arch = Workshop::arch(name)?;
+            manifest.require(arch)?;
+            let fragments = self.fragments(arch, library)?;
+            Ok(KernelChoice { manifest: manifest.clone(), series: None, fragments, arch })
+        };
+        arches.iter().map(choice).collect()
     }
 
     /// Configuration fragments on top of the manifest's.

@@ -10,7 +10,7 @@ use crate::cli::Places;
 use crate::error::Error;
 use crate::printer::Printer;
 use crate::progress::View;
-use crate::workshop::{KernelChoice, Workshop};
+use crate::workshop::Workshop;
 
 /// Options of `bench build`.
 #[derive(Debug, Args)]
@@ -44,15 +44,7 @@ struct Row {
 /// Runs the command.
 pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Result<u8, Error> {
     let workshop = Workshop::open(places)?;
-    let mut manifest = workshop.library.manifest(&options.kernel)?;
-    options.build.change(&mut manifest);
-    let mut choices = Vec::new();
-    for name in &options.arch {
-        let arch = Workshop::arch(name)?;
-        manifest.require(arch)?;
-        let fragments = options.build.fragments(arch, &workshop.library)?;
-        choices.push(KernelChoice { manifest: manifest.clone(), series: None, fragments, arch });
-    }
+    let choices = options.build.choices(&options.kernel, &options.arch, &workshop.library)?;
     let mut rows = Vec::new();
     for choice in &choices {
         let view = View::new(printer);
