@@ -15,8 +15,9 @@ use crate::listing::Listing;
 use crate::manifest::Manifest;
 use crate::pristine::Pristine;
 use crate::progress::{OnProgress, Progress, Stage};
-use crate::series::Series;
-use crate::source::{Apt, Fetcher, SourceIdentity};
+use crate::series::{Found, Series};
+use crate::source::{Apt, Base, Fetcher, SourceIdentity};
+use crate::text::quote;
 use crate::worktree::WorkTree;
 
 /// Built kernels: images, `config`, `System.map`, and [`Facts`] in `kernel.json`.
@@ -289,18 +290,34 @@ impl Kernels {
         progress: OnProgress<'_>,
     ) -> Result<(), KernelError> {
         let applied = tree.apply(pristine, plan.request.series).await;
+        let Some(series) = plan.request.series else { return applied };
+        let source = &plan.request.manifest.source;
+        let fetcher = self.fetcher(progress);
         let mut conflict = match applied {
             Err(KernelError::Conflict(conflict)) => conflict,
-            other => return other,
+            Err(error) => return Err(error),
+            Ok(()) => {
+                for one in fetcher.prerequisites(source, &plan.source, series).await? {
+                    if one.found == Found::Missing {
+                        let name = quote(&series.name);
+                        let notice = format!("series {name} applies, but wants before it {one}");
+                        progress(Progress::Notice(&notice));
+                    }
+                }
+                return Ok(());
+            }
         };
+        let prerequisites = fetcher.prerequisites(source, &plan.source, series).await?;
+        conflict.prerequisites = prerequisites.into();
         let files = tree.base_files();
-        let source = &plan.request.manifest.source;
-        let Some(series) = plan.request.series else { return Err(conflict.into()) };
-        let fetcher = self.fetcher(progress);
-        let Some(base) = fetcher.base(source, series, &files).await? else {
-            let nearest = fetcher.nearest(source, &plan.source, series).await?;
-            conflict.fits = nearest.map(Into::into);
-            return Err(conflict.into());
+        let base = match fetcher.base(source, series, &files).await? {
+            Base::Is(base) => base,
+            other => {
+                conflict.base_missing = other == Base::Missing;
+                let nearest = fetcher.nearest(source, &plan.source, series).await?;
+                conflict.fits = nearest.map(Into::into);
+                return Err(conflict.into());
+            }
         };
         let merged = tree.merge(pristine, series, &files).await;
         tree.io(|| host::store::remove_tree(&files))?;
@@ -308,7 +325,7 @@ impl Kernels {
             Ok(()) => {
                 let notice = format!(
                     "series {} does not apply as it is: it was merged from the commit it was made for, {base}",
-                    crate::text::quote(&series.name)
+                    quote(&series.name)
                 );
                 progress(Progress::Notice(&notice));
                 Ok(())
@@ -364,7 +381,7 @@ fn collect(plan: &Plan<'_>, build: &Path, dir: &Path) -> io::Result<()> {
     }
     let release = fs_err::read_to_string(build.join("include/config/kernel.release"))?;
     let facts = Facts {
-        release: crate::text::quote(&release),
+        release: quote(&release),
         compiler: plan.compiler.clone(),
         source: plan.source.clone(),
         patches: plan.request.series.map(Series::subjects).unwrap_or_default(),

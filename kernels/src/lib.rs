@@ -39,7 +39,7 @@ pub use kernel::{KernelArtifact, Kernels, Request};
 pub use library::{Library, LibraryError};
 pub use manifest::Manifest;
 pub use progress::{OnProgress, Progress, Stage};
-pub use series::{Conflict, HunkFailure, Patch, Series, SeriesError};
+pub use series::{Conflict, Found, HunkFailure, Patch, Prerequisite, Series, SeriesError};
 pub use source::{
     DebianPackage, Digest, GitRepository, Origin, Source, SourceError, SourceIdentity, Tarball,
 };

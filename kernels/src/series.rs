@@ -54,6 +54,12 @@ impl Series {
         self.patches.iter().flat_map(|patch| patch.files.iter().map(String::as_str)).collect()
     }
 
+    /// What must be applied before it; not looked for yet.
+    pub(crate) fn prerequisites(&self) -> Vec<Prerequisite> {
+        let unknown = |words: &String| Prerequisite { words: words.clone(), found: Found::Unknown };
+        self.prerequisites.iter().map(unknown).collect()
+    }
+
     /// Subjects of the patches, in order.
     pub fn subjects(&self) -> Vec<String> {
         self.patches.iter().map(|patch| patch.subject.clone()).collect()
@@ -71,22 +77,67 @@ impl Series {
 
 /// A patch that does not fit the tree.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{} of series {} does not apply (\"{}\"):{}\n  hint: refresh the patch against this version of the source{}", .patch, .series, .subject, lines(.failures), made_for(.base, .fits, .prerequisites))]
+#[error("{} of series {} does not apply (\"{}\"):{}\n  hint: refresh the patch against this version of the source{}", .patch, .series, .subject, lines(.failures), made_for(.base, *.base_missing, .fits, .prerequisites))]
 pub struct Conflict {
     /// The series.
     pub series: Box<str>,
     /// File name of the patch.
-    pub patch: String,
+    pub patch: Box<str>,
     /// Its subject.
     pub subject: Box<str>,
     /// What failed in it, in its order.
     pub failures: Box<[HunkFailure]>,
     /// The commit that the series says it was made for.
     pub base: Option<Box<str>>,
+    /// True if the source was searched for that commit, and does not have it.
+    pub base_missing: bool,
     /// A commit, a tag or a branch of the source that it applies to.
     pub fits: Option<Box<str>>,
     /// What the series says must be applied before it.
-    pub prerequisites: Box<[String]>,
+    pub prerequisites: Box<[Prerequisite]>,
+}
+
+/// Newest commits of a source that are looked through for a prerequisite, merges not counted.
+pub(crate) const MOST_COMMITS: usize = 1000;
+
+/// Something that must be applied before a series.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prerequisite {
+    /// As in [`Series::prerequisites`].
+    pub words: String,
+    /// Whether the source has it.
+    pub found: Found,
+}
+
+/// What a source's history says of a prerequisite.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// It was not looked for: no patch's id, or no history at hand.
+    Unknown,
+    /// This commit has it.
+    Commit(String),
+    /// None of the newest commits has it.
+    Missing,
+}
+
+impl Prerequisite {
+    /// Its id as git-patch-id(1) writes it, if that is how it is named.
+    pub(crate) fn patch_id(&self) -> Option<&str> {
+        self.words.strip_prefix("patch-id: ")
+    }
+}
+
+impl fmt::Display for Prerequisite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words)?;
+        match &self.found {
+            Found::Unknown => Ok(()),
+            Found::Commit(commit) => write!(f, ": commit {} has it", quote(commit)),
+            Found::Missing => {
+                write!(f, ": none of the source's newest {MOST_COMMITS} commits has it")
+            }
+        }
+    }
 }
 
 /// One part of a patch that does not fit.
@@ -113,8 +164,16 @@ impl fmt::Display for HunkFailure {
     }
 }
 
-fn made_for(base: &Option<Box<str>>, fits: &Option<Box<str>>, prerequisites: &[String]) -> String {
-    let base = base.as_ref().map(|base| format!("; it was made for commit {base}"));
+fn made_for(
+    base: &Option<Box<str>>,
+    base_missing: bool,
+    fits: &Option<Box<str>>,
+    prerequisites: &[Prerequisite],
+) -> String {
+    let base = base.as_ref().map(|base| {
+        let missing = if base_missing { ", which the source does not have" } else { "" };
+        format!("; it was made for commit {base}{missing}")
+    });
     let fits = fits.as_ref().map(|fits| {
         format!("; it applies to {}: name that as `ref:` in the manifest", quote(fits))
     });

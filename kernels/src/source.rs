@@ -19,7 +19,7 @@ use crate::error::KernelError;
 use crate::git::is_commit_id;
 use crate::pristine::Pristine;
 use crate::progress::OnProgress;
-use crate::series::Series;
+use crate::series::{Prerequisite, Series};
 
 /// Unpacked trees: `tree/` and `source.json`.
 const TREES: Bucket = Bucket { name: "sources", check: Check::Counts };
@@ -255,6 +255,17 @@ fn detail_line(detail: &str) -> String {
     if detail.is_empty() { String::new() } else { format!("\n  apt says: {detail}") }
 }
 
+/// The commit that a series was made for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Base {
+    /// This one.
+    Is(String),
+    /// One that the source does not have.
+    Missing,
+    /// The series does not say, or nobody can be asked.
+    Unknown,
+}
+
 /// What a source is fetched and unpacked with.
 pub(crate) struct Fetcher<'a> {
     pub(crate) store: &'a Store,
@@ -290,16 +301,16 @@ impl Fetcher<'_> {
     }
 
     /// Makes the folder `dir` hold the files that `series` touches as they are in the commit
-    /// that it was made for, and returns that; `None` if it names none that the source has.
+    /// that it was made for.
     pub(crate) async fn base(
         &self,
         source: &Source,
         series: &Series,
         dir: &Path,
-    ) -> Result<Option<String>, KernelError> {
+    ) -> Result<Base, KernelError> {
         match (source, series.base.as_ref().filter(|base| is_commit_id(base))) {
             (Source::Git(git), Some(base)) => git::base(self, git, base, series, dir).await,
-            _ => Ok(None),
+            _ => Ok(Base::Unknown),
         }
     }
 
@@ -313,6 +324,21 @@ impl Fetcher<'_> {
         match source {
             Source::Git(git) => git::nearest(self, git, series, identity.digest.digits()).await,
             _ => Ok(None),
+        }
+    }
+
+    /// What `series` wants applied before it, with what the source's history says of it.
+    pub(crate) async fn prerequisites(
+        &self,
+        source: &Source,
+        identity: &SourceIdentity,
+        series: &Series,
+    ) -> Result<Vec<Prerequisite>, KernelError> {
+        match source {
+            Source::Git(git) => {
+                git::prerequisites(self, git, series, identity.digest.digits()).await
+            }
+            _ => Ok(series.prerequisites()),
         }
     }
 }

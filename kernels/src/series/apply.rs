@@ -77,11 +77,12 @@ pub(super) fn copy(from: &Path, to: &Path) -> io::Result<()> {
 pub(super) fn conflict(series: &Series, patch: &Patch, failures: Vec<HunkFailure>) -> Conflict {
     Conflict {
         series: quote(&series.name).into(),
-        patch: quote(&patch.name),
+        patch: quote(&patch.name).into(),
         subject: patch.subject.clone().into(),
         failures: failures.into(),
         base: series.base.as_deref().map(Into::into),
-        prerequisites: series.prerequisites.clone().into(),
+        base_missing: false,
+        prerequisites: series.prerequisites().into(),
         fits: None,
     }
 }
@@ -212,7 +213,7 @@ mod tests {
         let two = format!("{}@@ -30 +30 @@\n-line thirty\n+x\n", change(3, "line 3"));
         let error = run(dir.path(), &[&change(9, "line 9"), &two]).await.unwrap_err();
         let KernelError::Conflict(conflict) = error else { panic!("{error}") };
-        assert_eq!(conflict.patch, "1.patch");
+        assert_eq!(&*conflict.patch, "1.patch");
         let failure = &conflict.failures[0];
         assert_eq!(
             (failure.file.as_str(), failure.hunk, failure.line),

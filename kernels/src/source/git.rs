@@ -10,6 +10,7 @@
 
 mod mirror;
 mod nearest;
+mod prerequisites;
 mod said;
 
 use std::io;
@@ -20,13 +21,13 @@ use host::store::{Claim, Entry, Key, KeyHasher, remove_tree};
 use mirror::Mirror;
 
 use super::unpack::{self, escaping_link};
-use super::{Digest, Fetcher, GitRepository, SourceError, SourceIdentity, TREE, TREES};
+use super::{Base, Digest, Fetcher, GitRepository, SourceError, SourceIdentity, TREE, TREES};
 use crate::error::KernelError;
 use crate::git::is_commit_id;
 use crate::listing::{Listing, absent};
 use crate::pristine::Pristine;
 use crate::progress::{Progress, Stage};
-use crate::series::Series;
+use crate::series::{Prerequisite, Series};
 use crate::worktree::remove_with_folders;
 
 /// Listing of the tree, within an entry.
@@ -129,20 +130,24 @@ pub(super) async fn base(
     base: &str,
     series: &Series,
     dir: &Path,
-) -> Result<Option<String>, KernelError> {
+) -> Result<Base, KernelError> {
     // By its id alone: it is not what the manifest's reference is.
     let by_id = GitRepository { repo: source.repo.clone(), reference: base.to_owned() };
     let mirror = Mirror::of(fetcher, &by_id);
     let _lock = mirror.lock().await?;
     match mirror.fetch_one_commit(base).await {
         Ok(true) => {}
-        // Neither is worth more words than the conflict that asked for it.
-        Ok(false) | Err(KernelError::Source(_)) => return Ok(None),
+        Ok(false) => return Ok(Base::Missing),
+        // Not worth more words than the conflict that asked for it.
+        Err(KernelError::Source(_)) => return Ok(Base::Unknown),
         Err(error) => return Err(error),
     }
     let files: Vec<&str> = series.files().into_iter().collect();
     remove_tree(dir).map_err(|error| fetcher.store.error(error))?;
-    Ok(mirror.write_files(base, &files, dir).await?.is_none().then(|| base.to_owned()))
+    Ok(match mirror.write_files(base, &files, dir).await? {
+        None => Base::Is(base.to_owned()),
+        Some(_) => Base::Unknown,
+    })
 }
 
 /// The tag or branch that the series was made for, if one is found.
@@ -153,6 +158,16 @@ pub(super) async fn nearest(
     commit: &str,
 ) -> Result<Option<String>, KernelError> {
     Mirror::of(fetcher, source).nearest(series, commit).await
+}
+
+/// What the series wants applied before it, with what is known of it.
+pub(super) async fn prerequisites(
+    fetcher: &Fetcher<'_>,
+    source: &GitRepository,
+    series: &Series,
+    commit: &str,
+) -> Result<Vec<Prerequisite>, KernelError> {
+    Mirror::of(fetcher, source).prerequisites(series, commit).await
 }
 
 impl Mirror<'_> {

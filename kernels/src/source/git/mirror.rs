@@ -245,7 +245,7 @@ impl<'a> Mirror<'a> {
     }
 
     /// A file to read `text` from.
-    fn input(&self, text: &str) -> io::Result<File> {
+    pub(super) fn input(&self, text: &str) -> io::Result<File> {
         let mut file = tempfile::tempfile_in(self.fetcher.store.path("tmp"))?;
         file.write_all(text.as_bytes())?;
         file.rewind()?;

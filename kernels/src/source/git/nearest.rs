@@ -62,12 +62,16 @@ impl Mirror<'_> {
         }))
     }
 
+    /// A git that sees all that there is: a repository on this machine, or the mirror of a server's.
+    pub(super) fn all(&self) -> Result<Command, KernelError> {
+        match self.source.path() {
+            Some(path) => Ok(git(&[])?.arg("-C").arg(path)),
+            None => self.git(&[]),
+        }
+    }
+
     async fn lines(&self, args: &[&str]) -> Result<Vec<String>, KernelError> {
-        let git: Command = match self.source.path() {
-            Some(path) => git(&[])?.arg("-C").arg(path),
-            None => self.git(&[])?,
-        };
-        let output = git.arg("--literal-pathspecs").args(args.to_vec()).output().await?;
+        let output = self.all()?.arg("--literal-pathspecs").args(args.to_vec()).output().await?;
         Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
     }
 }
