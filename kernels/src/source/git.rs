@@ -20,7 +20,7 @@ use host::process::Command;
 use host::store::{Claim, Entry, Key, KeyHasher, remove_tree};
 use mirror::Mirror;
 
-use super::unpack::{self, escaping_link};
+use super::unpack::{self, foreign};
 use super::{Base, Digest, Fetcher, GitRepository, SourceError, SourceIdentity, TREE, TREES};
 use crate::error::KernelError;
 use crate::git::is_commit_id;
@@ -103,8 +103,8 @@ async fn entry(
     mirror.check_out(commit, &tree).await?;
     mirror.note_checked_out(commit)?;
     let listed = tokio::task::spawn_blocking(move || -> io::Result<Result<Listing, String>> {
-        if let Some(link) = escaping_link(&tree, &tree)? {
-            return Ok(Err(format!("its link {link} leads out of the tree")));
+        if let Some(what) = foreign(&tree, &tree)? {
+            return Ok(Err(what));
         }
         if !tree.join("Makefile").is_file() {
             return Ok(Err("it holds no kernel source: there is no Makefile".to_owned()));

@@ -10,7 +10,7 @@ use host::store::Slot;
 use super::{Fetcher, TREE};
 use crate::error::KernelError;
 use crate::progress::Progress;
-use crate::text::tail;
+use crate::text::{quote, tail};
 
 /// Why a tarball did not become a tree.
 pub(super) enum Damage {
@@ -55,7 +55,7 @@ pub(super) async fn sha256(file: &Path) -> Result<String, KernelError> {
 /// Unpacks a kernel's tarball, packed in any way that tar knows, to `dir/tree`. Its single
 /// folder is left out.
 ///
-/// Names that lead out of the tree are refused, and so are links that do.
+/// Names that lead out of the tree are refused, and so are links that do, pipes and devices.
 pub(super) async fn tarball(
     fetcher: &Fetcher<'_>,
     tarball: &Path,
@@ -82,8 +82,8 @@ pub(super) async fn tarball(
     if output.code != 0 || said.contains("Removing leading") {
         return Err(Damage::Reason(format!("tar cannot unpack it:{}", tail(&output.stderr, 3))));
     }
-    if let Some(link) = escaping_link(&tree, &tree).map_err(store_error)? {
-        return Err(Damage::Reason(format!("its link {link} leads out of the tree")));
+    if let Some(what) = foreign(&tree, &tree).map_err(store_error)? {
+        return Err(Damage::Reason(what));
     }
     if !tree.join("Makefile").is_file() {
         return Err(Damage::Reason("it holds no kernel source: there is no Makefile".to_owned()));
@@ -102,17 +102,23 @@ pub(super) async fn run(fetcher: &Fetcher<'_>, command: Command) -> Result<(), K
     }
 }
 
-/// The first symbolic link below `dir` that leads out of `root`, if there is one.
-pub(super) fn escaping_link(root: &Path, dir: &Path) -> io::Result<Option<String>> {
+/// What no source has below `dir`, if there is something: a symbolic link that leads out of
+/// `root`, or a pipe or a device, at which a build would wait or worse.
+pub(super) fn foreign(root: &Path, dir: &Path) -> io::Result<Option<String>> {
     for entry in fs_err::read_dir(dir)? {
         let entry = entry?;
         let (path, kind) = (entry.path(), entry.file_type()?);
+        let name = || quote(&path.strip_prefix(root).unwrap_or(&path).to_string_lossy());
         if kind.is_dir() {
-            if let Some(found) = escaping_link(root, &path)? {
+            if let Some(found) = foreign(root, &path)? {
                 return Ok(Some(found));
             }
-        } else if kind.is_symlink() && !stays_inside(root, dir, &fs_err::read_link(&path)?) {
-            return Ok(Some(path.strip_prefix(root).unwrap_or(&path).display().to_string()));
+        } else if kind.is_symlink() {
+            if !stays_inside(root, dir, &fs_err::read_link(&path)?) {
+                return Ok(Some(format!("its link {} leads out of the tree", name())));
+            }
+        } else if !kind.is_file() {
+            return Ok(Some(format!("its {} is neither a file nor a folder nor a link", name())));
         }
     }
     Ok(None)
@@ -139,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_that_leave_the_tree_are_found_and_others_are_not() {
+    fn what_no_source_has_is_found_and_links_that_stay_inside_are_not() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
         fs_err::create_dir_all(root.join("a/b")).unwrap();
@@ -147,11 +153,16 @@ mod tests {
             |target: &str, at: &str| std::os::unix::fs::symlink(target, root.join(at)).unwrap();
         link("../../a/x", "a/b/fine");
         link("./b", "a/also");
-        assert_eq!(escaping_link(root, root).unwrap(), None);
+        assert_eq!(foreign(root, root).unwrap(), None);
         for target in ["../../../etc", "/etc/passwd"] {
             link(target, "a/b/evil");
-            assert_eq!(escaping_link(root, root).unwrap().as_deref(), Some("a/b/evil"));
+            let found = foreign(root, root).unwrap();
+            assert_eq!(found.as_deref(), Some("its link a/b/evil leads out of the tree"));
             fs_err::remove_file(root.join("a/b/evil")).unwrap();
         }
+        let pipe = std::process::Command::new("mkfifo").arg(root.join("a/pipe")).status();
+        assert!(pipe.unwrap().success());
+        let found = foreign(root, root).unwrap().unwrap();
+        assert!(found.starts_with("its a/pipe is neither a file"), "{found}");
     }
 }
