@@ -195,7 +195,10 @@ pub(crate) fn read_file(path: &Path) -> Result<Text, LibraryError> {
     let origin = path.display().to_string();
     let meta = fs_err::metadata(path)?;
     if !meta.is_file() || meta.len() > LARGEST {
-        let message = format!("not a regular file of at most {} MiB", LARGEST >> 20);
+        let message = format!(
+            "not a regular file of at most {} MiB\n  hint: name another one",
+            LARGEST >> 20
+        );
         return Err(LibraryError::Invalid { at: origin, message });
     }
     Ok(Text { origin, bytes: Cow::Owned(fs_err::read(path)?) })

@@ -249,12 +249,21 @@ pub(crate) fn load(name: &str, read: ReadFile<'_>) -> Result<Series, LibraryErro
         });
     }
     let Some(order) = read(Some("series"))? else {
-        let message = "there is no file `series`: expected a quilt folder or a patch file";
-        return Err(LibraryError::Invalid { at: quote(name), message: message.into() });
+        let (what, hint) = match Path::new(name).is_dir() {
+            true => ("there is no file `series` in it", "list its patches there, one name a line"),
+            false => ("there is no such file or folder", "correct the path"),
+        };
+        let message = format!("{what}\n  hint: {hint}");
+        return Err(LibraryError::Invalid { at: quote(name), message });
+    };
+    let wrong = |line: usize, message: &str| {
+        let hint =
+            "a line is the name of a patch beside this file, and -pN behind it if N is not 1";
+        invalid(&order.origin, line, 1, format!("{message}\n  hint: {hint}"))
     };
     let mut patches = Vec::new();
     for (number, line) in String::from_utf8_lossy(&order.bytes).lines().enumerate() {
-        let at = |message: String| invalid(&order.origin, number + 1, 1, message);
+        let at = |message: String| wrong(number + 1, &message);
         let Some((file, strip)) = parse_line(line).map_err(at)? else { continue };
         let Some(text) = read(Some(file))? else {
             return Err(at(format!("there is no patch `{}` beside it", quote(file))));
@@ -265,7 +274,7 @@ pub(crate) fn load(name: &str, read: ReadFile<'_>) -> Result<Series, LibraryErro
         patches.push(Patch::parse(file, strip, &text)?);
     }
     if patches.is_empty() {
-        return Err(invalid(&order.origin, 1, 1, "no patches: expected one file name a line"));
+        return Err(wrong(1, "there are no patches in it"));
     }
     Ok(Series { name: name.to_owned(), patches, base: None, prerequisites: Vec::new() })
 }

@@ -20,6 +20,9 @@ const MOST_MAILS: usize = 4 * MOST_PATCHES;
 /// Mails within mails that are looked into.
 const DEPTH: usize = 8;
 
+/// What to do about mails that are no series.
+const WHOLE_THREAD: &str = "get the whole thread, for instance by `b4 am MESSAGE-ID`";
+
 /// What the mails are.
 pub(super) struct Mails {
     pub(super) patches: Vec<Patch>,
@@ -56,7 +59,8 @@ pub(super) fn read(text: &Text) -> Result<Mails, LibraryError> {
     let at = |line: usize, message: String| invalid(&text.origin, line, 1, message);
     let mut mails = Vec::new();
     for (line, raw) in split(&text.bytes) {
-        let parsed = mailparse::parse_mail(raw).map_err(|error| at(line, error.to_string()))?;
+        let parsed = mailparse::parse_mail(raw)
+            .map_err(|error| at(line, format!("{error}\n  hint: {WHOLE_THREAD}")))?;
         mails.extend(mail(line, &parsed));
     }
     let newest = mails.iter().map(|mail| mail.place.version).max().unwrap_or(0);
@@ -65,23 +69,24 @@ pub(super) fn read(text: &Text) -> Result<Mails, LibraryError> {
     let prerequisites = prerequisites(&mails);
     let total = mails.iter().map(|mail| mail.place.of).max().unwrap_or(0);
     if total as usize > MOST_PATCHES {
-        return Err(at(1, format!("a series of more than {MOST_PATCHES} patches")));
+        let message = format!("a series of more than {MOST_PATCHES} patches");
+        return Err(at(1, format!("{message}\n  hint: keep the mails of one series")));
     }
     if mails.iter().any(|mail| mail.place.of != total) {
         let message = "the subjects count differently: this is more than one series";
-        return Err(at(1, format!("{message}; keep the mails of one")));
+        return Err(at(1, format!("{message}\n  hint: keep the mails of one")));
     }
     let mut patches = Vec::new();
     for number in 1..=total {
         let Some(mail) = mails.iter().find(|mail| mail.place.number == number) else {
-            let hint = "get the whole thread, for instance by `b4 am MESSAGE-ID`";
-            return Err(at(1, format!("patch {number} of {total} is missing\n  hint: {hint}")));
+            let message = format!("patch {number} of {total} is missing");
+            return Err(at(1, format!("{message}\n  hint: {WHOLE_THREAD}")));
         };
         patches.push(patch(mail, &text.origin)?);
     }
     if patches.is_empty() {
         let message = "no mail here carries a patch: expected subjects like `[PATCH 1/2] mm: fix`";
-        return Err(at(1, message.to_owned()));
+        return Err(at(1, format!("{message}\n  hint: {WHOLE_THREAD}")));
     }
     Ok(Mails { patches, base, prerequisites })
 }

@@ -9,6 +9,10 @@ use std::collections::BTreeSet;
 use crate::library::{LibraryError, Text, invalid};
 use crate::text::quote;
 
+/// What to do about a patch that cannot be used.
+const NEXT_STEP: &str =
+    "make it anew in the top folder of the tree, by `git format-patch` or `git diff`";
+
 /// A unified diff with a mail-like header.
 #[derive(Debug, Clone)]
 pub struct Patch {
@@ -33,15 +37,17 @@ impl Patch {
 
     /// Reads a patch. Errors name the line.
     pub(crate) fn parse(name: &str, strip: usize, text: &Text) -> Result<Self, LibraryError> {
+        let wrong = |line: usize, message: &str| {
+            invalid(&text.origin, line, 1, format!("{message}\n  hint: {NEXT_STEP}"))
+        };
         let mut reader = Reader { strip, ..Reader::default() };
         for (number, line) in text.bytes.split(|&byte| byte == b'\n').enumerate() {
             reader
                 .line(&String::from_utf8_lossy(line))
-                .map_err(|message| invalid(&text.origin, number + 1, 1, message))?;
+                .map_err(|message| wrong(number + 1, &message))?;
         }
         if reader.files.is_empty() {
-            let message = "it changes no file: expected a unified diff";
-            return Err(invalid(&text.origin, 1, 1, message));
+            return Err(wrong(1, "it changes no file: expected a unified diff"));
         }
         Ok(Self {
             name: name.to_owned(),
