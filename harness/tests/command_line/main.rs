@@ -1,48 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The program as a user meets it, where neither QEMU nor a kernel is needed.
 
+#![expect(
+    unreachable_pub,
+    reason = "in a test program, `pub` is what a module offers its siblings"
+)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
+mod bad_input;
+mod scene;
+
 use std::fs;
-use std::process::{Command, Output};
+use std::io::Write;
+use std::net::TcpListener;
 
-use tempfile::TempDir;
-
-struct Scene {
-    dir: TempDir,
-}
-
-impl Scene {
-    fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
-    }
-
-    fn own(&self, file: &str, text: &str) {
-        let file = self.dir.path().join("data").join(file);
-        fs::create_dir_all(file.parent().unwrap()).unwrap();
-        fs::write(file, text).unwrap();
-    }
-
-    fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_swapstorm"));
-        command
-            .env("SWAPSTORM_CACHE", self.dir.path().join("store"))
-            .env("SWAPSTORM_OUT", self.dir.path().join("out"))
-            .env("SWAPSTORM_DATA", self.dir.path().join("data"));
-        command
-    }
-
-    /// Runs the program; returns its exit code and its stderr with the scene's folder cut out.
-    fn run(&self, args: &[&str]) -> (Option<i32>, String) {
-        self.talk(self.command().args(args).output().unwrap())
-    }
-
-    fn talk(&self, output: Output) -> (Option<i32>, String) {
-        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        let folder = self.dir.path().display().to_string();
-        (output.status.code(), stderr.replace(&folder, "[SCENE]"))
-    }
-}
+use crate::scene::Scene;
 
 #[test]
 fn a_wrong_option_is_a_usage_error() {
@@ -287,5 +259,30 @@ fn a_mode_of_kasan_that_an_architecture_lacks_is_refused() {
         assert_eq!(code, Some(2), "{stderr}");
         assert!(stderr.contains(says), "{stderr}");
         assert!(!scene.dir.path().join("out").exists());
+    }
+}
+
+#[test]
+fn a_machine_that_does_not_answer_is_infrastructure() {
+    let scene = Scene::new();
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // Who answers there is no SSH server.
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let open = other.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut client in other.incoming().flatten() {
+            let _ = client.write_all(b"HTTP/1.0 400 Bad Request\r\n\r\n");
+        }
+    });
+    for (place, says) in [
+        (closed, format!("cannot connect to ssh://root@{closed}: ")),
+        (open, format!("ssh://root@{open} refuses SSH: ")),
+    ] {
+        let plan = "profiles: [zswap-writeback-swapoff]\nstorm: 5s\n";
+        fs::write(scene.path("plan.yaml"), format!("about: a\ntarget: ssh://root@{place}\n{plan}"))
+            .unwrap();
+        let (code, stderr) = scene.run(&["run", "./plan.yaml"]);
+        assert_eq!(code, Some(3), "{stderr}");
+        assert!(stderr.contains(&says) && stderr.contains("\n  hint: "), "{stderr}");
     }
 }
