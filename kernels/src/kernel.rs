@@ -3,6 +3,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use host::arch::{Arch, BootImage};
 use host::store::{Bucket, Check, Claim, Entry, Key, KeyHasher, Store};
@@ -16,7 +17,7 @@ use crate::manifest::Manifest;
 use crate::pristine::Pristine;
 use crate::progress::{OnProgress, Progress, Stage};
 use crate::series::{Found, Series};
-use crate::source::{Apt, Base, Fetcher, SourceIdentity};
+use crate::source::{Apt, Base, Fetcher, Source, SourceIdentity};
 use crate::text::quote;
 use crate::worktree::WorkTree;
 
@@ -103,6 +104,9 @@ pub struct Kernels {
     apt: Apt,
     jobs: usize,
     ccache: Option<Ccache>,
+    /// What each source but a tree in place was found to be: all kernels of a run are of the same
+    /// commit, also when a branch moves on meanwhile.
+    asked: Arc<Mutex<Vec<(Source, SourceIdentity)>>>,
 }
 
 /// A request with all its inputs known.
@@ -125,7 +129,7 @@ impl Kernels {
     pub fn new(store: Store) -> Self {
         let jobs = std::thread::available_parallelism().map_or(1, usize::from);
         let ccache = Ccache::find(&store);
-        Self { store, apt: Apt::default(), jobs, ccache }
+        Self { store, apt: Apt::default(), jobs, ccache, asked: Arc::default() }
     }
 
     /// Limits how many compilers run at once.
@@ -210,10 +214,9 @@ impl Kernels {
         let Request { manifest, arch, .. } = request;
         let own = manifest.require(arch)?;
         let fragments: Vec<&Fragment> = own.iter().chain(request.fragments).collect();
-        let fetcher = self.fetcher(progress);
         let (compiler, source) = tokio::try_join!(
             manifest.toolchain.versions(arch),
-            fetcher.identify(&manifest.source)
+            self.identify(&manifest.source, progress)
         )?;
         let targets: Vec<&str> = arch.images.iter().map(|image| image.target).collect();
         let config = KeyHasher::new("configuration", VERSION)
@@ -240,6 +243,25 @@ impl Kernels {
         let key = key.finish();
         let counts_key = config.field("manifest", &manifest.name).finish();
         Ok(Plan { request, fragments, source, compiler, key, tree_key, counts_key })
+    }
+
+    /// Which source it is, asked once.
+    async fn identify(
+        &self,
+        source: &Source,
+        progress: OnProgress<'_>,
+    ) -> Result<SourceIdentity, KernelError> {
+        let asked = || self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = asked().iter().find(|(known, _)| known == source).cloned();
+        if let Some((_, identity)) = known {
+            return Ok(identity);
+        }
+        let identity = self.fetcher(progress).identify(source).await?;
+        // A tree in place is its own truth: what has changed is to be noticed.
+        if !matches!(source, Source::Dir(_)) {
+            asked().push((source.clone(), identity.clone()));
+        }
+        Ok(identity)
     }
 
     fn fetcher<'a>(&'a self, progress: OnProgress<'a>) -> Fetcher<'a> {

@@ -114,8 +114,19 @@ impl Fixture {
         self.build_with(series, &[]).await
     }
 
+    /// Builds as another run would.
     async fn build_with(
         &self,
+        series: Option<&Series>,
+        fragments: &[Fragment],
+    ) -> Result<KernelArtifact, KernelError> {
+        let kernels = Kernels { asked: Arc::default(), ..self.kernels.clone() };
+        self.build_by(&kernels, series, fragments).await
+    }
+
+    async fn build_by(
+        &self,
+        kernels: &Kernels,
         series: Option<&Series>,
         fragments: &[Fragment],
     ) -> Result<KernelArtifact, KernelError> {
@@ -127,7 +138,7 @@ impl Fixture {
                 self.notices.lock().unwrap().push(text.to_owned());
             }
         };
-        self.kernels.build(request, &progress).await
+        kernels.build(request, &progress).await
     }
 
     /// Objects compiled so far, in any work tree.

@@ -88,6 +88,25 @@ async fn a_branch_is_followed_and_costs_what_changed() {
 }
 
 #[tokio::test]
+async fn all_kernels_of_a_run_are_of_one_commit_though_the_branch_moves_on() {
+    let fixture = Fixture::new();
+    let dir = repository(&fixture);
+    from_git(&fixture, &dir.display().to_string(), "main");
+    let first = git(&dir, &["rev-parse", "HEAD"]);
+    let run = fixture.kernels.clone();
+    let of = async |series: Option<&Series>| {
+        let kernel = fixture.build_by(&run, series, &[]).await.unwrap();
+        kernel.source.digest.digits().to_owned()
+    };
+    assert_eq!(of(None).await, first);
+    commit(&dir, "mm/other.c", "int other = 2;\n");
+    let series = fixture.series("int zswap;", "int zswap = 1;");
+    assert_eq!(of(Some(&series)).await, first);
+    // The next run asks again.
+    assert_ne!(fixture.build(None).await.unwrap().source.digest.digits(), first);
+}
+
+#[tokio::test]
 async fn commits_by_their_ids_share_a_work_tree() {
     let fixture = Fixture::new();
     let dir = repository(&fixture);
