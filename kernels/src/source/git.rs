@@ -196,10 +196,18 @@ impl Mirror<'_> {
     /// Checks the commit out, from a mirror that is made again if it turns out damaged.
     async fn check_out(&self, commit: &str, tree: &Path) -> Result<(), KernelError> {
         let lock = self.lock().await?;
-        self.fetch(commit).await?;
-        (self.fetcher.progress)(Progress::Stage(Stage::Unpack));
-        if self.write_next(commit, tree).await? || self.write_tree(commit, tree).await?.is_none() {
-            return Ok(());
+        match self.fetch(commit).await {
+            Ok(()) => {
+                (self.fetcher.progress)(Progress::Stage(Stage::Unpack));
+                if self.write_next(commit, tree).await?
+                    || self.write_tree(commit, tree).await?.is_none()
+                {
+                    return Ok(());
+                }
+            }
+            Err(KernelError::Source(SourceError::Unreachable { said, .. }))
+                if self.is_named_in(&said) => {}
+            Err(error) => return Err(error),
         }
         let notice = format!("the mirror of {} was damaged and is made again", self.source.repo);
         (self.fetcher.progress)(Progress::Notice(&notice));

@@ -256,6 +256,52 @@ async fn a_shallow_clone_will_do_and_a_damaged_mirror_is_made_again() {
 }
 
 #[tokio::test]
+async fn what_killed_gits_leave_is_cleared_away_and_nothing_else() {
+    let fixture = Fixture::new();
+    let dir = repository(&fixture);
+    let repo = dir.display().to_string();
+    let key = KeyHasher::new("mirror", 1).field("repo", &repo).finish();
+    let mirror = fixture.kernels.store.path("git").join(key.as_str());
+    let half = mirror.with_extension("new");
+    fs_err::create_dir_all(&half).unwrap();
+    fs_err::write(half.join("HEAD"), "ref: refs/heads/main\n").unwrap();
+    // Names that look like those of loose objects' folders, and like those of half of a pack.
+    for branch in ["mm/topic", "tmp_topic"] {
+        git(&dir, &["checkout", "-q", "-b", branch]);
+        commit(&dir, "mm/other.c", &format!("int other; /* {branch} */\n"));
+        let lock = mirror.join("refs/heads").join(format!("{branch}.lock"));
+        let pack = mirror.join("objects/pack/tmp_pack_x");
+        if mirror.exists() {
+            for file in [&lock, &pack] {
+                fs_err::create_dir_all(file.parent().unwrap()).unwrap();
+                fs_err::write(file, "").unwrap();
+            }
+        }
+        from_git(&fixture, &repo, branch);
+        fixture.build(None).await.unwrap();
+        assert!(!half.exists() && !lock.exists() && !pack.exists());
+    }
+    from_git(&fixture, &repo, "mm/topic");
+    commit(&dir, "mm/other.c", "int another;\n");
+    git(&dir, &["branch", "-f", "mm/topic"]);
+    fs_err::write(mirror.join("refs/heads/mm/topic.lock"), "").unwrap();
+    fixture.build(None).await.unwrap();
+    assert!(mirror.join("refs/heads/tmp_topic").is_file());
+    // An empty file is what a crash of the machine leaves of an object: the repository is well.
+    let id = git(&dir, &["rev-parse", "HEAD"]);
+    let object = mirror.join("objects").join(&id[..2]).join(&id[2..]);
+    fs_err::remove_file(&object).unwrap();
+    fs_err::write(&object, "").unwrap();
+    for bucket in ["kernels", "sources"] {
+        host::store::remove_tree(&fixture.kernels.store.path(bucket)).unwrap();
+    }
+    fixture.notices.lock().unwrap().clear();
+    fixture.build(None).await.unwrap();
+    let notices = fixture.notices.lock().unwrap().clone();
+    assert!(notices[0].contains("was damaged and is made again"), "{notices:?}");
+}
+
+#[tokio::test]
 async fn nothing_in_a_repository_or_its_configuration_is_run() {
     let fixture = Fixture::new();
     let dir = repository(&fixture);

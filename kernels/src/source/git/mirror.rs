@@ -51,6 +51,11 @@ impl<'a> Mirror<'a> {
         Ok(remove_tree(&self.dir).map_err(|error| self.fetcher.store.error(error))?)
     }
 
+    /// True if git complains of the mirror's own objects, not of the repository.
+    pub(super) fn is_named_in(&self, said: &str) -> bool {
+        said.contains(&*self.dir.join("objects").to_string_lossy())
+    }
+
     pub(super) fn git(&self, env: &[OsString]) -> Result<Command, KernelError> {
         Ok(git(env)?.arg("--git-dir").arg(&self.dir))
     }
@@ -260,14 +265,17 @@ impl<'a> Mirror<'a> {
     async fn prepare(&self, commit: &str) -> Result<(), KernelError> {
         let failed = |error| KernelError::Store(self.fetcher.store.error(error));
         if self.dir.join("HEAD").is_file() {
-            return clear(&self.dir).map_err(failed);
+            return clear(&self.dir, &self.dir.join("objects")).map_err(failed);
         }
         remove_tree(&self.dir).map_err(failed)?;
-        fs_err::create_dir_all(&self.dir).map_err(failed)?;
+        // A git that is killed leaves half of a repository, which would be taken for a whole one.
+        let new = self.dir.with_extension("new");
+        remove_tree(&new).and_then(|()| fs_err::create_dir_all(&new)).map_err(failed)?;
         let format = if commit.len() == 64 { "sha256" } else { "sha1" };
-        let init = self.git(&[])?.args(["init", "--quiet", "--bare", "--template="]);
-        let init = init.arg(format!("--object-format={format}"));
-        self.checked(init.output().await?).map(drop)
+        let init = git(&[])?.args(["init", "--quiet", "--bare", "--template="]);
+        let init = init.arg(format!("--object-format={format}")).arg(&new);
+        self.checked(init.output().await?)?;
+        fs_err::rename(&new, &self.dir).map_err(failed)
     }
 
     /// Writes the commit's files to the new folder `tree`. Returns git's words if the mirror
@@ -338,17 +346,19 @@ fn ours(name: &str) -> String {
     if name == "HEAD" { format!("{ASKED}/HEAD") } else { name.to_owned() }
 }
 
-/// Removes locks and half of packs: whoever made them is no more, since we hold the lock.
-fn clear(dir: &Path) -> std::io::Result<()> {
+/// Removes from a mirror, or a folder of it, locks and what is half written among the objects:
+/// whoever made them is no more, since we hold the lock.
+fn clear(dir: &Path, objects: &Path) -> io::Result<()> {
+    let of_objects = dir.starts_with(objects);
     for entry in fs_err::read_dir(dir)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
         if entry.file_type()?.is_dir() {
             // Loose objects are many, and appear by renames.
-            if name.len() != 2 {
-                clear(&entry.path())?;
+            if !of_objects || name.len() != 2 {
+                clear(&entry.path(), objects)?;
             }
-        } else if name.ends_with(".lock") || name.starts_with("tmp_") {
+        } else if name.ends_with(".lock") || (of_objects && name.starts_with("tmp_")) {
             fs_err::remove_file(entry.path())?;
         }
     }
