@@ -183,11 +183,19 @@ impl Mirror<'_> {
         };
         let copy = Command::new("cp").arg("-al").arg("--").arg(entry.dir().join(TREE)).arg(tree);
         unpack::run(self.fetcher, copy).await?;
-        let removed =
-            changes.iter().try_for_each(|file| match remove_with_folders(&tree.join(file), tree) {
+        // What lies in a folder comes before the folder itself, which may become a file.
+        let removed = changes.iter().rev().try_for_each(|file| {
+            let path = tree.join(file);
+            let removed = match path.symlink_metadata() {
+                // A submodule's, in which there is nothing.
+                Ok(meta) if meta.is_dir() => fs_err::remove_dir(&path),
+                _ => remove_with_folders(&path, tree),
+            };
+            match removed {
                 Err(error) if absent(&error) => Ok(()),
                 other => other,
-            });
+            }
+        });
         removed.map_err(|error| store.error(error))?;
         let files: Vec<&str> = changes.iter().map(String::as_str).collect();
         Ok(files.is_empty() || self.write_files(commit, &files, tree).await?.is_none())

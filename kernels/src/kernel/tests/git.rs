@@ -302,6 +302,32 @@ async fn what_killed_gits_leave_is_cleared_away_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn submodules_stay_empty_and_may_become_folders_and_folders_files() {
+    let fixture = Fixture::new();
+    let dir = repository(&fixture);
+    from_git(&fixture, &dir.display().to_string(), "main");
+    for digit in ["1", "2"] {
+        let link = format!("160000,{},sub", digit.repeat(40));
+        git(&dir, &["update-index", "--add", "--cacheinfo", &link]);
+        git(&dir, &["commit", "-q", "-m", digit]);
+        fixture.build(None).await.unwrap();
+    }
+    git(&dir, &["rm", "-q", "--cached", "sub"]);
+    fs_err::create_dir_all(dir.join("sub")).unwrap();
+    commit(&dir, "sub/file", "text\n");
+    let built = async |file: &str| {
+        let commit = fixture.build(None).await.unwrap().source.digest.digits().to_owned();
+        let key = KeyHasher::new("git tree", 1).field("commit", commit).finish();
+        let tree = fixture.kernels.store.path("sources").join(key.as_str()).join("tree");
+        fs_err::read_to_string(tree.join(file)).unwrap()
+    };
+    assert_eq!(built("sub/file").await, "text\n");
+    git(&dir, &["rm", "-q", "-r", "sub"]);
+    commit(&dir, "sub", "a file\n");
+    assert_eq!(built("sub").await, "a file\n");
+}
+
+#[tokio::test]
 async fn nothing_in_a_repository_or_its_configuration_is_run() {
     let fixture = Fixture::new();
     let dir = repository(&fixture);
