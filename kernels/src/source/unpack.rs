@@ -125,15 +125,17 @@ pub(super) fn foreign(root: &Path, dir: &Path) -> io::Result<Option<String>> {
 }
 
 /// Whether `target`, read from a link in `dir`, is a path below `root`. Judged by its
-/// words alone: links it may pass through are judged on their own.
+/// words alone: links it may pass through are judged on their own. What goes up again behind a
+/// name is not below: the name may be a link, and its parent anywhere.
 pub(super) fn stays_inside(root: &Path, dir: &Path, target: &Path) -> bool {
     let Ok(below) = dir.strip_prefix(root) else { return false };
     let mut depth = below.components().count();
+    let mut named = false;
     for component in target.components() {
         match component {
-            Component::Normal(_) => depth += 1,
+            Component::Normal(_) => named = true,
             Component::CurDir => {}
-            Component::ParentDir if depth > 0 => depth -= 1,
+            Component::ParentDir if depth > 0 && !named => depth -= 1,
             Component::ParentDir | Component::RootDir | Component::Prefix(_) => return false,
         }
     }
@@ -154,7 +156,10 @@ mod tests {
         link("../../a/x", "a/b/fine");
         link("./b", "a/also");
         assert_eq!(foreign(root, root).unwrap(), None);
-        for target in ["../../../etc", "/etc/passwd"] {
+        // `a/b/up` is the tree itself, so the last one is its neighbour.
+        link("../..", "a/b/up");
+        assert_eq!(foreign(root, root).unwrap(), None);
+        for target in ["../../../etc", "/etc/passwd", "up/../neighbour"] {
             link(target, "a/b/evil");
             let found = foreign(root, root).unwrap();
             assert_eq!(found.as_deref(), Some("its link a/b/evil leads out of the tree"));
