@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use super::unpack::stays_inside;
 use super::{Digest, Fetcher, SourceError, SourceIdentity};
 use crate::error::KernelError;
-use crate::listing::{Listing, fingerprint};
+use crate::listing::{Listing, absent, fingerprint};
 use crate::pristine::Pristine;
 use crate::progress::{Progress, Stage};
 use crate::text::quote;
@@ -161,20 +161,7 @@ struct Scan<'a> {
 
 impl<'a> Scan<'a> {
     fn run(root: PathBuf, memory: &Path, stopped: &'a AtomicBool) -> io::Result<Listing> {
-        let before: Memory = fs_err::read(memory)
-            .ok()
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .unwrap_or_default();
-        let settled = SystemTime::now().checked_sub(GRANULE).unwrap_or(UNIX_EPOCH);
-        let settled = settled.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-        let mut scan = Self {
-            root,
-            before,
-            after: Memory::new(),
-            listing: Listing::default(),
-            settled: i128::try_from(settled).unwrap_or(i128::MAX),
-            stopped,
-        };
+        let mut scan = Self::new(root, memory, stopped);
         let root = scan.root.clone();
         scan.folder(&root)?;
         // Only a memory: if it cannot be written, the files are read again.
@@ -184,30 +171,54 @@ impl<'a> Scan<'a> {
         Ok(scan.listing)
     }
 
+    fn new(root: PathBuf, memory: &Path, stopped: &'a AtomicBool) -> Self {
+        let before: Memory = fs_err::read(memory)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default();
+        let settled = SystemTime::now().checked_sub(GRANULE).unwrap_or(UNIX_EPOCH);
+        let settled = settled.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        Self {
+            root,
+            before,
+            after: Memory::new(),
+            listing: Listing::default(),
+            settled: i128::try_from(settled).unwrap_or(i128::MAX),
+            stopped,
+        }
+    }
+
     fn folder(&mut self, dir: &Path) -> io::Result<()> {
         for entry in fs_err::read_dir(dir)? {
             if self.stopped.load(Ordering::Relaxed) {
                 return Err(io::ErrorKind::Interrupted.into());
             }
-            let entry = entry?;
-            let (path, kind) = (entry.path(), entry.file_type()?);
-            let name = entry.file_name();
-            let Some(name) = name.to_str() else {
-                let name = quote(&path.to_string_lossy());
-                return Err(io::Error::other(format!("the name of {name} is not UTF-8")));
-            };
-            if is_left_out(name) {
-                continue;
+            match self.entry(dir, &entry?) {
+                // It went while we looked, as editors' files do.
+                Err(error) if absent(&error) => {}
+                other => other?,
             }
-            if kind.is_dir() {
-                if !path.join(".config").exists() {
-                    self.folder(&path)?;
-                }
-            } else if kind.is_file()
-                || (kind.is_symlink() && stays_inside(&self.root, dir, &fs_err::read_link(&path)?))
-            {
-                self.file(&path)?;
-            }
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, dir: &Path, entry: &fs_err::DirEntry) -> io::Result<()> {
+        let (path, kind) = (entry.path(), entry.file_type()?);
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else {
+            let name = quote(&path.to_string_lossy());
+            return Err(io::Error::other(format!("the name of {name} is not UTF-8")));
+        };
+        if is_left_out(name) {
+            return Ok(());
+        }
+        if kind.is_dir() {
+            return if path.join(".config").exists() { Ok(()) } else { self.folder(&path) };
+        }
+        if kind.is_file()
+            || (kind.is_symlink() && stays_inside(&self.root, dir, &fs_err::read_link(&path)?))
+        {
+            self.file(&path)?;
         }
         Ok(())
     }
@@ -307,6 +318,24 @@ mod tests {
         let listing = list(&dir, &memory);
         assert_eq!(listing.changes(&plain), ["mm/link.c", "mm/new.c"].map(str::to_owned).into());
         assert!(listing.get(".gitignore").is_some());
+    }
+
+    #[test]
+    fn what_goes_while_the_tree_is_read_is_left_out() {
+        let (dir, stopped) = (tree(), AtomicBool::new(false));
+        let root = dir.path();
+        std::os::unix::fs::symlink("Makefile", root.join("link")).unwrap();
+        let entries: Vec<_> = fs_err::read_dir(root).unwrap().map(Result::unwrap).collect();
+        for gone in ["Makefile", "Kconfig", ".gitignore", "link"] {
+            fs_err::remove_file(root.join(gone)).unwrap();
+        }
+        host::store::remove_tree(&root.join("mm")).unwrap();
+        let mut scan = Scan::new(root.to_owned(), Path::new("/nonsuch"), &stopped);
+        for entry in &entries {
+            assert!(scan.entry(root, entry).is_err_and(|error| absent(&error)), "{entry:?}");
+        }
+        scan.folder(root).unwrap();
+        assert_eq!(scan.listing, Listing::default());
     }
 
     #[test]
