@@ -6,6 +6,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use reports::escape::printable;
 use reports::event::Fault;
 use ssh2::{CheckResult, KnownHostFileKind, MethodType, Session};
 
@@ -27,7 +28,7 @@ const GLOBAL_KNOWN_HOSTS: &str = "/etc/ssh/ssh_known_hosts";
 /// How the user logs in and recognises hosts.
 #[derive(Debug, Clone, Default)]
 pub struct Credentials {
-    /// Private keys to use; none: those of the ssh-agent, and the usual files.
+    /// Private keys to use before those of the ssh-agent; none: the usual files, after it.
     pub identities: Vec<PathBuf>,
     /// Known hosts; `None`: `~/.ssh/known_hosts` and the machine's own.
     pub known_hosts: Option<PathBuf>,
@@ -99,9 +100,10 @@ impl Connection {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
         let said = String::from_utf8_lossy(&output.stderr);
-        let said = reports::escape::printable(said.trim()).chars().take(300).collect::<String>();
+        let said = printable(said.trim()).chars().take(300).collect::<String>();
         Err(infrastructure(format!(
-            "the target cannot {what} (exit status {}): {said}",
+            "the target cannot {what} (exit status {}): {said}\n  \
+             hint: log in and see why this fails: {command}",
             output.status
         )))
     }
@@ -141,7 +143,10 @@ fn check(
     credentials: &Credentials,
 ) -> Result<CheckResult, Error> {
     let failed = |file: &Path, error: ssh2::Error| {
-        infrastructure(format!("{}: cannot read known hosts: {error}", file.display()))
+        infrastructure(format!(
+            "{}: cannot read known hosts: {error}\n  hint: name another file with --known-hosts",
+            file.display()
+        ))
     };
     let mut known = session
         .known_hosts()
@@ -176,24 +181,24 @@ fn unknown(target: &Target, credentials: &Credentials, verdict: CheckResult) -> 
     infrastructure(words)
 }
 
+/// Tries the keys that were named, then all of the ssh-agent, and where none was named the usual
+/// files: in the order in which ssh(1) offers them. Servers mostly listen to six.
 fn log_in(session: &Session, target: &Target, credentials: &Credentials) -> Result<(), Error> {
     let user = &target.user;
+    let named = &credentials.identities;
     let mut tried = Vec::new();
-    let files: Vec<PathBuf> = if credentials.identities.is_empty() {
-        match session.userauth_agent(user) {
-            Ok(()) if session.authenticated() => return Ok(()),
-            Ok(()) => tried.push("the ssh-agent's keys".to_owned()),
-            Err(error) => tried.push(format!("the ssh-agent ({})", error.message())),
+    for file in named {
+        if with_file(session, user, file, &mut tried) {
+            return Ok(());
         }
-        KEY_FILES.iter().map(|name| home().join(name)).filter(|file| file.exists()).collect()
-    } else {
-        credentials.identities.clone()
-    };
-    for file in files {
-        match session.userauth_pubkey_file(user, None, &file, None) {
-            Ok(()) if session.authenticated() => return Ok(()),
-            Ok(()) => tried.push(file.display().to_string()),
-            Err(error) => tried.push(format!("{} ({})", file.display(), error.message())),
+    }
+    if with_agent(session, user, &mut tried) {
+        return Ok(());
+    }
+    let usual = KEY_FILES.iter().map(|name| home().join(name));
+    for file in usual.filter(|file| named.is_empty() && file.exists()) {
+        if with_file(session, user, &file, &mut tried) {
+            return Ok(());
         }
     }
     Err(infrastructure(format!(
@@ -201,4 +206,45 @@ fn log_in(session: &Session, target: &Target, credentials: &Credentials) -> Resu
          hint: name one with --identity; a key with a passphrase belongs into ssh-agent",
         tried.join(", ")
     )))
+}
+
+/// Logs in with a private key's file, or notes that it was tried.
+fn with_file(session: &Session, user: &str, file: &Path, tried: &mut Vec<String>) -> bool {
+    match session.userauth_pubkey_file(user, None, file, None) {
+        Ok(()) if session.authenticated() => return true,
+        Ok(()) => tried.push(file.display().to_string()),
+        Err(error) => tried.push(format!("{} ({})", file.display(), error.message())),
+    }
+    false
+}
+
+/// Logs in with one of the ssh-agent's keys, or notes what was tried.
+fn with_agent(session: &Session, user: &str, tried: &mut Vec<String>) -> bool {
+    let asked = || {
+        let mut agent = session.agent()?;
+        agent.connect()?;
+        agent.list_identities()?;
+        let keys = agent.identities()?;
+        Ok::<_, ssh2::Error>((agent, keys))
+    };
+    let (agent, keys) = match asked() {
+        Ok(asked) => asked,
+        Err(error) => {
+            tried.push(format!("the ssh-agent ({})", error.message()));
+            return false;
+        }
+    };
+    if keys.is_empty() {
+        tried.push("the ssh-agent (it has no keys)".to_owned());
+    }
+    for key in keys {
+        match agent.userauth(user, &key) {
+            Ok(()) if session.authenticated() => return true,
+            _ => {
+                let name: String = printable(key.comment()).chars().take(80).collect();
+                tried.push(format!("the ssh-agent's {name}"));
+            }
+        }
+    }
+    false
 }
