@@ -10,6 +10,8 @@ const LONGEST: usize = 8 << 10;
 pub struct Kmsg {
     mark: Vec<u8>,
     begun: bool,
+    /// Number of the record after the last one: who reads anew sees the old ones again.
+    next: u64,
     line: Vec<u8>,
 }
 
@@ -17,7 +19,7 @@ impl Kmsg {
     /// A log that begins with the `hello` of the agent with this token.
     pub fn new(token: &str) -> Self {
         let mark = format!("swapstorm {token} hello ").into_bytes();
-        Self { mark, begun: false, line: Vec::new() }
+        Self { mark, begun: false, next: 0, line: Vec::new() }
     }
 
     /// Takes the next bytes and returns the console's lines that they complete.
@@ -44,7 +46,15 @@ impl Kmsg {
             return;
         }
         match record(line) {
-            Some((us, text)) => {
+            Some(Record { seq, .. }) if seq < self.next => {}
+            Some(Record { seq, us, text }) => {
+                let lost = seq - self.next;
+                if lost > 0 && self.next > 0 {
+                    // As consoles say it.
+                    let notice = format!("** {lost} printk messages dropped **\n");
+                    console.extend_from_slice(notice.as_bytes());
+                }
+                self.next = seq.saturating_add(1);
                 let stamp = format!("[{:5}.{:06}] ", us / 1_000_000, us % 1_000_000);
                 for text in unescaped(text).split(|b| *b == b'\n') {
                     console.extend_from_slice(stamp.as_bytes());
@@ -66,15 +76,22 @@ fn is_property(line: &[u8]) -> bool {
     key > 0 && rest.get(key) == Some(&b'=')
 }
 
-/// Microseconds and text of a record: `6,339,5140900,-,caller=T1;text`
+/// A record of /dev/kmsg.
+struct Record<'a> {
+    seq: u64,
+    us: u64,
+    text: &'a [u8],
+}
+
+/// `6,339,5140900,-,caller=T1;text`: level, number, microseconds, flags
 /// (Documentation/ABI/testing/dev-kmsg).
-fn record(line: &[u8]) -> Option<(u64, &[u8])> {
+fn record(line: &[u8]) -> Option<Record<'_>> {
     let end = memchr::memchr(b';', &line[..line.len().min(120)])?;
     let head = std::str::from_utf8(&line[..end]).ok()?;
     let mut fields = head.split(',');
     let mut number = || fields.next()?.parse::<u64>().ok();
-    let (_level, _seq, us) = (number()?, number()?, number()?);
-    Some((us, &line[end + 1..]))
+    let (_level, seq, us) = (number()?, number()?, number()?);
+    Some(Record { seq, us, text: &line[end + 1..] })
 }
 
 /// `\x0a` is what the kernel makes of a byte that is not printable.
@@ -106,12 +123,15 @@ mod tests {
     }
 
     #[test]
-    fn records_become_lines_from_hello_on() {
+    fn records_become_lines_from_hello_on_and_each_once() {
         let log = b"6,1,900,-;BUG: an old one\n6,2,1000,-;swapstorm U hello ms=0\n\
             5,7,5140900,-,caller=T1;swapstorm T hello ms=0\n SUBSYSTEM=block\n DEVICE=b7:0\n\
-            4,8,1234567890,-;one\\x0atwo \\xzz\n2,9,1,c;a;b\n6,10,2,-;cut";
+            4,8,1234567890,-;one\\x0atwo \\xzz\n2,9,1,c;a;b\n\
+            6,2,1000,-;swapstorm U hello ms=0\n5,7,5140900,-;swapstorm T hello ms=0\n2,9,1,c;a;b\n\
+            6,10,2,-;after\n6,14,4,-;late\n6,15,5,-;cut";
         let console = "[    5.140900] swapstorm T hello ms=0\n[ 1234.567890] one\n\
-            [ 1234.567890] two \\xzz\n[    0.000001] a;b\n";
+            [ 1234.567890] two \\xzz\n[    0.000001] a;b\n[    0.000002] after\n\
+            ** 3 printk messages dropped **\n[    0.000004] late\n";
         for step in [1, 7, 4096] {
             assert_eq!(all(log, step), console, "{step}");
         }

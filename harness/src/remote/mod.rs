@@ -367,9 +367,12 @@ fn commands(folder: &str, sudo: &str) -> Commands {
     let agent = sh(&format!(
         "trap \"\" HUP; cd {folder} && {sudo}./agent words; s=$?; cd /; rm -rf {folder}; exit $s"
     ));
-    // Busybox has a dmesg that cannot follow. What follows ends with our side of the connection.
-    let follow = "if dmesg --help 2>&1 | grep -q -e --follow; then set -- dmesg --follow; \
-                  else set -- cat /dev/kmsg; fi; \"$@\" & cat >/dev/null; kill $!";
+    // Busybox has a dmesg that cannot follow. A reader of /dev/kmsg that was overtaken gets an
+    // error once, at which cat ends: it begins anew, and `Kmsg` passes over what it has seen. What
+    // follows ends with our side of the connection.
+    let follow = "if dmesg --help 2>&1 | grep -q -e --follow; then dmesg --follow & \
+                  else (trap \"kill \\$c; exit\" TERM; while :; do cat /dev/kmsg & c=$!; \
+                  wait $c; sleep 1; done) & fi; cat >/dev/null; kill $!";
     Commands { agent, kernel_log: format!("{sudo}{}", sh(follow)) }
 }
 
