@@ -47,6 +47,9 @@ const SPARE_S: u64 = 120;
 /// A kernel configuration has no reason to be larger.
 const CONFIG_LIMIT: u64 = 4 << 20;
 
+/// What gzip's files begin with (RFC 1952).
+const GZIP: &[u8] = b"\x1f\x8b\x08";
+
 /// What the user allows on the machine, and where its console and its swap are.
 #[derive(Debug, Clone, Default)]
 pub struct Terms {
@@ -247,9 +250,11 @@ async fn blocking<T: Send + 'static>(
 }
 
 fn facts(connection: &Connection) -> Result<Facts, Error> {
-    let command = "uname -m; uname -r; id -u; cat /proc/version";
+    // Start-up files of shells may talk, too: only what comes behind the mark is the answer.
+    let command = "echo swapstorm:; uname -m; uname -r; id -u; cat /proc/version";
     let said = connection.must("say what it is", command, b"")?;
-    let mut lines = said.lines().map(|line| line.trim().to_owned());
+    let (_, answer) = said.split_once("swapstorm:\n").unwrap_or(("", &said));
+    let mut lines = answer.lines().map(|line| line.trim().to_owned());
     let mut line = || lines.next().unwrap_or_default();
     let (machine, release, user, version) = (line(), line(), line(), line());
     let sudo = match user.as_str() {
@@ -283,10 +288,8 @@ fn kernel_facts(facts: &Facts) -> KernelFacts {
 /// The configuration of the kernel that runs, if it can be read.
 fn config(connection: &Connection, facts: &Facts) -> Option<String> {
     let packed = connection.run("cat /proc/config.gz", b"").ok()?;
-    let mut text = String::new();
-    if packed.status == 0 {
-        GzDecoder::new(&packed.stdout[..]).take(CONFIG_LIMIT).read_to_string(&mut text).ok()?;
-        return Some(text);
+    if let Some(config) = (packed.status == 0).then(|| unpacked(&packed.stdout)).flatten() {
+        return Some(config);
     }
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"._+-~".contains(&b);
     if !facts.release.bytes().all(plain) {
@@ -295,6 +298,15 @@ fn config(connection: &Connection, facts: &Facts) -> Option<String> {
     let command = format!("{}cat /boot/config-{}", facts.sudo, facts.release);
     let output = connection.run(&command, b"").ok()?;
     (output.status == 0).then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Text that gzip has packed, cut at its bound, whatever a start-up file said before it; `None` if
+/// there is none.
+fn unpacked(said: &[u8]) -> Option<String> {
+    let mut text = String::new();
+    let packed = &said[memchr::memmem::find(said, GZIP)?..];
+    GzDecoder::new(packed).take(CONFIG_LIMIT).read_to_string(&mut text).ok()?;
+    Some(text)
 }
 
 fn config_value(config: &str, option: &str) -> Option<String> {
@@ -335,7 +347,8 @@ fn push(connection: &Connection, agent: &[u8], words: &str) -> Result<String, Er
     // On disk rather than in memory, where there is a choice: swap may come to lie in it.
     let make = "umask 077; mktemp -d /var/tmp/swapstorm.XXXXXX 2>/dev/null || \
                 mktemp -d /tmp/swapstorm.XXXXXX";
-    let folder = connection.must("make a folder", &sh(make), b"")?.trim().to_owned();
+    let said = connection.must("make a folder", &sh(make), b"")?;
+    let folder = said.lines().next_back().unwrap_or_default().trim().to_owned();
     let name = ["/var/tmp/swapstorm.", "/tmp/swapstorm."]
         .iter()
         .find_map(|start| folder.strip_prefix(start));
@@ -401,6 +414,19 @@ mod tests {
         assert!(kernel.source.starts_with("not built by swapstorm: Linux version"));
         assert_eq!(kernel.key, "");
         assert_eq!(kernel_facts(&Facts { version: "odd".to_owned(), ..facts }).compiler, "unknown");
+    }
+
+    #[test]
+    fn a_packed_configuration_is_read_and_nothing_else() {
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut packed, b"CONFIG_SWAP=y\n").unwrap();
+        let packed = packed.finish().unwrap();
+        for noise in [&b""[..], b"hello\n"] {
+            let config = unpacked(&[noise, &packed].concat()).unwrap();
+            assert_eq!(config_value(&config, "CONFIG_SWAP").as_deref(), Some("y"));
+        }
+        assert_eq!(unpacked(&packed[..packed.len() - 9]), None);
+        assert_eq!(unpacked(b"CONFIG_SWAP=y\n"), None);
     }
 
     #[test]
