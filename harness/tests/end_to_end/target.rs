@@ -5,7 +5,6 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
-use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -57,6 +56,24 @@ impl Guest {
             }
             answer.push_str(&line);
         }
+    }
+
+    /// Makes a user who logs in with the same key, and a sudo that asks nothing.
+    fn add_user_with_sudo(&mut self, scene: &Scene) {
+        let source = "#include <string.h>\n#include <unistd.h>\nint main(int c, char **v) {\n\
+            if (c < 3 || strcmp(v[1], \"-n\") || setgid(0) || setuid(0)) return 1;\n\
+            execvp(v[2], v + 2); return 127; }\n";
+        fs::write(scene.path("sudo.c"), source).unwrap();
+        let mut gcc = Command::new("x86_64-linux-gnu-gcc");
+        gcc.args(["-static", "-Os", "-s", "-o", "sudo", "sudo.c"]).current_dir(scene.dir.path());
+        assert!(gcc.status().unwrap().success());
+        let coded = Command::new("base64").arg(scene.path("sudo")).output().unwrap().stdout;
+        let coded = String::from_utf8(coded).unwrap();
+        self.ask(&format!("base64 -d >/bin/sudo <<'='\n{coded}=\nchmod 4755 /bin/sudo"));
+        self.ask(
+            "echo 'user:x:1000:1000::/home/user:/bin/sh' >>/etc/passwd; mkdir -p /home/user; \
+             cp -r /root/.ssh /home/user; chown -R 1000:1000 /home/user; chmod 1777 /tmp",
+        );
     }
 
     /// Waits until the agent has gone, and everything with it.
@@ -135,6 +152,28 @@ fn a_machine_is_left_as_it_was_found() {
     assert!(cell["kernel"]["source"].as_str().unwrap().starts_with("not built by"), "{report:#}");
     assert_eq!(guest.ask(STATE), before);
 
+    // The same by sudo, with a reader of the log that the kernel overtakes.
+    let root = fs::read_to_string(scene.path("keys/target")).unwrap();
+    guest.add_user_with_sudo(&scene);
+    let before_sudo = guest.ask(STATE);
+    fs::write(scene.path("keys/target"), root.replace("root@", "user@")).unwrap();
+    plan(&scene, "storm: 10s\nallow: [zswap]\n");
+    fs::remove_dir_all(scene.path("out")).unwrap();
+    let (child, lines) = begin(&scene);
+    // More than the kernel's log holds, which is 128 KiB.
+    let flood = "for i in $(seq 200); do printf '<7>%0900d\\n' $i >/dev/kmsg; done";
+    guest.ask(&format!("killall -STOP cat; {flood}; killall -CONT cat"));
+    let stderr: Vec<String> = lines.collect();
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    let cell = &scene.report()["cells"][0];
+    assert_eq!(cell["boots"][0]["end"], "budget", "{ran:#?}\n{stderr:#?}");
+    let cells = fs::read_dir(scene.run_folder()).unwrap().flatten();
+    let console = cells.map(|cell| cell.path().join("boot-1/console.log")).find(|log| log.exists());
+    let console = fs::read(console.unwrap()).unwrap();
+    assert!(String::from_utf8_lossy(&console).contains("printk messages dropped **\n"));
+    assert_eq!(guest.ask(STATE), before_sudo);
+    fs::write(scene.path("keys/target"), root).unwrap();
+
     // Ctrl-C, and a harness that is killed in the middle.
     plan(&scene, "storm: 10m\nallow: [zswap]\n");
     fs::remove_dir_all(scene.path("out")).unwrap();
@@ -167,7 +206,8 @@ fn a_lost_machine_is_judged_by_its_console_first() {
     assert_eq!(scene.report()["cells"][0]["verdict"], "kernel-bug");
 }
 
-/// An sshd of our own, with a key that logs in. It is never asked to run more than `uname`.
+/// An sshd of our own, with a key that logs in, and a start-up file that talks. It is never asked to
+/// run more than `uname`.
 struct Sshd {
     child: Child,
     port: u16,
@@ -186,10 +226,16 @@ impl Sshd {
         }
         fs::copy(dir.join("id.pub"), dir.join("authorized")).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        // A scene's fakes come before the real programs there, too.
+        let login = format!(
+            "echo hello\nPATH={}:$PATH\neval \"$SSH_ORIGINAL_COMMAND\"\n",
+            scene.path("bin").display()
+        );
+        fs::write(dir.join("login"), login).unwrap();
         let config = format!(
             "Port {port}\nListenAddress 127.0.0.1\nHostKey {0}/host\nAuthorizedKeysFile {0}/authorized\n\
              StrictModes no\nPidFile none\nPermitRootLogin prohibit-password\nPasswordAuthentication no\n\
-             UsePAM no\n",
+             UsePAM no\nForceCommand sh {0}/login\n",
             dir.display()
         );
         fs::write(dir.join("config"), config).unwrap();
@@ -229,22 +275,51 @@ fn hosts_and_users_are_checked() {
         sshd.port
     );
     fs::write(scene.path("plan.yaml"), plan).unwrap();
-    let attempt = |known: &str, identity: &str| {
+    let known = |known: &str| {
         let entry = match known {
             "" => String::new(),
             name => format!("[127.0.0.1]:{} {}", sshd.port, host_key(name)),
         };
         fs::write(scene.path("known"), entry).unwrap();
-        let identity = scene.path("sshd").join(identity);
-        let args = ["run", "plan.yaml", "--known-hosts", "known", "--identity"];
-        let mut command = scene.swapstorm();
-        let ran = Ran::from(command.args(args).arg(Path::new(&identity)).output().unwrap());
+    };
+    let run = |mut command: Command| {
+        let ran = Ran::from(command.output().unwrap());
         fs::remove_dir_all(scene.path("out")).unwrap();
         ran
+    };
+    let args = ["run", "plan.yaml", "--known-hosts", "known"];
+    let attempt = |host: &str, identity: &str| {
+        known(host);
+        let mut command = scene.swapstorm();
+        command.args(args).arg("--identity").arg(scene.path("sshd").join(identity));
+        run(command)
     };
     attempt("", "id").expect(3).says(&["is not known", "hint: log in once with `ssh -p"]);
     attempt("stranger.pub", "id").expect(3).says(&["is not the known one", "ssh-keygen -R"]);
     attempt("host.pub", "stranger").expect(3).says(&["accepts no key of yours", "stranger"]);
     // The control: with both right, only the plan's own mistake is left.
-    attempt("host.pub", "id").expect(2).says(&["and the plan says", other]);
+    let right = ["and the plan says", other];
+    attempt("host.pub", "id").expect(2).says(&right);
+
+    // The agent's keys are tried one after the other.
+    let with_agent = |keys: &str| {
+        let mut command = Command::new("ssh-agent");
+        let swapstorm = scene.swapstorm();
+        command.envs(swapstorm.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let script = format!("cd sshd && {{ {keys}; }} && cd .. && exec \"$@\"");
+        command.args(["sh", "-c", &script, "sh"]).arg(swapstorm.get_program()).args(args);
+        // No key of whoever runs the tests.
+        command.env("HOME", scene.dir.path()).current_dir(scene.dir.path());
+        run(command)
+    };
+    with_agent("ssh-add -q stranger").expect(3).says(&["accepts no key of yours", "ssh-agent's "]);
+    with_agent("true").expect(3).says(&["the ssh-agent (it has no keys)", "--identity"]);
+    with_agent("ssh-add -q stranger && ssh-add -q id").expect(2).says(&right);
+
+    // Who is not root needs a sudo that asks nothing.
+    scene.fake("id", "echo 1000");
+    scene.fake("sudo", "echo a password is required >&2; exit 1");
+    attempt("host.pub", "id").expect(2).says(&["may not use sudo without a password", "NOPASSWD"]);
+    scene.fake("sudo", "[ \"$1\" = -n ] && shift && exec \"$@\"");
+    attempt("host.pub", "id").expect(2).says(&right);
 }
