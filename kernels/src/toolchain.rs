@@ -72,19 +72,27 @@ impl Toolchain {
         }
     }
 
+    /// What kbuild will call for the architecture, compiler and linker first.
+    fn programs(&self, arch: &Arch) -> Vec<String> {
+        match self {
+            Self::Gcc => ["gcc", "ld"].map(|name| arch.toolchain_prefix().to_owned() + name).into(),
+            Self::Clang { suffix } => {
+                LLVM.iter().map(|program| format!("{program}{suffix}")).collect()
+            }
+        }
+    }
+
+    /// Fails if one of the programs that kbuild will call is missing.
+    pub fn require(&self, arch: &Arch) -> Result<(), KernelError> {
+        Ok(require(self.programs(arch))?)
+    }
+
     /// Versions of compiler and linker: what a kernel's key is made from. Fails if one of the
     /// programs that kbuild will call is missing.
     pub(crate) async fn versions(&self, arch: &Arch) -> Result<String, KernelError> {
-        let linker = match self {
-            Self::Gcc => format!("{}ld", arch.toolchain_prefix()),
-            Self::Clang { suffix } => {
-                let programs = LLVM.iter().map(|program| format!("{program}{suffix}"));
-                require(programs)?;
-                format!("ld.lld{suffix}")
-            }
-        };
+        self.require(arch)?;
         let mut versions = Vec::new();
-        for program in [self.compiler(arch), linker] {
+        for program in self.programs(arch).into_iter().take(2) {
             let output =
                 Command::new(program).arg("--version").env("LC_ALL", "C").success().await?;
             let text = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -41,6 +41,7 @@ impl KernelOptions {
         let choice = |name: &String| {
             let arch = Workshop::arch(name)?;
             manifest.require(arch)?;
+            manifest.toolchain.require(arch)?;
             let fragments = self.fragments(arch, library)?;
             Ok(KernelChoice { manifest: manifest.clone(), series: None, fragments, arch })
         };

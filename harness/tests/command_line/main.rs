@@ -159,15 +159,35 @@ fn each_architecture_of_a_build_is_checked_before_the_first_is_built() {
     let scene = Scene::new();
     let manifest = "about: mine\nsource: {dir: /nonsuch}\nconfig: {base: tinyconfig, fragments: [], arch: {x86_64: [], arm64: []}}\n";
     scene.own("kernels/manifests/mine.yaml", manifest);
+    // No compiler but these.
+    for arch in ["x86_64", "aarch64"] {
+        scene.fake(&format!("{arch}-linux-gnu-ld"), "echo GNU ld 9");
+        scene.fake(&format!("{arch}-linux-gnu-gcc"), "echo gcc 9");
+    }
+    for program in ["gcc", "ld"] {
+        scene.fake(program, "echo native 9");
+    }
+    let build = |arch: &str| {
+        let mut command = scene.command();
+        command.env("PATH", scene.path("fakes")).args(["build", "mine", "--arch", arch]);
+        scene.talk(command.output().unwrap())
+    };
     for (arch, says) in [
         ("x86_64,vax", "there is no architecture `vax`"),
         ("x86_64,riscv64", "does not support riscv64\n  hint: it supports arm64, x86_64"),
         ("x86_64,arm64", "/nonsuch: there is no such folder"),
     ] {
-        let (code, stderr) = scene.run(&["build", "mine", "--arch", arch]);
+        let (code, stderr) = build(arch);
         assert_eq!(code, Some(2), "{stderr}");
         assert!(stderr.contains(says), "{arch}: {stderr}");
     }
+    // No machine that runs this is of both architectures.
+    let other = if std::env::consts::ARCH == "x86_64" { "aarch64" } else { "x86_64" };
+    fs::remove_file(scene.path(&format!("fakes/{other}-linux-gnu-gcc"))).unwrap();
+    let (code, stderr) = build(if other == "x86_64" { "arm64,x86_64" } else { "x86_64,arm64" });
+    assert_eq!(code, Some(3), "{stderr}");
+    assert!(stderr.contains(&format!("{other}-linux-gnu-gcc is not installed")), "{stderr}");
+    assert!(stderr.contains("-linux-gnu (Debian)") && stderr.contains("hint: "), "{stderr}");
 }
 
 #[test]
