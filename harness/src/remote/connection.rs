@@ -6,8 +6,10 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use fs_err as fs;
 use reports::escape::printable;
 use reports::event::Fault;
+use ssh_key::PublicKey;
 use ssh2::{CheckResult, KnownHostFileKind, MethodType, Session};
 
 use super::target::Target;
@@ -151,15 +153,33 @@ fn check(
     let mut known = session
         .known_hosts()
         .map_err(|error| infrastructure(format!("cannot check host keys: {error}")))?;
+    let Some((key, _)) = session.host_key() else { return Ok(CheckResult::Failure) };
     for file in known_hosts_files(credentials) {
         if file.exists() || credentials.known_hosts.is_some() {
             known
                 .read_file(&file, KnownHostFileKind::OpenSSH)
                 .map_err(|error| failed(&file, error))?;
+            let text = fs::read(&file)?;
+            if is_revoked(key, &String::from_utf8_lossy(&text)) {
+                return Err(infrastructure(format!(
+                    "the host key of {target} was revoked ({})\n  \
+                     hint: find out who answers there; a new key needs a new entry",
+                    file.display()
+                )));
+            }
         }
     }
-    let Some((key, _)) = session.host_key() else { return Ok(CheckResult::Failure) };
     Ok(known.check_port(&target.host, target.port, key))
+}
+
+/// Whether known hosts say of a key that it must not be trusted, whoever shows it: libssh2 does not
+/// know `@revoked` (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT).
+fn is_revoked(key: &[u8], known_hosts: &str) -> bool {
+    let mut keys = known_hosts.lines().filter_map(|line| {
+        let (_hosts, key) = line.strip_prefix("@revoked")?.trim_start().split_once([' ', '\t'])?;
+        PublicKey::from_openssh(key.trim()).ok()?.to_bytes().ok()
+    });
+    keys.any(|revoked| revoked == key)
 }
 
 fn unknown(target: &Target, credentials: &Credentials, verdict: CheckResult) -> Error {
@@ -247,4 +267,23 @@ fn with_agent(session: &Session, user: &str, tried: &mut Vec<String>) -> bool {
         }
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn revoked_keys_are_found_and_others_are_not() {
+        let ed25519 =
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
+        let key = PublicKey::from_openssh(ed25519).unwrap().to_bytes().unwrap();
+        for line in ["@revoked * KEY", "@revoked  a,b\tKEY a comment", "x\n@revoked [h]:2 KEY\n"] {
+            assert!(is_revoked(&key, &line.replace("KEY", ed25519)), "{line}");
+        }
+        for line in ["h KEY", "# @revoked * KEY", "@cert-authority * KEY", "@revoked * ssh-rsa AA"]
+        {
+            assert!(!is_revoked(&key, &line.replace("KEY", ed25519)), "{line}");
+        }
+    }
 }

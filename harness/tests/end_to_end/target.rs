@@ -278,7 +278,13 @@ fn hosts_and_users_are_checked() {
     let known = |known: &str| {
         let entry = match known {
             "" => String::new(),
-            name => format!("[127.0.0.1]:{} {}", sshd.port, host_key(name)),
+            // A line of another kind before it, as in real files.
+            name => format!(
+                "# hosts\n@cert-authority *.example.org {}[127.0.0.1]:{} {}",
+                host_key("id.pub"),
+                sshd.port,
+                host_key(name)
+            ),
         };
         fs::write(scene.path("known"), entry).unwrap();
     };
@@ -299,6 +305,13 @@ fn hosts_and_users_are_checked() {
     attempt("host.pub", "stranger").expect(3).says(&["accepts no key of yours", "stranger"]);
     // The control: with both right, only the plan's own mistake is left.
     let right = ["and the plan says", other];
+    known("host.pub");
+    let revoked = format!("@revoked * {}", host_key("host.pub"));
+    let with = fs::read_to_string(scene.path("known")).unwrap() + &revoked;
+    fs::write(scene.path("known"), with).unwrap();
+    let mut command = scene.swapstorm();
+    command.args(args).arg("--identity").arg(scene.path("sshd/id"));
+    run(command).expect(3).says(&["was revoked (known)", "hint: "]);
     attempt("host.pub", "id").expect(2).says(&right);
 
     // The agent's keys are tried one after the other.
