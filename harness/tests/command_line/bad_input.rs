@@ -67,11 +67,11 @@ fn a_tarball_that_reaches_out_of_its_tree_is_refused() {
     for (pack, says) in [
         (
             "tar -cPf evil.tar --transform 's,^mine$,linux/../../../evil,' linux mine",
-            "tar cannot unpack it:",
+            "names in it lead out of the tree:",
         ),
         (
             "tar -cPf evil.tar --transform 's,^mine$,/tmp/swapstorm-evil,' linux mine",
-            "tar cannot unpack it:",
+            "names in it lead out of the tree:",
         ),
         (
             "ln -s ../../evil linux/out; tar -cf evil.tar linux",
@@ -90,9 +90,9 @@ fn a_tarball_that_reaches_out_of_its_tree_is_refused() {
         // Another name for a file outside.
         (
             "ln linux/Makefile linux/x; tar -cPf evil.tar --sort=name --transform 'flags=h;s,^.*$,/etc/passwd,' linux",
-            "tar cannot unpack it:",
+            "names in it lead out of the tree:",
         ),
-        ("mkfifo linux/pipe; tar -cf evil.tar linux", "pipe"),
+        ("mkfifo linux/pipe; tar -cf evil.tar linux", "its pipe is neither a file nor a folder"),
         ("rm linux/Makefile; tar -cf evil.tar linux", "there is no Makefile"),
         ("echo no archive > evil.tar", "tar cannot unpack it:"),
     ] {
@@ -104,7 +104,7 @@ fn a_tarball_that_reaches_out_of_its_tree_is_refused() {
         let file = scene.path("evil.tar").display().to_string();
         scene.manifest(&format!("tarball: {{file: {file}, sha256: {sum}}}"));
         scene.refuses(&["build", "mine"], 2, &["[SCENE]/evil.tar: ", says]);
-        scene.sh("! find . /tmp -maxdepth 1 -name '*-evil' | grep . && ! find away -type f 2>/dev/null | grep .");
+        scene.sh("! find . -name evil | grep . && ! [ -e /tmp/swapstorm-evil ]");
     }
 }
 
@@ -125,13 +125,11 @@ fn a_package_that_was_tampered_with_is_refused() {
         "linux-source-9.9 9.9.1-1: what was fetched has another SHA-256 than apt's lists say";
     scene.refuses(&["build", "mine"], 3, &[says]);
     // What apt notices itself.
-    scene.fake(
-        "apt-get",
-        "echo 'E: Failed to fetch http://x/y.deb  Hash Sum mismatch' >&2; exit 100",
-    );
-    scene.refuses(&["build", "mine"], 3, &["linux-source-9.9: ", "Hash Sum mismatch"]);
-    scene.fake("apt-cache", "exit 0");
-    scene.refuses(&["build", "mine"], 3, &["linux-source-9.9: "]);
+    scene.fake("apt-get", "echo 'E: Failed to fetch http://x/y  Hash Sum mismatch' >&2; exit 100");
+    let says = "linux-source-9.9: what the mirror has is not what its signed lists say";
+    scene.refuses(&["build", "mine"], 3, &[says, "Hash Sum mismatch"]);
+    scene.fake("apt-get", "echo 'E: Failed to fetch http://x/y  Could not connect' >&2; exit 100");
+    scene.refuses(&["build", "mine"], 3, &["linux-source-9.9: apt cannot reach its mirror"]);
 }
 
 #[test]

@@ -184,7 +184,12 @@ fn explain(package: &str, said: &[u8]) -> SourceError {
             "apt cannot verify the package: its lists are not signed by a known key",
             "install the distribution's archive keyring and run `apt-get update` as root",
         )
-    } else if any(&["404", "Hash Sum mismatch", "File has unexpected size"]) {
+    } else if any(&["Hash Sum mismatch", "File has unexpected size"]) {
+        (
+            "what the mirror has is not what its signed lists say",
+            "try again later: a mirror that is being updated looks like this; otherwise name another one in /etc/apt/sources.list*",
+        )
+    } else if any(&[" 404 "]) {
         (
             "the mirror no longer has the version that apt's lists name",
             "run `apt-get update` as root and try again",
@@ -241,6 +246,8 @@ mod tests {
         for (said, what) in [
             ("E: Failed to fetch http://x/y.deb  Could not resolve 'x'", "cannot reach its mirror"),
             ("Err:1 http://x\nE: Failed to fetch http://x/y.deb  404  Not Found", "no longer has"),
+            ("E: Failed to fetch http://x:4041/y  Could not connect to x:4041", "cannot reach"),
+            ("E: Failed to fetch http://x/y.deb  Hash Sum mismatch", "not what its signed lists"),
             ("WARNING: The following packages cannot be authenticated!\nE: Some", "cannot verify"),
             ("E: Version '1' for 'p' was not found", "does not offer"),
             ("E: Something else", "cannot download"),

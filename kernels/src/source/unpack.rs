@@ -79,7 +79,12 @@ pub(super) async fn tarball(
         return Err(Damage::Error(fetcher.store.full().into()));
     }
     // What tar would make harmless should not be there in the first place.
-    if output.code != 0 || said.contains("Removing leading") {
+    let outside = ["Removing leading", "Member name contains '..'"];
+    if outside.iter().any(|words| said.contains(words)) {
+        let what = format!("names in it lead out of the tree:{}", tail(&output.stderr, 3));
+        return Err(Damage::Reason(what));
+    }
+    if output.code != 0 {
         return Err(Damage::Reason(format!("tar cannot unpack it:{}", tail(&output.stderr, 3))));
     }
     if let Some(what) = foreign(&tree, &tree).map_err(store_error)? {
