@@ -25,7 +25,7 @@ const KEPT: [&str; 14] = [
     "GIT_SSL_CAINFO",
 ];
 /// Whatever else is in the environment, git sees these.
-const OWN: [&str; 13] = [
+const OWN: [&str; 14] = [
     "LC_ALL=C",
     "GIT_CONFIG_NOSYSTEM=1",
     "GIT_CONFIG_GLOBAL=/dev/null",
@@ -37,6 +37,8 @@ const OWN: [&str; 13] = [
     "GIT_SSH_COMMAND=ssh -oBatchMode=yes -oConnectTimeout=30",
     "GIT_OPTIONAL_LOCKS=0",
     "GIT_NO_REPLACE_OBJECTS=1",
+    // A partial clone of the user's is read as it is.
+    "GIT_NO_LAZY_FETCH=1",
     "GIT_HTTP_LOW_SPEED_LIMIT=1000",
     "GIT_HTTP_LOW_SPEED_TIME=60",
 ];

@@ -479,3 +479,28 @@ async fn what_must_be_applied_before_is_looked_for_in_the_history() {
     let error = fixture.build(Some(&series)).await.unwrap_err().to_string();
     assert!(error.ends_with("\n    message-id: <a@b>"), "{error}");
 }
+
+#[tokio::test]
+async fn a_partial_clone_is_read_as_it_is() {
+    let fixture = Fixture::new();
+    let dir = repository(&fixture);
+    git(&dir, &["config", "uploadpack.allowFilter", "true"]);
+    for text in ["int other = 2;\n", "int other = 3;\n"] {
+        commit(&dir, "mm/other.c", text);
+    }
+    let from = format!("file://{}", dir.display());
+    let clone = fixture.dir.path().join("clone");
+    git(fixture.dir.path(), &["clone", "-q", "--filter=blob:none", &from, "clone"]);
+    let objects = || git(&clone, &["count-objects", "-v"]);
+    let before = objects();
+    // The files of its commit are there; those of its history would have to be fetched.
+    from_git(&fixture, &clone.display().to_string(), "main");
+    let series = fixture.series("int zswap;", "int zswap = 1;");
+    let prerequisites = vec![format!("patch-id: {}", "0123456789".repeat(4))];
+    fixture.build(Some(&Series { prerequisites, ..series })).await.unwrap();
+    assert_eq!(*fixture.notices.lock().unwrap(), [""; 0]);
+    from_git(&fixture, &clone.display().to_string(), "v9.9");
+    let error = source_error(&fixture).await;
+    assert!(error.contains("it is a partial clone, or damaged\n  hint: "), "{error}");
+    assert_eq!(objects(), before);
+}

@@ -42,6 +42,12 @@ pub(super) fn explain(source: &GitRepository, said: &str) -> KernelError {
     if has(&missing) || (source.is_local() && has(&["does not exist"])) {
         return refused("it is no git repository", "correct `repo:` in the manifest");
     }
+    if source.is_local() && has(&["possible repository corruption"]) {
+        return refused(
+            "it lacks files of this commit: it is a partial clone, or damaged",
+            "name a whole clone or its server; `git fsck` tells of damage",
+        );
+    }
     let said = tail(said.as_bytes(), 3);
     KernelError::Source(SourceError::Unreachable { repo, said })
 }
