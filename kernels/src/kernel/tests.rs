@@ -3,6 +3,7 @@
 //! apt is played by two scripts; dpkg, tar, patch, make and the compiler are real.
 
 mod git;
+mod git_series;
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
