@@ -39,7 +39,8 @@ pub struct Options {
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
-    /// Private key for a plan's target; may be repeated [default: ssh-agent, ~/.ssh/id_*]
+    /// Private key for a plan's target, tried before ssh-agent's; may be repeated [default: ~/.ssh/id_*,
+    /// after them]
     #[arg(long = "identity", value_name = "FILE", help_heading = "Target")]
     identities: Vec<PathBuf>,
     /// Known hosts for a plan's target [default: ~/.ssh/known_hosts]
