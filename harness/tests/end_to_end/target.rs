@@ -157,7 +157,7 @@ fn a_machine_is_left_as_it_was_found() {
     guest.add_user_with_sudo(&scene);
     let before_sudo = guest.ask(STATE);
     fs::write(scene.path("keys/target"), root.replace("root@", "user@")).unwrap();
-    plan(&scene, "storm: 10s\nallow: [zswap]\n");
+    plan(&scene, "storm: 20s\nallow: [zswap]\n");
     fs::remove_dir_all(scene.path("out")).unwrap();
     let (child, lines) = begin(&scene);
     // More than the kernel's log holds, which is 128 KiB.
