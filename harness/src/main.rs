@@ -40,7 +40,8 @@ fn main() -> ExitCode {
     }
     let cli = Cli::parse();
     let printer = Printer::new(&cli.output);
-    match commands::run(cli, &printer) {
+    let done = commands::run(cli, &printer);
+    match done.and_then(|code| printer.all_written().map(|()| code)) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             printer.error(&error);

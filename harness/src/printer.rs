@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The only place that prints. stdout is data, stderr is talk.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::sync::OnceLock;
 
+use reports::event::Fault;
 use reports::render::Look;
 
 use crate::cli::Output;
 use crate::error::Error;
+
+/// Why data did not get to stdout, the first time.
+static LOST: OnceLock<String> = OnceLock::new();
 
 /// What may be said, and how.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +42,20 @@ impl Printer {
     /// Data, to stdout. A reader that has gone away is no error of ours.
     pub fn data(&self, text: &str) {
         let mut stdout = io::stdout().lock();
-        let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                LOST.get_or_init(|| error.to_string());
+            }
+            _ => {}
+        }
+    }
+
+    /// An error if data did not get to stdout, because the disk is full for instance.
+    pub fn all_written(&self) -> Result<(), Error> {
+        let lost = LOST.get();
+        lost.map_or(Ok(()), |why| {
+            Err(Error::new(Fault::Infrastructure, format!("cannot write to stdout: {why}")))
+        })
     }
 
     /// Talk, to stderr; nothing with `--quiet`.
@@ -47,13 +65,26 @@ impl Printer {
         }
     }
 
-    /// An error, to stderr, in any case.
+    /// An error, to stderr, in any case. It may hold names and words of others.
     pub fn error(&self, error: &Error) {
-        self.complain(&format!("error: {error}"));
+        self.complain(&format!("error: {}", escaped(&error.to_string())));
     }
 
     fn complain(&self, text: &str) {
         let mut stderr = io::stderr().lock();
         let _ = writeln!(stderr, "{text}");
     }
+}
+
+/// The text without what a terminal would take for commands.
+pub fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() && !matches!(c, '\n' | '\t') {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out
 }

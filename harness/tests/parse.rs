@@ -230,6 +230,15 @@ fn a_folder_gives_one_line_for_each_log() {
 }
 
 #[test]
+fn output_that_gets_lost_is_no_success() {
+    let full = fs_err::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+    let (full, _) = full.into_parts();
+    let output = output(parse().arg(corpus("clean-6.1.log")).stdout(full));
+    assert_eq!(output.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot write to stdout"));
+}
+
+#[test]
 fn annotations_are_one_line_each() {
     let text = stdout(parse().args(["--format", "github"]).arg(corpus("zswap-shrink-6.12.log")), 1);
     assert_eq!(text.lines().count(), 1, "{text}");

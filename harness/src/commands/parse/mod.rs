@@ -24,7 +24,7 @@ use super::usage;
 use crate::cli::Places;
 use crate::error::Error;
 use crate::interrupt::{EXIT_CODE, Interrupt};
-use crate::printer::Printer;
+use crate::printer::{Printer, escaped};
 use follow::{Change, Followed};
 use input::{CHUNK, Input};
 use symbols::Symbols;
@@ -148,7 +148,7 @@ impl Parse<'_> {
             }
             Format::Text | Format::Github => {
                 if several && format == Format::Text {
-                    self.printer.data(&format!("{}:\n", log.display()));
+                    self.printer.data(&format!("{}:\n", escaped(&log.display().to_string())));
                 }
                 let mut told = Told::new(log, format);
                 let (stats, _) = read(log, |seen| self.tell(&mut told, seen))?;
