@@ -3,7 +3,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands;
 
@@ -30,6 +31,17 @@ pub struct Cli {
     /// Where things lie.
     #[command(flatten)]
     pub places: Places,
+}
+
+impl Cli {
+    /// Reads the command line; where it is wrong, or asks for help, the program ends.
+    pub fn read() -> Self {
+        let matches = Self::command().get_matches();
+        let mut cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        let out = matches.subcommand().and_then(|(_, command)| command.value_source("out"));
+        cli.places.out_is_named = out == Some(ValueSource::CommandLine);
+        cli
+    }
 }
 
 /// The commands.
@@ -67,9 +79,12 @@ pub struct Places {
     /// Folder for sources, kernels and images [default: ~/.cache/swapstorm]
     #[arg(long, global = true, value_name = "DIR", env = "SWAPSTORM_CACHE")]
     pub cache: Option<PathBuf>,
-    /// Folder for the results of runs
+    /// Folder for the results of runs; with `parse --dir`, the file for the reports
     #[arg(long, global = true, value_name = "DIR", env = "SWAPSTORM_OUT", default_value = "out")]
     pub out: PathBuf,
+    /// True if it was named by the option itself.
+    #[arg(skip)]
+    pub out_is_named: bool,
     /// Your own kernels/, workloads/, reports/ and harness/ data, used before the built-in ones
     #[arg(long, global = true, value_name = "DIR", env = "SWAPSTORM_DATA")]
     pub data: Option<PathBuf>,

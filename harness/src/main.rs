@@ -28,8 +28,6 @@ mod workshop;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::cli::Cli;
 use crate::printer::Printer;
 
@@ -38,7 +36,7 @@ fn main() -> ExitCode {
     if let Some(code) = host::process::supervise_if_asked() {
         return code;
     }
-    let cli = Cli::parse();
+    let cli = Cli::read();
     let printer = Printer::new(&cli.output);
     let done = commands::run(cli, &printer);
     match done.and_then(|code| printer.all_written().map(|()| code)) {

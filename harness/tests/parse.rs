@@ -230,6 +230,43 @@ fn a_folder_gives_one_line_for_each_log() {
 }
 
 #[test]
+fn a_log_that_cannot_be_read_leaves_the_others() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let logs = dir.path().join("logs");
+    fs_err::create_dir(&logs).expect("made");
+    let packed = pack("gzip", &fs_err::read(corpus("clean-6.1.log")).expect("checked in"));
+    fs_err::write(logs.join("a\x1b[2J.log"), &packed[..packed.len() / 2]).expect("written");
+    let bug = corpus("zswap-shrink-6.12.log");
+    std::os::unix::fs::symlink(fs_err::canonicalize(&bug).expect("there"), logs.join("b.log"))
+        .expect("linked");
+    let output = output(parse().arg("--dir").arg(&logs));
+    assert_eq!(output.status.code(), Some(3));
+    let lines = String::from_utf8(output.stdout).expect("text");
+    assert_eq!(lines.lines().count(), 1, "{lines}");
+    assert!(lines.contains("b.log") && lines.contains("shrink_memcg_cb"), "{lines}");
+    let stderr = String::from_utf8(output.stderr).expect("text");
+    assert!(stderr.contains("a\\u{1b}[2J.log: cannot be read to its end"), "{stderr:?}");
+    // A missing one is the user's mistake, which the bug in the next one does not hide.
+    let text = stdout(parse().arg("/no/such.log").arg(&bug), 2);
+    assert!(text.contains("shrink_memcg_cb"), "{text}");
+}
+
+#[test]
+fn the_file_for_a_folders_reports_is_named_on_the_command_line_only() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let out = dir.path().join("out");
+    let text = stdout(parse().env("SWAPSTORM_OUT", &out).arg("--dir").arg(corpus("")), 1);
+    assert!(text.contains("clean-6.1.log"), "{text}");
+    assert!(!out.exists(), "a folder for runs is no file");
+    let error = output(parse().arg("--out").arg(&out).arg(corpus("clean-6.1.log")));
+    assert_eq!(error.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&error.stderr).contains("add --dir"));
+    let error = output(parse().arg(dir.path()));
+    assert_eq!(error.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&error.stderr).contains("hint: --dir"));
+}
+
+#[test]
 fn output_that_gets_lost_is_no_success() {
     let full = fs_err::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
     let (full, _) = full.into_parts();

@@ -33,10 +33,15 @@ impl Input {
         let mut source: Box<dyn Read> = if log.as_os_str() == "-" {
             Box::new(io::stdin().lock())
         } else {
-            Box::new(File::open(log).map_err(usage)?)
+            let file = File::open(log).map_err(usage)?;
+            if file.metadata()?.is_dir() {
+                return Err(usage(format!("{name} is a folder\n  hint: --dir reads its logs")));
+            }
+            Box::new(file)
         };
         let mut magic = [0; 12];
-        let known = read_full(&mut source, &mut magic)?;
+        let known =
+            read_full(&mut source, &mut magic).map_err(|e| damaged(&name, &e.to_string()))?;
         let bytes: Box<dyn Read> = Box::new(Cursor::new(magic[..known].to_vec()).chain(source));
         let bytes: Box<dyn Read> = match &magic[..known] {
             [0x1f, 0x8b, ..] => Box::new(MultiGzDecoder::new(bytes)),

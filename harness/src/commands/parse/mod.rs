@@ -78,10 +78,14 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
         symbols: options.vmlinux.as_deref().map(Symbols::load).transpose()?,
         printer,
         found: false,
+        failed: None,
     };
+    // --out is a folder for commands that run something, with a default and a variable for them.
+    let out = Some(&*places.out).filter(|_| places.out_is_named);
+    if out.is_some() && options.dir.is_none() {
+        return Err(usage("--out names the file for the reports of a folder: add --dir"));
+    }
     if let Some(dir) = &options.dir {
-        // --out is a folder for commands that run something, and has a default for them.
-        let out = Some(&*places.out).filter(|out| *out != Path::new("out") && !out.is_dir());
         parse.folder(dir, out)?;
     } else if options.follow {
         let [log] = &options.logs[..] else {
@@ -96,11 +100,12 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
     } else {
         let several = options.logs.len() > 1;
         for log in &options.logs {
-            parse.log(log, options.format, several)?;
+            if let Err(error) = parse.log(log, options.format, several) {
+                parse.go_on(&error);
+            }
         }
     }
-    let code = if parse.found { ExitCode::KernelBug } else { ExitCode::Clean };
-    Ok(code.code())
+    Ok(parse.exit_code())
 }
 
 fn read_rule(file: &Path) -> Result<Rule, Error> {
@@ -114,21 +119,30 @@ struct Parse<'a> {
     printer: &'a Printer,
     /// A report was seen that no rule expects.
     found: bool,
+    /// Exit code of the first log that could not be read.
+    failed: Option<u8>,
 }
 
 impl Parse<'_> {
     fn folder(&mut self, dir: &Path, out: Option<&Path>) -> Result<(), Error> {
         let mut logs = Vec::new();
         for entry in fs_err::read_dir(dir).map_err(usage)? {
-            let entry = entry?;
-            if entry.file_type()?.is_file() {
-                logs.push(entry.path());
+            let log = entry?.path();
+            // A link to a log is one; where it leads nowhere, reading it says so.
+            if fs_err::metadata(&log).map_or(true, |file| file.is_file()) {
+                logs.push(log);
             }
         }
         logs.sort();
         let mut file = out.map(File::create).transpose()?.map(BufWriter::new);
         for log in logs {
-            let line = self.json(&log)?;
+            let line = match self.json(&log) {
+                Ok(line) => line,
+                Err(error) => {
+                    self.go_on(&error);
+                    continue;
+                }
+            };
             match &mut file {
                 Some(file) => file.write_all(line.as_bytes())?,
                 None => self.printer.data(&line),
@@ -138,6 +152,17 @@ impl Parse<'_> {
             file.flush()?;
         }
         Ok(())
+    }
+
+    /// One log that cannot be read is no reason to leave out the others.
+    fn go_on(&mut self, error: &Error) {
+        self.printer.error(error);
+        self.failed.get_or_insert(error.exit_code());
+    }
+
+    fn exit_code(&self) -> u8 {
+        let code = if self.found { ExitCode::KernelBug } else { ExitCode::Clean };
+        self.failed.unwrap_or(code.code())
     }
 
     fn log(&mut self, log: &Path, format: Format, several: bool) -> Result<(), Error> {
