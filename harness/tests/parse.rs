@@ -165,8 +165,9 @@ struct Follower {
 impl Follower {
     fn start(log: &Path) -> Self {
         let mut command = parse();
-        command.args(["--follow", "--quiet"]).arg(log).stdout(Stdio::piped());
-        let mut child = command.spawn().expect("it starts");
+        command.args(["--follow", "--quiet"]).arg(log);
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
         let stdout = child.stdout.take().expect("a pipe");
         Follower { child, lines: std::io::BufReader::new(stdout).lines() }
     }
@@ -209,9 +210,22 @@ fn what_cannot_grow_is_not_followed() {
     let dir = tempfile::tempdir().expect("a folder");
     let packed = dir.path().join("log.gz");
     fs_err::write(&packed, pack("gzip", b"x")).expect("written");
-    for log in [&packed, Path::new("-"), Path::new("/no/such/folder/console.log")] {
+    for log in [&packed, Path::new("/no/such/folder/console.log")] {
         stdout(parse().arg("--follow").arg(log), 2);
     }
+}
+
+#[test]
+fn stdin_is_followed_to_its_end() {
+    let mut follower = Follower::start(Path::new("-"));
+    let mut stdin = follower.child.stdin.take().expect("a pipe");
+    let log = fs_err::read(corpus("zswap-shrink-6.12.log")).expect("checked in");
+    stdin.write_all(&log).expect("it reads");
+    // It is told while whoever writes has not ended.
+    follower.wait_for("slab-use-after-free Write in shrink_memcg_cb");
+    drop(stdin);
+    follower.wait_for("1 report in 150 lines");
+    assert_eq!(follower.child.wait().expect("it ends").code(), Some(1));
 }
 
 #[test]

@@ -6,15 +6,21 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use fs_err::File;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::super::usage;
 use super::input::is_packed;
 use crate::error::Error;
 
-/// A log that grows, is cut or replaced, or does not exist yet.
+/// A log that grows, is cut or replaced, or does not exist yet; or stdin.
 pub struct Followed<'a> {
     path: &'a Path,
-    open: Option<Open>,
+    source: Source,
+}
+
+enum Source {
+    Stdin { at: u64 },
+    File(Option<Open>),
 }
 
 struct Open {
@@ -33,60 +39,79 @@ pub enum Change {
     Nothing,
     /// It was cut or replaced: what comes next is another log.
     Another,
+    /// It was stdin, and has ended.
+    Ended,
 }
 
 impl<'a> Followed<'a> {
-    /// The log need not be there, but the folder that it will be in has to.
+    /// The log need not be there, but the folder that it will be in has to. `-` is stdin.
     pub fn new(path: &'a Path) -> Result<Self, Error> {
         if path.as_os_str() == "-" {
-            return Err(usage("stdin is read as it comes: leave --follow out"));
+            return Ok(Followed { path, source: Source::Stdin { at: 0 } });
         }
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         fs_err::metadata(folder.unwrap_or(Path::new("."))).map_err(usage)?;
-        let mut followed = Followed { path, open: None };
-        followed.open()?;
-        Ok(followed)
+        Ok(Followed { path, source: Source::File(open(path)?) })
     }
 
     /// False while there is no log.
     pub fn is_there(&self) -> bool {
-        self.open.is_some()
+        !matches!(self.source, Source::File(None))
     }
 
     /// Reads what is new.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<Change, Error> {
-        let Some(open) = &mut self.open else {
-            self.open()?;
-            return Ok(Change::Nothing);
+        let (read, at) = match &mut self.source {
+            Source::File(None) => {
+                self.source = Source::File(open(self.path)?);
+                return Ok(Change::Nothing);
+            }
+            Source::File(Some(open)) => (open.file.read(buffer)?, &mut open.at),
+            Source::Stdin { .. } if !stdin_is_ready()? => return Ok(Change::Nothing),
+            Source::Stdin { at } => (
+                rustix::io::read(rustix::stdio::stdin(), &mut *buffer).map_err(io::Error::from)?,
+                at,
+            ),
         };
-        let read = open.file.read(buffer)?;
-        if open.at == 0 && is_packed(&buffer[..read]) {
+        if *at == 0 && is_packed(&buffer[..read]) {
             let path = self.path.display();
             return Err(usage(format!("{path} is packed, and cannot grow: leave --follow out")));
         }
-        open.at += read as u64;
+        *at += read as u64;
         if read > 0 {
             return Ok(Change::Grew(read));
         }
+        let Source::File(Some(known)) = &self.source else { return Ok(Change::Ended) };
         // A log that was moved away stays open until there is a new one.
         let is_another =
-            |now: std::fs::Metadata| now.len() < open.at || (now.dev(), now.ino()) != open.id;
+            |now: std::fs::Metadata| now.len() < known.at || (now.dev(), now.ino()) != known.id;
         if fs_err::metadata(self.path).is_ok_and(is_another) {
-            self.open()?;
+            self.source = Source::File(open(self.path)?);
             return Ok(Change::Another);
         }
         Ok(Change::Nothing)
     }
+}
 
-    fn open(&mut self) -> Result<(), Error> {
-        self.open = match File::open(self.path) {
-            Ok(file) => {
-                let now = file.metadata()?;
-                Some(Open { id: (now.dev(), now.ino()), file, at: 0 })
-            }
-            Err(e) if e.kind() == io::ErrorKind::NotFound => None,
-            Err(e) => return Err(usage(e)),
-        };
-        Ok(())
+/// Opens a log if it is there.
+fn open(path: &Path) -> Result<Option<Open>, Error> {
+    match File::open(path) {
+        Ok(file) => {
+            let now = file.metadata()?;
+            Ok(Some(Open { id: (now.dev(), now.ino()), file, at: 0 }))
+        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(usage(e)),
+    }
+}
+
+/// True if reading from stdin would not have to wait.
+fn stdin_is_ready() -> Result<bool, Error> {
+    let stdin = rustix::stdio::stdin();
+    let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
+    match poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
+        Ok(ready) => Ok(ready > 0),
+        Err(rustix::io::Errno::INTR) => Ok(false),
+        Err(e) => Err(io::Error::from(e).into()),
     }
 }

@@ -55,7 +55,7 @@ pub struct Options {
     #[arg(long, value_name = "RULES")]
     expect: Vec<PathBuf>,
     /// Go on reading as the log grows, until interrupted; also when it is cut, replaced, or not
-    /// there yet
+    /// there yet. `-` is read as it comes, to its end
     #[arg(long)]
     follow: bool,
 }
@@ -245,7 +245,7 @@ impl Parse<'_> {
         Some(rule.name.as_str().to_owned())
     }
 
-    /// Reads a log as it grows, until interrupted.
+    /// Reads a log as it grows, until interrupted, or stdin to its end.
     async fn follow(&mut self, log: &Path, format: Format) -> Result<u8, Error> {
         let mut interrupt = Interrupt::listen()?;
         let mut followed = Followed::new(log)?;
@@ -265,9 +265,13 @@ impl Parse<'_> {
                 }
                 Change::Nothing if quiet >= QUIET => console.idle(),
                 Change::Nothing => Vec::new(),
-                Change::Another => console.finish(),
+                Change::Another | Change::Ended => console.finish(),
             };
             seen.into_iter().for_each(|seen| self.tell(&mut told, seen));
+            if matches!(change, Change::Ended) {
+                self.sum_up(&told, console.reader.stats().lines);
+                return Ok(self.exit_code());
+            }
             if matches!(change, Change::Another) {
                 self.sum_up(&told, console.reader.stats().lines);
                 (console, told) = (Console::default(), Told::new(log, format));
