@@ -127,8 +127,8 @@ pub(super) fn find(text: &[u8]) -> Option<String> {
         0
     };
     let mut guilty: Option<Cow<'_, str>> = None;
-    let mut aside: Option<Cow<'_, str>> = None;
-    let mut generic: Option<Cow<'_, str>> = None;
+    // Better than none if nothing else is there.
+    let mut first: Option<Cow<'_, str>> = None;
     let mut rest = &text[from..];
     let mut files = 0;
     while files < MAX_FILES
@@ -140,7 +140,7 @@ pub(super) fn find(text: &[u8]) -> Option<String> {
         rest = &rest[end..];
         let Some(file) = file(line).map(|file| tidy(lossy(file))) else { continue };
         if ASIDE.are_in(line) {
-            aside.get_or_insert(file);
+            first.get_or_insert(file);
             continue;
         }
         files += 1;
@@ -149,12 +149,12 @@ pub(super) fn find(text: &[u8]) -> Option<String> {
             Some(above) if !is_below(&file, above) || is_generic(&file) => {}
             Some(_) => return Some(file.into_owned()),
             None if is_generic(&file) => {
-                generic.get_or_insert(file);
+                first.get_or_insert(file);
             }
             None => guilty = Some(file),
         }
     }
-    guilty.or(aside).or(generic).map(Cow::into_owned)
+    guilty.or(first).map(Cow::into_owned)
 }
 
 fn is_generic(file: &str) -> bool {
@@ -218,6 +218,21 @@ mod tests {
         ] {
             let found = file(line.as_bytes()).unwrap_or_default();
             assert_eq!(String::from_utf8_lossy(found), want, "{line}");
+        }
+    }
+
+    #[test]
+    fn where_no_file_is_the_cause_the_first_is_named() {
+        let lock = " #0: ffff888000000000 (&l){+.+.}-{3:3}, at: f+0x1/0x2 fs/a.c:1\n";
+        let generic = " kfree+0x1/0x2 mm/slub.c:2\n";
+        let cause = " g+0x1/0x2 mm/zswap.c:3\n";
+        for (text, want) in [
+            ([lock, generic].concat(), Some("fs/a.c")),
+            ([generic, lock].concat(), Some("mm/slub.c")),
+            ([lock, generic, cause].concat(), Some("mm/zswap.c")),
+            (String::new(), None),
+        ] {
+            assert_eq!(find(text.as_bytes()).as_deref(), want, "{text}");
         }
     }
 }
