@@ -5,6 +5,10 @@ use serde_json::Value;
 
 use crate::support::{Ran, Scene};
 
+const HALF: &str = "0.5";
+/// For guests of which nothing is to come: several boots of them are waited for.
+const QUARTER: &str = "0.25";
+
 /// Lets the agent misbehave in that way.
 fn misbehave(scene: &Scene, fault: &str) {
     let shipped =
@@ -16,16 +20,16 @@ fn misbehave(scene: &Scene, fault: &str) {
 }
 
 /// Runs one cell that comes to nothing. The kernel is the fixed one: the other may show a bug
-/// first, even by load alone.
-fn one_cell(scene: &Scene, code: i32) -> Value {
+/// first, even by load alone. `patience` is a factor of all timeouts: what is tested here is what
+/// happens when they end.
+fn one_cell(scene: &Scene, code: i32, patience: &str) -> Value {
     let plan = "about: one cell\nkernels: [debian-6.1]\nseries: [zswap-writeback-swapoff-6.1]\n\
         profiles: [zswap-writeback-swapoff]\nstorm: 90s\n";
     scene.own("harness/plans/one.yaml", plan);
     let output = scene
         .swapstorm()
         .args(["run", "one", "--seed", "4"])
-        // Half the patience: what is tested here is what happens when it ends.
-        .env("SWAPSTORM_TIMEOUT_SCALE", "0.5")
+        .env("SWAPSTORM_TIMEOUT_SCALE", patience)
         .output();
     Ran::from(output.unwrap()).expect(code);
     scene.report()["cells"][0].take()
@@ -40,7 +44,7 @@ fn a_guest_that_never_prints() {
     let scene = Scene::new();
     // Frozen before its first instruction.
     scene.fake("qemu-system-x86_64", &qemu_or("exec \"$real\" \"$@\" -S"));
-    let cell = one_cell(&scene, 4);
+    let cell = one_cell(&scene, 4, QUARTER);
     assert_eq!(cell["verdict"], "boot-failure", "{cell:#}");
     assert!(ends(&cell).iter().all(|end| *end == "never-spoke"), "{cell:#}");
 }
@@ -49,7 +53,7 @@ fn a_guest_that_never_prints() {
 fn an_agent_that_is_never_ready() {
     let scene = Scene::new();
     misbehave(&scene, "mute");
-    let cell = one_cell(&scene, 4);
+    let cell = one_cell(&scene, 4, QUARTER);
     assert_eq!(cell["verdict"], "boot-failure", "{cell:#}");
     assert!(ends(&cell).iter().all(|end| *end == "never-ready"), "{cell:#}");
 }
@@ -58,7 +62,7 @@ fn an_agent_that_is_never_ready() {
 fn a_guest_that_stops_printing() {
     let scene = Scene::new();
     misbehave(&scene, "freeze");
-    let cell = one_cell(&scene, 4);
+    let cell = one_cell(&scene, 4, HALF);
     assert_eq!(ends(&cell), ["went-silent"], "{cell:#}");
 }
 
@@ -66,7 +70,7 @@ fn a_guest_that_stops_printing() {
 fn a_guest_that_prints_but_makes_no_progress() {
     let scene = Scene::new();
     misbehave(&scene, "stall");
-    let cell = one_cell(&scene, 4);
+    let cell = one_cell(&scene, 4, HALF);
     assert_eq!(ends(&cell), ["no-progress"], "{cell:#}");
 }
 
@@ -88,7 +92,7 @@ fn a_qemu_that_dies_is_the_machines_fault_and_tried_again() {
     // Where it is when it dies does not matter.
     let dies = "exec timeout --foreground --signal=KILL 3 \"$real\" \"$@\"";
     scene.fake("qemu-system-x86_64", &qemu_or(dies));
-    let cell = one_cell(&scene, 3);
+    let cell = one_cell(&scene, 3, HALF);
     assert_eq!(cell["verdict"], "infrastructure", "{cell:#}");
     assert_eq!(cell["boots"].as_array().unwrap().len(), 3, "{cell:#}");
 }
