@@ -4,6 +4,7 @@
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::OnceLock;
 
+use reports::escape::printable_lines;
 use reports::event::Fault;
 use reports::render::Look;
 
@@ -67,24 +68,11 @@ impl Printer {
 
     /// An error, to stderr, in any case. It may hold names and words of others.
     pub fn error(&self, error: &Error) {
-        self.complain(&format!("error: {}", escaped(&error.to_string())));
+        self.complain(&format!("error: {}", printable_lines(&error.to_string())));
     }
 
     fn complain(&self, text: &str) {
         let mut stderr = io::stderr().lock();
         let _ = writeln!(stderr, "{text}");
     }
-}
-
-/// The text without what a terminal would take for commands.
-pub fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() && !matches!(c, '\n' | '\t') {
-            out.extend(c.escape_default());
-        } else {
-            out.push(c);
-        }
-    }
-    out
 }

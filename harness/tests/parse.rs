@@ -259,7 +259,7 @@ fn a_log_that_cannot_be_read_leaves_the_others() {
     assert_eq!(lines.lines().count(), 1, "{lines}");
     assert!(lines.contains("b.log") && lines.contains("shrink_memcg_cb"), "{lines}");
     let stderr = String::from_utf8(output.stderr).expect("text");
-    assert!(stderr.contains("a\\u{1b}[2J.log: cannot be read to its end"), "{stderr:?}");
+    assert!(stderr.contains("a\\x1b[2J.log: cannot be read to its end"), "{stderr:?}");
     // A missing one is the user's mistake, which the bug in the next one does not hide.
     let text = stdout(parse().arg("/no/such.log").arg(&bug), 2);
     assert!(text.contains("shrink_memcg_cb"), "{text}");

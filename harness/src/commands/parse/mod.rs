@@ -16,6 +16,7 @@ use fs_err::File;
 use reports::console::{
     Digest, Facts, Form, Options as ReaderOptions, Reader, SAMPLE, Seen, Unwrapper, show,
 };
+use reports::escape::printable;
 use reports::exit::ExitCode;
 use reports::finding::Finding;
 use reports::rule::{Match, Rule};
@@ -24,7 +25,7 @@ use super::usage;
 use crate::cli::Places;
 use crate::error::Error;
 use crate::interrupt::{EXIT_CODE, Interrupt};
-use crate::printer::{Printer, escaped};
+use crate::printer::Printer;
 use follow::{Change, Followed};
 use input::{CHUNK, Input};
 use symbols::Symbols;
@@ -173,7 +174,7 @@ impl Parse<'_> {
             }
             Format::Text | Format::Github => {
                 if several && format == Format::Text {
-                    self.printer.data(&format!("{}:\n", escaped(&log.display().to_string())));
+                    self.printer.data(&format!("{}:\n", printable(&log.display().to_string())));
                 }
                 let mut told = Told::new(log, format);
                 let (stats, _) = read(log, |seen| self.tell(&mut told, seen))?;
