@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # setup.sh [ARCH...]: installs what host/tools.tsv lists for guests of these architectures (x86_64 if none
-# is named) and this machine lacks. Says what it does; does nothing when all is there. Only Debian and its
-# descendants are changed; elsewhere the package names are printed.
+# is named) and this machine lacks. Says what it does; does nothing when all is there, and never removes a
+# package. Only Debian and its descendants are changed; elsewhere the package names are printed.
 set -eu
 table=$(dirname "$0")/tools.tsv
 guests=${*:-x86_64}
@@ -63,11 +63,35 @@ if [ "$(id -u)" != 0 ]; then
 	as_root=sudo
 fi
 
+# The suites that the installed versions of packages came from.
+suites_of() {
+	LC_ALL=C apt-cache policy "$@" | awk '
+		/^ \*\*\* / { installed = 1; next }
+		/^     [^ ]/ || /^[^ ]/ { installed = 0 }
+		installed && $3 ~ /\// { sub("/.*", "", $3); print $3; installed = 0 }
+	' | sort -u
+}
+
 echo "setup: reading the package lists (apt-get update)"
 $as_root apt-get -q update
+# The word splitting is wanted from here on: these are lists of packages.
+# shellcheck disable=SC2086
 if [ -n "$packages" ]; then
+	# What apt would do; where it cannot tell, it says why below.
+	removed=$(LC_ALL=C apt-get -s install --no-install-recommends $packages 2>/dev/null |
+		awk '$1 == "Remv" { print $2 }' | sort -u | tr '\n' ' ') || removed=
+	if [ -n "$removed" ]; then
+		{
+			echo "setup: to install ${packages% }, apt would have to remove ${removed% }: nothing was changed"
+			for suite in $(suites_of $removed); do
+				echo "  hint: some of that came from $suite; take the others from there, too:"
+				echo "    apt-get install --no-remove --no-install-recommends -t $suite ${packages% }"
+			done
+			echo "  hint: or remove by hand what you can do without: apt-get remove ${removed% }"
+		} >&2
+		exit 3
+	fi
 	echo "setup: installing $packages"
-	# The word splitting is wanted: it is a list of packages.
-	# shellcheck disable=SC2086
-	$as_root env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends $packages
+	$as_root env DEBIAN_FRONTEND=noninteractive \
+		apt-get -q install -y --no-remove --no-install-recommends $packages
 fi

@@ -4,6 +4,7 @@
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// An exclusive lock, held until it is dropped or the process ends, however it ends.
 ///
@@ -11,7 +12,8 @@ use std::path::{Path, PathBuf};
 /// is never removed, since a lock on a removed file excludes nobody.
 #[derive(Debug)]
 pub struct FileLock {
-    _file: File,
+    file: File,
+    shared: AtomicBool,
 }
 
 impl FileLock {
@@ -19,10 +21,22 @@ impl FileLock {
     pub fn try_take(path: &Path) -> io::Result<Option<Self>> {
         let file = open(path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Self { _file: file })),
+            Ok(()) => Ok(Some(Self::on(file))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(named(path, error)),
         }
+    }
+
+    /// The locked file once more: the lock is held until both are gone, also by a child that
+    /// inherits this one.
+    pub fn share(&self) -> io::Result<File> {
+        let file = self.file.try_clone()?;
+        self.shared.store(true, Ordering::Relaxed);
+        Ok(file)
+    }
+
+    fn on(file: File) -> Self {
+        Self { file, shared: AtomicBool::new(false) }
     }
 
     /// Takes the lock; when somebody else holds it, calls `waiting` once and waits.
@@ -39,9 +53,19 @@ impl FileLock {
             let taken = open(&owned)
                 .and_then(|file| file.lock().map(|()| file).map_err(|e| named(&owned, e)));
             // If nobody waits any more the lock is dropped here.
-            let _ = sender.send(taken.map(|file| Self { _file: file }));
+            let _ = sender.send(taken.map(Self::on));
         });
         receiver.await.unwrap_or_else(|_| Err(io::Error::other("the locking thread ended")))
+    }
+}
+
+/// Lets go of it at once. Closing the file alone would leave it to whoever was forked meanwhile and has not come to its exec.
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        if !self.shared.load(Ordering::Relaxed) {
+            // A lock that cannot be let go of ends with its file.
+            let _ = self.file.unlock();
+        }
     }
 }
 
@@ -57,6 +81,24 @@ fn named(path: &Path, error: io::Error) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_let_go_is_free_though_a_fork_has_the_file_and_what_is_shared_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let take = || FileLock::try_take(&path).unwrap();
+        let lock = take().unwrap();
+        // As a child of another thread has it until its exec.
+        let forked = lock.file.try_clone().unwrap();
+        drop(lock);
+        let lock = take().expect("it was let go");
+        drop(forked);
+        let shared = lock.share().unwrap();
+        drop(lock);
+        assert!(take().is_none(), "somebody holds it on purpose");
+        drop(shared);
+        assert!(take().is_some());
+    }
 
     #[tokio::test]
     async fn a_second_taker_is_told_and_gets_the_lock_when_the_first_lets_go() {

@@ -7,27 +7,39 @@
 //! pidfds: its parent's and its child's. When the parent is gone, whatever killed it,
 //! the supervisor kills the group. PR_SET_PDEATHSIG would not do: it fires when the
 //! *thread* that forked ends, and it is not inherited by the compilers below a make.
+//!
+//! A program that would leave half-made files behind is [stopped kindly](Command::stopped_kindly): its
+//! supervisor asks it by SIGTERM when nobody listens any more, be it that the parent is gone or
+//! that it has closed its end of the output, and kills it only after a while.
 
 use std::ffi::{OsStr, OsString};
-use std::io;
-use std::os::unix::process::ExitStatusExt;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus, Stdio};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, getppid, kill_process_group, pidfd_open};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 
+use crate::lock::FileLock;
 use crate::tools;
 
-/// First argument with which our executable becomes a supervisor.
+/// First argument with which our executable becomes a supervisor. The others are the parent's
+/// process id, how many milliseconds the program has to stop ("0": it is killed at once),
+/// the program, and its arguments.
 const SUPERVISE: &str = "__supervise";
 /// Exit status of a supervisor that could not start the program.
 const CANNOT_START: u8 = 127;
 /// A captured stream keeps at most this many bytes; the rest is read and dropped.
 const CAPTURE_LIMIT: u64 = 4 << 20;
+/// So often a program is tried again that is open for writing, and so long is waited between.
+const BUSY_TRIES: u32 = 50;
+const BUSY_PAUSE: Duration = Duration::from_millis(2);
 /// A line handed to a callback is at most this long; the rest of it is dropped.
 const LINE_LIMIT: usize = 64 << 10;
 
@@ -96,15 +108,22 @@ pub fn supervise_if_asked() -> Option<ExitCode> {
 /// Runs the program and waits for it or for the parent's death.
 fn supervise(mut args: impl Iterator<Item = OsString>) -> u8 {
     let parent = args.next().and_then(|pid| pid.to_str()?.parse().ok()).and_then(Pid::from_raw);
-    let (Some(parent), Some(program)) = (parent, args.next()) else { return CANNOT_START };
+    let grace = args.next().and_then(|grace| grace.to_str()?.parse().ok());
+    let (Some(parent), Some(grace), Some(program)) = (parent, grace, args.next()) else {
+        return CANNOT_START;
+    };
     let Ok(parent_fd) = pidfd_open(parent, PidfdFlags::empty()) else { return CANNOT_START };
     // The parent may have died, and its number been taken, before the pidfd was open.
     if getppid() != Some(parent) {
         return CANNOT_START;
     }
-    let Ok(mut child) = std::process::Command::new(program).args(args).spawn() else {
-        return CANNOT_START;
-    };
+    let mut command = std::process::Command::new(program);
+    command.args(args);
+    if grace > 0 {
+        let ended = stop_kindly(command, &parent_fd, Duration::from_millis(grace));
+        return ended.map_or(CANNOT_START, |status| shell_code(status) as u8);
+    }
+    let Ok(mut child) = started(|| command.spawn()) else { return CANNOT_START };
     let child_fd = Pid::from_raw(child.id().cast_signed())
         .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
     let Some(child_fd) = child_fd else {
@@ -127,6 +146,81 @@ fn supervise(mut args: impl Iterator<Item = OsString>) -> u8 {
     let own_group = rustix::process::getpgrp();
     let _ = kill_process_group(own_group, Signal::KILL);
     CANNOT_START
+}
+
+/// Runs the program in a process group of its own and passes on what it says. When nobody
+/// listens any more, asks the group to end and goes on reading, since a make that cannot speak
+/// would die before it has removed what it did not finish; kills it when `grace` is over.
+fn stop_kindly(
+    mut command: std::process::Command,
+    parent: &OwnedFd,
+    grace: Duration,
+) -> io::Result<ExitStatus> {
+    let (output, writer) = io::pipe()?;
+    // Our own stdin holds a lock, which is nobody else's.
+    command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer).process_group(0);
+    let mut child = started(|| command.spawn())?;
+    // The writers are the program's alone, so that their end is its end.
+    drop(command);
+    let group = Pid::from_raw(child.id().cast_signed()).ok_or(Errno::SRCH)?;
+    let child_fd = pidfd_open(group, PidfdFlags::empty())?;
+    let stdout = rustix::stdio::stdout();
+    let (mut running, mut speaking) = (true, true);
+    let mut deadline = None;
+    while running || speaking {
+        let left = deadline.map(|at: Instant| at.saturating_duration_since(Instant::now()));
+        if left == Some(Duration::ZERO) {
+            break;
+        }
+        let left = left.and_then(|left| Timespec::try_from(left).ok());
+        // An end that was seen once would be seen for ever.
+        let wanted =
+            |open, fd, flags| if open { Some(PollFd::from_borrowed_fd(fd, flags)) } else { None };
+        let watched = [
+            wanted(running, child_fd.as_fd(), PollFlags::IN),
+            wanted(speaking, output.as_fd(), PollFlags::IN),
+            wanted(deadline.is_none(), parent.as_fd(), PollFlags::IN),
+            wanted(deadline.is_none(), stdout, PollFlags::empty()),
+        ];
+        let present = watched.each_ref().map(Option::is_some);
+        let mut fds: Vec<PollFd<'_>> = watched.into_iter().flatten().collect();
+        match poll(&mut fds, left.as_ref()) {
+            Err(Errno::INTR) => continue,
+            other => other?,
+        };
+        let mut happened = fds.iter().map(|fd| !fd.revents().is_empty());
+        let [ended, spoke, orphaned, unheard] =
+            present.map(|present| present && happened.next().unwrap_or(false));
+        running &= !ended;
+        if spoke {
+            let mut chunk = [0; 16 << 10];
+            let read = (&output).read(&mut chunk)?;
+            speaking = read > 0;
+            if deadline.is_none() {
+                // If it cannot be written, the next poll says why.
+                let _ = write_all(stdout, &chunk[..read]);
+            }
+        }
+        if orphaned || unheard {
+            let _ = kill_process_group(group, Signal::TERM);
+            deadline = Some(Instant::now() + grace);
+        }
+    }
+    if deadline.is_some() {
+        // The number is the group's until its leader is reaped.
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    child.wait()
+}
+
+fn write_all(to: BorrowedFd<'_>, mut bytes: &[u8]) -> rustix::io::Result<()> {
+    while !bytes.is_empty() {
+        match rustix::io::write(to, bytes) {
+            Err(Errno::INTR) => {}
+            written => bytes = &bytes[written?..],
+        }
+    }
+    Ok(())
 }
 
 /// The code by which a shell would report a status: signals count from 128.
@@ -153,6 +247,8 @@ pub struct Command {
     envs: Vec<(OsString, OsString)>,
     cwd: Option<PathBuf>,
     stdin: Stdio,
+    /// How long it has to stop; nothing if it is killed at once.
+    grace: Option<Duration>,
 }
 
 /// What a finished program said.
@@ -170,7 +266,8 @@ impl Command {
     /// A program by its name on the PATH, or by its path.
     pub fn new(program: impl Into<String>) -> Self {
         let (args, envs) = (Vec::new(), Vec::new());
-        Self { program: program.into(), args, envs, cwd: None, stdin: Stdio::null() }
+        let (cwd, stdin, grace) = (None, Stdio::null(), None);
+        Self { program: program.into(), args, envs, cwd, stdin, grace }
     }
 
     /// Adds an argument.
@@ -203,7 +300,21 @@ impl Command {
         self
     }
 
-    /// Starts the program. It and all below it are killed when the [`Child`] is dropped.
+    /// Lets the program end by itself: when nobody listens to its output any more, because the
+    /// future was dropped or this process has ended, it and all below it are asked by SIGTERM, and
+    /// killed what is still there after `grace`. Until then `lock` stays taken, whoever dropped it.
+    /// For [`Command::each_line`] only; the program gets no stdin.
+    pub fn stopped_kindly(mut self, grace: Duration, lock: &FileLock) -> Self {
+        // A descriptor that only the supervisor inherits is one of the three that everybody has.
+        if let (Some(_), Ok(lock)) = (SUPERVISOR.get(), lock.share()) {
+            self.stdin = lock.into();
+            self.grace = Some(grace);
+        }
+        self
+    }
+
+    /// Starts the program. It and all below it are killed when the [`Child`] is dropped, unless they
+    /// are [stopped kindly](Command::stopped_kindly).
     pub fn spawn(
         self,
         stdout: impl Into<Stdio>,
@@ -221,21 +332,23 @@ impl Command {
         let mut command = match SUPERVISOR.get() {
             Some(supervisor) => {
                 let mut command = tokio::process::Command::new(supervisor);
-                command.arg(SUPERVISE).arg(std::process::id().to_string()).arg(path);
+                let grace = self.grace.map_or(0, |grace| grace.as_millis().max(1));
+                command.arg(SUPERVISE).arg(std::process::id().to_string());
+                command.arg(grace.to_string()).arg(path);
                 command
             }
             // Tests of the libraries have no supervisor; what is killed on drop is the same.
             None => tokio::process::Command::new(path),
         };
         command.args(&self.args).envs(self.envs).stdin(self.stdin).stdout(stdout).stderr(stderr);
-        command.process_group(0).kill_on_drop(true);
+        let kindly = self.grace.is_some();
+        command.process_group(0).kill_on_drop(!kindly);
         if let Some(dir) = self.cwd {
             command.current_dir(dir);
         }
-        let inner = command
-            .spawn()
+        let inner = started(|| command.spawn())
             .map_err(|source| ProcessError::Start { program: self.program.clone(), source })?;
-        Ok(Child { inner, program: self.program })
+        Ok(Child { inner, program: self.program, kindly })
     }
 
     /// Runs the program to its end and captures what it says, whatever its exit code.
@@ -287,6 +400,20 @@ pub fn status_words(code: i32) -> String {
     }
 }
 
+/// Starts a program with `spawn`. One that was just written may still be open in a process that another thread has
+/// forked and that has not come to its exec: the system then says "text file busy", and a moment later does not.
+fn started<T>(mut spawn: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    for _ in 0..BUSY_TRIES {
+        match spawn() {
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {
+                std::thread::sleep(BUSY_PAUSE);
+            }
+            ended => return ended,
+        }
+    }
+    spawn()
+}
+
 async fn capture(stream: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
     let mut kept = Vec::new();
     if let Some(mut stream) = stream {
@@ -317,11 +444,12 @@ async fn bounded_line(
     }
 }
 
-/// A running child. Dropping it kills its whole process group.
+/// A running child. Dropping it kills its whole process group, unless it is stopped kindly.
 #[derive(Debug)]
 pub struct Child {
     inner: tokio::process::Child,
     program: String,
+    kindly: bool,
 }
 
 impl Child {
@@ -369,7 +497,9 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        self.kill_group();
+        if !self.kindly {
+            self.kill_group();
+        }
     }
 }
 
@@ -392,6 +522,39 @@ mod tests {
     async fn a_failure_quotes_the_end_of_stderr() {
         let error = Command::new("sh").args(["-c", "echo why >&2; exit 4"]).success().await;
         assert_eq!(error.unwrap_err().to_string(), "sh failed (exit code 4)\n  why");
+    }
+
+    #[test]
+    fn a_program_that_is_open_for_writing_is_tried_again() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("script");
+        fs_err::write(&path, "#!/bin/sh\nexit 5\n").unwrap();
+        fs_err::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        let open = || Some(fs_err::OpenOptions::new().append(true).open(&path).unwrap());
+        let mut writer = open();
+        let mut tries = 0;
+        let child = started(|| {
+            tries += 1;
+            let child = std::process::Command::new(&path).spawn();
+            if tries == 3 {
+                writer = None;
+            }
+            child
+        });
+        assert_eq!(child.unwrap().wait().unwrap().code(), Some(5));
+        assert_eq!(tries, 4);
+        // Not for ever, and nothing else is.
+        let _writer = open();
+        let busy = started(|| std::process::Command::new(&path).spawn());
+        assert_eq!(busy.unwrap_err().kind(), io::ErrorKind::ExecutableFileBusy);
+        let mut tries = 0;
+        let gone = started(|| {
+            tries += 1;
+            std::process::Command::new(dir.path().join("gone")).spawn()
+        });
+        assert_eq!((gone.unwrap_err().kind(), tries), (io::ErrorKind::NotFound, 1));
     }
 
     #[tokio::test]

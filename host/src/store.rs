@@ -5,22 +5,30 @@
 //! ROOT/v1/BUCKET/KEY/     an entry: what was made, and `.contents.json`, its manifest
 //! ROOT/v1/tmp/            entries being made, named after the lock that guards them
 //! ROOT/v1/locks/          one file for each key that was ever locked
+//! ROOT/v1/users/          one file for each running process: what it has asked for
 //! ```
 //!
 //! A key is a hash of everything that went in ([`KeyHasher`]). An entry appears by a
 //! rename, so it is whole or absent; it is compared with its manifest whenever it is
 //! asked for, so what a disk or a person damaged is noticed, removed and made again.
 //! Several processes may share a root: whoever claims an absent key makes it while the
-//! others wait.
+//! others wait. What a process has asked for is not removed while it runs.
 
 mod contents;
+mod inventory;
 mod key;
+mod users;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use contents::Contents;
+pub use inventory::{Item, Removal};
 pub use key::{Key, KeyHasher};
+use users::User;
+
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
 
 use crate::lock::FileLock;
 
@@ -72,6 +80,7 @@ pub enum StoreError {
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
+    user: Arc<Mutex<User>>,
 }
 
 /// A whole entry.
@@ -122,7 +131,8 @@ impl Store {
     /// processes left half made.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let root = root.into();
-        let store = Self { root: std::path::absolute(&root).unwrap_or(root) };
+        let root = std::path::absolute(&root).unwrap_or(root);
+        let store = Self { root, user: Arc::default() };
         let prepare = || {
             fs_err::create_dir_all(store.path("tmp"))?;
             fs_err::create_dir_all(store.path("locks"))?;
@@ -216,10 +226,18 @@ impl Store {
         Ok(Claim::Absent(Slot { store, bucket, key, temporary, damage, _lock: lock }))
     }
 
-    /// Locks a name of the caller's own between processes.
+    /// Locks a name of the caller's own between processes. What lies in a folder `a` under a key
+    /// and is guarded by `a-KEY` can be listed and removed as entries are.
     pub async fn lock(&self, name: &str, waiting: impl FnOnce()) -> Result<FileLock, StoreError> {
+        self.uses(name).map_err(|error| self.error(error))?;
         let path = self.lock_path(name);
         FileLock::take(&path, waiting).await.map_err(|error| self.error(error))
+    }
+
+    /// Keeps others from removing what has that name while this process runs.
+    fn uses(&self, name: &str) -> io::Result<()> {
+        let mut user = self.user.lock().unwrap_or_else(PoisonError::into_inner);
+        user.uses(&self.path("users"), name)
     }
 
     fn lock_path(&self, name: &str) -> PathBuf {
@@ -238,6 +256,11 @@ impl Store {
     }
 
     fn look(&self, bucket: Bucket, key: &Key) -> io::Result<Look> {
+        match self.uses(&guarded(bucket.name, key)) {
+            // Where we may not write we still may read.
+            Err(error) if !is_read_only(&error) => return Err(error),
+            _ => {}
+        }
         let dir = self.entry_dir(bucket, key);
         match fs_err::symlink_metadata(&dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Look::Absent),
@@ -249,13 +272,21 @@ impl Store {
             Err(why) => Some(why),
         };
         Ok(match differs {
-            None => Look::Whole(Entry { key: key.clone(), dir }),
+            None => {
+                let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+                let times = Timestamps { last_access: now, last_modification: now };
+                // Only a memory of when it was used last.
+                let _ = utimensat(CWD, &dir, &times, AtFlags::empty());
+                Look::Whole(Entry { key: key.clone(), dir })
+            }
             Some(why) => Look::Damaged(why),
         })
     }
 
-    /// Removes temporary folders whose lock nobody holds.
+    /// Removes temporary folders whose lock nobody holds, and what ended processes said of
+    /// themselves.
     fn sweep(&self) -> io::Result<()> {
+        users::used(&self.path("users"))?;
         for entry in fs_err::read_dir(self.path("tmp"))? {
             let entry = entry?;
             let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
@@ -313,6 +344,10 @@ impl Drop for Slot {
 /// Name of the lock, and of the temporary folder, of an entry.
 fn guarded(bucket: &str, key: &Key) -> String {
     format!("{bucket}-{key}")
+}
+
+fn is_read_only(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 
 /// Removes a file or a tree; its absence is fine.

@@ -130,22 +130,24 @@ fn a_full_disk_is_told_apart_and_names_the_folder() {
 #[tokio::test]
 async fn claimant() {
     let Some(root) = std::env::var_os("STORE_TEST_ROOT") else { return };
-    let slot = slot(&Store::open(root).unwrap(), FILES).await;
-    fs_err::write(slot.dir().join("half"), "half").unwrap();
+    let store = Store::open(root).unwrap();
+    let claimed = store.claim(FILES, &key(), silent).await.unwrap();
+    if let Claim::Absent(slot) = &claimed {
+        fs_err::write(slot.dir().join("half"), "half").unwrap();
+    }
     // The parent sees this file, and never writes to our stdin.
     fs_err::write(std::env::var_os("STORE_TEST_READY").unwrap(), "").unwrap();
     let _ = io::Read::read(&mut io::stdin(), &mut [0]);
 }
 
-#[tokio::test]
-async fn a_killed_process_holds_nothing_back() {
+/// Another process that claims the entry and goes no further; returns when it has.
+async fn claim_elsewhere(dir: &tempfile::TempDir, store: &Store) -> tokio::process::Child {
     use tokio::io::AsyncReadExt;
-    let (dir, store) = store();
     // Opened by the child for writing, the pipe tells us when the claim is there.
     let ready = dir.path().join("ready");
     rustix::fs::mkfifoat(rustix::fs::CWD, &ready, rustix::fs::Mode::RWXU).unwrap();
     let mut reader = tokio::net::unix::pipe::OpenOptions::new().open_receiver(&ready).unwrap();
-    let mut child = tokio::process::Command::new(std::env::current_exe().unwrap())
+    let child = tokio::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "store::tests::claimant"])
         .env("STORE_TEST_ROOT", store.root())
         .env("STORE_TEST_READY", &ready)
@@ -156,6 +158,13 @@ async fn a_killed_process_holds_nothing_back() {
         .unwrap();
     reader.readable().await.unwrap();
     reader.read_to_end(&mut Vec::new()).await.unwrap();
+    child
+}
+
+#[tokio::test]
+async fn a_killed_process_holds_nothing_back() {
+    let (dir, store) = store();
+    let mut child = claim_elsewhere(&dir, &store).await;
     let temporary = store.path("tmp").join(guarded(FILES.name, &key()));
     assert!(temporary.join("half").exists(), "the other process holds the claim");
     Store::open(store.root()).unwrap();
@@ -165,4 +174,79 @@ async fn a_killed_process_holds_nothing_back() {
     assert!(!slot.dir().join("half").exists());
     drop(slot);
     publish(&store, FILES).await;
+}
+
+#[tokio::test]
+async fn what_is_there_is_listed_with_size_and_last_use() {
+    let (_dir, store) = store();
+    let entry = publish(&store, FILES).await;
+    let before = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+    let folder = fs_err::File::open(entry.dir()).unwrap();
+    folder.file().set_modified(before).unwrap();
+    fs_err::create_dir_all(store.path("work").join(key().as_str())).unwrap();
+    // A second name takes no room; what has no key is not listed, nor are newer layouts.
+    let file = entry.dir().join("sub/file");
+    fs_err::hard_link(&file, store.path("work").join(key().as_str()).join("link")).unwrap();
+    fs_err::write(store.path("notes"), "").unwrap();
+    for other in ["v0/kernels", "v2/kernels", "other"] {
+        fs_err::create_dir_all(store.root().join(other)).unwrap();
+    }
+    let items = store.inventory().unwrap();
+    let names: Vec<_> = items.iter().map(|item| (item.kind.as_str(), item.key.as_str())).collect();
+    assert_eq!(names, [("v0", ""), ("files", key().as_str()), ("work", key().as_str())]);
+    assert!(items[1].bytes > 0 && items[2].bytes == 0, "{items:?}");
+    assert_eq!(items[1].used, before);
+    assert!(items[1].in_use, "this process has just made it");
+    // To ask for it is to use it.
+    store.find(FILES, &key()).unwrap().unwrap();
+    assert!(store.inventory().unwrap()[1].used > before);
+}
+
+#[tokio::test]
+async fn what_a_running_process_has_asked_for_is_not_removed() {
+    let (dir, store) = store();
+    let entry = publish(&store, FILES).await;
+    let other = Store::open(store.root()).unwrap();
+    // Ours ends here, and that of another process begins.
+    drop(store);
+    let mut child = claim_elsewhere(&dir, &other).await;
+    let item = other.inventory().unwrap().remove(0);
+    assert!(item.in_use);
+    assert_eq!(other.remove(&item).unwrap(), Removal::InUse);
+    assert!(entry.dir().join("sub/file").exists());
+    child.kill().await.unwrap();
+    let item = other.inventory().unwrap().remove(0);
+    assert!(!item.in_use);
+    assert_eq!(other.remove(&item).unwrap(), Removal::Removed);
+    assert!(!entry.dir().exists());
+    assert_eq!(fs_err::read_dir(other.path("tmp")).unwrap().count(), 0);
+    // Somebody else was quicker.
+    assert_eq!(other.remove(&item).unwrap(), Removal::Removed);
+    assert_eq!(fs_err::read_dir(other.path("users")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn what_is_locked_or_of_a_newer_layout_is_not_removed() {
+    let (_dir, store) = store();
+    let other = Store::open(store.root()).unwrap();
+    for folder in ["v0/kernels", "v2/kernels"] {
+        fs_err::create_dir_all(store.root().join(folder)).unwrap();
+    }
+    let work = store.path("work").join(key().as_str());
+    fs_err::create_dir_all(&work).unwrap();
+    let item = |kind: &str, key: &str| {
+        let used = std::time::SystemTime::now();
+        let (kind, key) = (kind.to_owned(), key.to_owned());
+        Item { kind, key, path: PathBuf::new(), bytes: 0, used, in_use: false }
+    };
+    // As the supervisor of a make that is ending does, beyond its process's end.
+    let lock = FileLock::try_take(&store.lock_path(&guarded("work", &key()))).unwrap();
+    assert_eq!(other.remove(&item("work", key().as_str())).unwrap(), Removal::InUse);
+    drop(lock);
+    assert!(work.exists());
+    assert_eq!(other.remove(&item("work", key().as_str())).unwrap(), Removal::Removed);
+    assert_eq!(other.remove(&item("v2", "")).unwrap(), Removal::InUse);
+    assert_eq!(other.remove(&item("v0", "")).unwrap(), Removal::Removed);
+    assert!(!work.exists() && !store.root().join("v0").exists());
+    assert!(store.root().join("v2/kernels").exists());
 }
