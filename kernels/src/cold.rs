@@ -2,16 +2,29 @@
 //! How long a cold build takes: ours, and a plain make's of the same configuration.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use host::process::{Command, ProcessError, status_words};
-use host::store::Store;
+use host::store::{Store, remove_tree};
 
 use crate::compile::object;
 use crate::error::KernelError;
 use crate::kernel::{Kernels, Request};
 use crate::progress::{OnProgress, Progress};
+
+/// Name of the folder below the store's `tmp/` that is built in, and of its lock.
+const MEASURING: &str = "cold-build";
+
+/// A folder that is removed when it is dropped.
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What stays is swept when the store is opened next.
+        let _ = remove_tree(&self.0);
+    }
+}
 
 /// One cold build each way, from the unpacked source on.
 #[derive(Debug, Clone, Copy)]
@@ -37,9 +50,13 @@ impl Kernels {
         let config = self.configure(request, progress).await?;
         let source = self.source_tree(request, progress).await?;
         let own = |error| KernelError::from(self.store().error(error));
-        let dir = tempfile::tempdir_in(self.store().root()).map_err(own)?;
+        // Two at once would measure each other. What is left of a kill is swept, as its lock is free.
+        let waiting = || progress(Progress::Waiting("a measurement"));
+        let _lock = self.store().lock(MEASURING, waiting).await?;
+        let dir = Folder(self.store().path("tmp").join(MEASURING));
+        remove_tree(&dir.0).and_then(|()| fs_err::create_dir(&dir.0)).map_err(own)?;
 
-        let store = Store::open(dir.path().join("store"))?;
+        let store = Store::open(dir.0.join("store"))?;
         borrow_sources(self.store(), &store).map_err(own)?;
         let maker = self.clone().without_ccache().in_store(store);
         let our_objects = std::sync::atomic::AtomicU64::new(0);
@@ -53,7 +70,7 @@ impl Kernels {
         maker.build(request, &counting).await?;
         let ours = began.elapsed();
 
-        let build = dir.path().join("plain");
+        let build = dir.0.join("plain");
         fs_err::create_dir(&build).map_err(own)?;
         fs_err::write(build.join(".config"), config.text()).map_err(own)?;
         let began = Instant::now();

@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 
 use errors::ErrorLines;
 use host::arch::Arch;
-use host::process::{Command, ProcessError, status_words, which};
+use host::lack::{KILLED, Lack};
+use host::process::{Command, status_words, which};
 use host::store::{KeyHasher, Store};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{self, Fragment, KernelConfig};
-use crate::error::KernelError;
+use crate::config::{self, Absent, Fragment, KernelConfig};
+use crate::error::{CompileError, KernelError, NoMemory};
 use crate::progress::{OnProgress, Progress, Stage};
 use crate::toolchain::{self, Toolchain};
 use crate::worktree::{WorkTree, write_whole};
@@ -41,24 +42,6 @@ impl Ccache {
         which(program)?;
         Some(Self { program: program.to_owned(), dir: store.path(program) })
     }
-}
-
-/// make ended with an error.
-#[derive(Debug, thiserror::Error)]
-#[error("the kernel does not build: {what} failed ({status}){}\n  log: {}", lines(.errors), log.display())]
-pub struct CompileError {
-    /// What was made: `make vmlinux`.
-    pub what: String,
-    /// How make ended.
-    pub status: String,
-    /// The first real errors in its output, with file and line where there are some.
-    pub errors: Vec<String>,
-    /// All of its output.
-    pub log: PathBuf,
-}
-
-fn lines(errors: &[String]) -> String {
-    errors.iter().map(|line| format!("\n  {line}")).collect()
 }
 
 /// Everything that make is told on each of its runs.
@@ -126,25 +109,28 @@ impl Make<'_> {
             .arg(format!("-j{}", self.jobs))
     }
 
-    /// Makes the configuration from the base target and the fragments, and checks it.
-    /// Does nothing when the same was done before.
+    /// Makes the configuration from the base target and the fragments, and checks it. The tree
+    /// may lack some of what was asked for. Does nothing when the same was done before.
     pub(crate) async fn configure(
         &self,
         base: &str,
         fragments: &[&Fragment],
         shape: &str,
-    ) -> Result<KernelConfig, KernelError> {
+    ) -> Result<(KernelConfig, Vec<Absent>), KernelError> {
         toolchain::require(PROGRAMS)?;
         let (stamp, file) =
             (self.tree.build().join("configured"), self.tree.build().join(".config"));
+        let lacks = self.tree.build().join("lacks.json");
         let stamp_for = |config: &str| {
             KeyHasher::new("configured", 1).field("shape", shape).field("config", config).finish()
         };
         if let (Ok(stamp), Ok(text)) =
             (fs_err::read_to_string(&stamp), fs_err::read_to_string(&file))
             && stamp == stamp_for(&text).as_str()
+            && let Ok(absent) = fs_err::read(&lacks)
+            && let Ok(absent) = serde_json::from_slice(&absent)
         {
-            return Ok(KernelConfig::parse(text));
+            return Ok((KernelConfig::parse(text), absent));
         }
         (self.progress)(Progress::Stage(Stage::Configure));
         let folder = self.tree.build().join("fragments");
@@ -172,10 +158,13 @@ impl Make<'_> {
         self.run("olddefconfig", self.make().arg("olddefconfig"), &mut |_| {}).await?;
         let text = self.tree.io(|| fs_err::read_to_string(&file))?;
         let config = KernelConfig::parse(text);
-        config::check(fragments, &config, &self.tree.source(), self.arch.kernel_arch)?;
+        let absent = config::check(fragments, &config, &self.tree.source(), self.arch.kernel_arch)?;
         let stamp_text = stamp_for(config.text());
-        self.tree.io(|| write_whole(&stamp, stamp_text.as_str().as_bytes()))?;
-        Ok(config)
+        self.tree.io(|| {
+            write_whole(&lacks, &serde_json::to_vec(&absent)?)?;
+            write_whole(&stamp, stamp_text.as_str().as_bytes())
+        })?;
+        Ok((config, absent))
     }
 
     /// Makes every image of the architecture. `counts` is where the numbers of objects
@@ -187,7 +176,9 @@ impl Make<'_> {
             .ok()
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())
             .unwrap_or_default();
-        let expected = if again { kept.again } else { kept.full };
+        // How much of a build is left nobody knows, and what is left says nothing of the next.
+        let whole = !self.tree.is_cut_short();
+        let expected = if again { kept.again } else { kept.full }.filter(|_| whole);
         let mut targets: Vec<&str> = self.arch.images.iter().map(|image| image.target).collect();
         targets.dedup();
         let mut done = 0;
@@ -198,11 +189,13 @@ impl Make<'_> {
             }
         })
         .await?;
-        *(if again { &mut kept.again } else { &mut kept.full }) = Some(done);
-        let written = serde_json::to_vec(&kept)
-            .map_err(std::io::Error::from)
-            .and_then(|bytes| write_whole(counts, &bytes));
-        written.map_err(|error| store.error(error))?;
+        if whole {
+            *(if again { &mut kept.again } else { &mut kept.full }) = Some(done);
+            let written = serde_json::to_vec(&kept)
+                .map_err(std::io::Error::from)
+                .and_then(|bytes| write_whole(counts, &bytes));
+            written.map_err(|error| store.error(error))?;
+        }
         Ok(done)
     }
 
@@ -232,14 +225,18 @@ impl Make<'_> {
         if code == 0 {
             return Ok(());
         }
-        if errors.disk_full {
-            return self.tree.io(|| Err(std::io::ErrorKind::StorageFull.into()));
-        }
-        if errors.killed {
-            let program = format!("make {what}");
-            let status = "the system killed a compiler, for want of memory in all likelihood: use fewer jobs";
-            let stderr = errors.finish().join("\n");
-            return Err(ProcessError::Failed { program, status: status.into(), stderr }.into());
+        // Nobody but the system kills make with this signal.
+        let killed = (code == KILLED).then_some(Lack::Memory);
+        match errors.lack.or(killed) {
+            Some(Lack::Space) => {
+                return self.tree.io(|| Err(std::io::ErrorKind::StorageFull.into()));
+            }
+            Some(Lack::Memory) => {
+                return Err(
+                    NoMemory { what: format!("make {what}"), said: errors.lacking() }.into()
+                );
+            }
+            None => {}
         }
         // A log that could not be written explains the failure better than half of it.
         if let Some(error) = log_error {

@@ -3,13 +3,35 @@
 //!
 //! The kernel's scripts drop options silently: an unmet dependency, a `choice` won by
 //! another member, a name that this version does not know. A kernel that lacks what was
-//! asked for proves nothing, so each asked option is compared with the outcome.
+//! asked for proves nothing, so each asked option is compared with the outcome: one that the
+//! tree has and that came out otherwise is an error.
+//!
+//! Options come and go with versions, and trees carry backports, so the tree's own Kconfig
+//! files say which options there are. One that the tree does not have is [`Absent`], which
+//! is announced. A fragment can say otherwise for a paragraph of its lines:
+//!
+//! ```text
+//! #! required
+//! CONFIG_KASAN=y
+//!
+//! #! optional
+//! CONFIG_ZPOOL=y
+//! ```
+//!
+//! `required`: a tree without the option is an error. `optional`: such a tree is nothing to
+//! speak of.
 
+mod dot_config;
 mod kconfig;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+pub use dot_config::KernelConfig;
+use dot_config::parse_line;
 
 use crate::text::quote;
 
@@ -29,6 +51,33 @@ struct Asked {
     /// `y`, `n`, `m`, a number, or a string with its quotes.
     value: String,
     line: usize,
+    presence: Presence,
+}
+
+/// What it means if a tree does not have an option.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    /// An error.
+    Required,
+    /// To be announced.
+    Usual,
+    /// To be expected.
+    Optional,
+}
+
+impl Presence {
+    /// Begins a line that says it for the lines below, up to an empty one.
+    const DIRECTIVE: &str = "#!";
+
+    fn parse(word: &str) -> Result<Self, String> {
+        match word.trim() {
+            "required" => Ok(Self::Required),
+            "optional" => Ok(Self::Optional),
+            other => {
+                Err(format!("expected `#! required` or `#! optional`, not `{}`", quote(other)))
+            }
+        }
+    }
 }
 
 impl Fragment {
@@ -36,17 +85,24 @@ impl Fragment {
     /// number and what is wrong there.
     pub fn parse(origin: &str, text: &str) -> Result<Self, (usize, String)> {
         let mut asked: Vec<Asked> = Vec::new();
+        let mut presence = Presence::Usual;
         for (number, line) in text.lines().enumerate() {
             let line = line.trim_end();
+            if let Some(word) = line.strip_prefix(Presence::DIRECTIVE) {
+                presence = Presence::parse(word).map_err(|message| (number + 1, message))?;
+                continue;
+            }
             match parse_line(line) {
                 Some((name, value)) => {
                     asked.push(Asked {
                         name: name.to_owned(),
                         value: value.to_owned(),
                         line: number + 1,
+                        presence,
                     });
                 }
-                None if line.is_empty() || line.starts_with('#') => {}
+                None if line.is_empty() => presence = Presence::Usual,
+                None if line.starts_with('#') => {}
                 None => {
                     let message =
                         "expected CONFIG_NAME=value, `# CONFIG_NAME is not set` or a comment";
@@ -55,6 +111,12 @@ impl Fragment {
             }
         }
         Ok(Self { origin: origin.to_owned(), text: text.to_owned(), asked })
+    }
+
+    /// The file's name without its folder and suffix: `kasan`.
+    pub fn name(&self) -> &str {
+        let file = self.origin.rsplit('/').next().unwrap_or(&self.origin);
+        file.strip_suffix(".config").unwrap_or(file)
     }
 
     /// The file it was read from.
@@ -68,46 +130,19 @@ impl Fragment {
     }
 }
 
-/// Option and value of a line of a `.config`; `None` for anything else.
-fn parse_line(line: &str) -> Option<(&str, &str)> {
-    let (name, value) = match line.strip_prefix("# ") {
-        Some(rest) => (rest.strip_suffix(" is not set")?, "n"),
-        None => line.split_once('=')?,
-    };
-    let symbol = name.strip_prefix("CONFIG_")?;
-    let known = symbol.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    (known && !symbol.is_empty() && !value.is_empty()).then_some((name, value))
+/// An option that was asked for and that the tree does not have for its architecture.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Absent {
+    /// `CONFIG_ZPOOL`
+    pub name: String,
+    /// Where it was asked for: `file:line`.
+    pub place: String,
 }
 
-/// A final `.config`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KernelConfig {
-    text: String,
-    values: BTreeMap<String, String>,
-}
-
-impl KernelConfig {
-    /// Reads the text of a `.config`.
-    pub fn parse(text: impl Into<String>) -> Self {
-        let text = text.into();
-        let values = text
-            .lines()
-            .filter_map(parse_line)
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
-        Self { text, values }
-    }
-
-    /// Value of an option, named with or without `CONFIG_`: `y`, `m`, a number or a
-    /// string with its quotes; `n` if it is not set or not known.
-    pub fn value(&self, name: &str) -> &str {
-        let full = if name.starts_with("CONFIG_") { name } else { &format!("CONFIG_{name}") };
-        self.values.get(full).map_or("n", String::as_str)
-    }
-
-    /// The whole text.
-    pub fn text(&self) -> &str {
-        &self.text
+impl fmt::Display for Absent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name, self.place)
     }
 }
 
@@ -160,37 +195,50 @@ fn effective<'a>(fragments: &[&'a Fragment]) -> BTreeMap<&'a str, (&'a Asked, &'
 /// differ in comments and order alone.
 pub(crate) fn canonical(fragments: &[&Fragment]) -> String {
     let options = effective(fragments).into_values();
-    options.map(|(option, _)| format!("{}={}\n", option.name, option.value)).collect()
+    let required = |option: &Asked| option.presence == Presence::Required;
+    options
+        .map(|(option, _)| {
+            let mark = if required(option) { "!" } else { "" };
+            format!("{}={}{mark}\n", option.name, option.value)
+        })
+        .collect()
 }
 
 /// Compares what the fragments ask for with the outcome. `tree` and `kernel_arch`
-/// (make's `ARCH`) are for explaining what was dropped.
+/// (make's `ARCH`) are for telling why an option came out otherwise: one that the tree does
+/// not have is returned, and all else is an error.
 pub(crate) fn check(
     fragments: &[&Fragment],
     config: &KernelConfig,
     tree: &Path,
     kernel_arch: &str,
-) -> Result<(), ConfigError> {
+) -> Result<Vec<Absent>, ConfigError> {
     let differing: Vec<(&Asked, &str)> = effective(fragments)
         .into_values()
         .filter(|(option, _)| !same(&option.value, config.value(&option.name)))
         .collect();
     if differing.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let names: Vec<&str> = differing.iter().map(|(option, _)| option.name.as_str()).collect();
-    let mut remarks = kconfig::explain(tree, kernel_arch, config, &names);
-    let dropped = differing
-        .iter()
-        .map(|(option, origin)| Dropped {
-            name: option.name.clone(),
-            asked: option.value.clone(),
-            place: format!("{origin}:{}", option.line),
-            got: config.value(&option.name).to_owned(),
-            remarks: remarks.remove(option.name.as_str()).unwrap_or_default(),
-        })
-        .collect();
-    Err(ConfigError { dropped })
+    let mut explanations = kconfig::explain(tree, kernel_arch, config, &names);
+    let (mut absent, mut dropped) = (Vec::new(), Vec::new());
+    for (option, origin) in differing {
+        let (name, place) = (option.name.clone(), format!("{origin}:{}", option.line));
+        let why = explanations.remove(option.name.as_str()).unwrap_or_default();
+        match option.presence {
+            Presence::Usual if why.absent => absent.push(Absent { name, place }),
+            Presence::Optional if why.absent => {}
+            _ => dropped.push(Dropped {
+                name,
+                asked: option.value.clone(),
+                place,
+                got: config.value(&option.name).to_owned(),
+                remarks: why.remarks,
+            }),
+        }
+    }
+    if dropped.is_empty() { Ok(absent) } else { Err(ConfigError { dropped }) }
 }
 
 /// Equal as Kconfig understands it: numbers by their value.
@@ -213,13 +261,51 @@ mod tests {
         Fragment::parse("f.config", text).unwrap()
     }
 
-    fn dropped(asked: &str, config: &str) -> Vec<(String, String)> {
+    /// What became of `asked` in a tree that has the options `known`.
+    fn checked(asked: &str, config: &str, known: &[&str]) -> Result<Vec<Absent>, ConfigError> {
         let dir = tempfile::tempdir().unwrap();
-        let config = KernelConfig::parse(config);
-        match check(&[&fragment(asked)], &config, dir.path(), "x86_64") {
-            Ok(()) => Vec::new(),
+        let kconfig: String = known.iter().map(|name| format!("config {name}\n")).collect();
+        fs_err::write(dir.path().join("Kconfig"), kconfig).unwrap();
+        check(&[&fragment(asked)], &KernelConfig::parse(config), dir.path(), "x86_64")
+    }
+
+    fn dropped(asked: &str, config: &str) -> Vec<(String, String)> {
+        match checked(asked, config, &["A", "B", "C", "D", "E", "F"]) {
+            Ok(absent) => {
+                assert_eq!(absent, []);
+                Vec::new()
+            }
             Err(error) => error.dropped.into_iter().map(|d| (d.name, d.got)).collect(),
         }
+    }
+
+    #[test]
+    fn options_that_the_tree_lacks_are_announced_unless_the_fragment_says_otherwise() {
+        let absent = |asked: &str, known: &[&str]| {
+            checked(asked, "CONFIG_A=y\n", known)
+                .map(|absent| absent.iter().map(Absent::to_string).collect::<Vec<_>>())
+                .map_err(|error| error.dropped.into_iter().map(|d| d.name).collect::<Vec<_>>())
+        };
+        let usual = "CONFIG_A=y\nCONFIG_GONE=y\n# CONFIG_OLD is not set\n";
+        assert_eq!(absent(usual, &["A"]), Ok(vec!["CONFIG_GONE (f.config:2)".to_owned()]));
+        // What the tree has and drops stays an error, whatever the fragment says of it.
+        assert_eq!(absent(usual, &["A", "GONE"]), Err(vec!["CONFIG_GONE".to_owned()]));
+        let optional = "#! optional\n# why\nCONFIG_GONE=y\n";
+        assert_eq!(absent(optional, &["A"]), Ok(vec![]));
+        assert_eq!(absent(optional, &["GONE"]), Err(vec!["CONFIG_GONE".to_owned()]));
+        let required = "#! required\nCONFIG_GONE=y\n";
+        assert_eq!(absent(required, &["A"]), Err(vec!["CONFIG_GONE".to_owned()]));
+        // An empty line ends what a directive says.
+        let ended = "#! required\nCONFIG_A=y\n\nCONFIG_GONE=y\n";
+        assert_eq!(absent(ended, &["A"]), Ok(vec!["CONFIG_GONE (f.config:4)".to_owned()]));
+        assert_eq!(Fragment::parse("f", "CONFIG_A=y\n#! requierd\n").unwrap_err().0, 2);
+    }
+
+    #[test]
+    fn a_tree_that_cannot_be_read_lacks_nothing() {
+        let config = KernelConfig::parse("");
+        let error = check(&[&fragment("CONFIG_A=y\n")], &config, Path::new("/nonsuch"), "x86_64");
+        assert_eq!(error.unwrap_err().dropped.len(), 1);
     }
 
     #[test]
@@ -267,6 +353,8 @@ mod tests {
         let one = canon(&["# why\nCONFIG_B=y\n# CONFIG_A is not set\n"]);
         assert_eq!(one, canon(&["CONFIG_A=y\n", "CONFIG_A=n\n\nCONFIG_B=y\n"]));
         assert_ne!(one, canon(&["CONFIG_A=n\n", "CONFIG_A=y\nCONFIG_B=y\n"]));
+        // A kernel that was built without an option is no answer to who must have it.
+        assert_ne!(one, canon(&["#! required\nCONFIG_B=y\n# CONFIG_A is not set\n"]));
     }
 
     #[test]

@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Why there is no kernel.
 
+mod compile;
+mod conflict;
+mod source;
+
 use host::process::ProcessError;
 use host::store::StoreError;
 
-use crate::compile::CompileError;
+pub use compile::{CompileError, NoMemory};
+pub(crate) use conflict::MOST_COMMITS;
+pub use conflict::{Conflict, Found, HunkFailure, Prerequisite};
+pub use source::SourceError;
+
 use crate::config::ConfigError;
-use crate::series::Conflict;
-use crate::source::SourceError;
 
 /// Why a kernel could not be made. The variants say whose fault it is.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +30,9 @@ pub enum KernelError {
     /// The kernel does not compile: the source, the series or the compiler.
     #[error(transparent)]
     Compile(#[from] CompileError),
+    /// There was too little memory to compile: the machine.
+    #[error(transparent)]
+    NoMemory(#[from] NoMemory),
     /// The store or its disk failed: the machine.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -7,6 +7,8 @@ use std::ffi::OsString;
 use host::process::{Command, ProcessError, which};
 use host::tools::install_hint;
 
+use crate::text::quote;
+
 /// Variables that git, curl and ssh need to reach a server as the user does.
 const KEPT: [&str; 14] = [
     "PATH",
@@ -69,6 +71,31 @@ pub(crate) fn git(env: &[OsString]) -> Result<Command, ProcessError> {
     let command =
         Command::new("env").arg("-i").args(kept).args(OWN).args(env.to_vec()).arg(program);
     Ok(SETTINGS.iter().fold(command, |command, setting| command.arg("-c").arg(*setting)))
+}
+
+/// Ways to a repository.
+const SCHEMES: [&str; 5] = ["https://", "http://", "git://", "ssh://", "file:///"];
+
+/// What git takes for a place, and nothing that it takes for an option or a command.
+pub(crate) fn check_repository(repo: &str) -> Result<(), String> {
+    let quoted = quote(repo);
+    let good = |c: char| !c.is_control() && !"\"'\\<>".contains(c);
+    let url = SCHEMES.iter().find_map(|scheme| repo.strip_prefix(scheme));
+    if !(url.is_some_and(|rest| !rest.contains(' ')) || repo.starts_with('/'))
+        || !repo.chars().all(good)
+    {
+        let expected = "an absolute path, or a URL of https, http, git, ssh or file";
+        return Err(format!("`{quoted}` is no place of a repository: expected {expected}"));
+    }
+    let host = url.and_then(|rest| rest.split('/').next()).unwrap_or_default();
+    if host.rsplit_once('@').is_some_and(|(user, _)| user.contains(':')) {
+        // Reports quote the source.
+        return Err("a password in a URL would be seen in reports: leave it out".to_owned());
+    }
+    if host.starts_with('-') {
+        return Err(format!("`{quoted}` names no host"));
+    }
+    Ok(())
 }
 
 /// True for a name of a branch, a tag or a whole ref: what git-check-ref-format(1) allows, and

@@ -7,17 +7,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use host::arch::{Arch, BootImage};
 use host::store::{Bucket, Check, Claim, Entry, Key, KeyHasher, Store};
+use host::version::KernelVersion;
 use serde::{Deserialize, Serialize};
 
 use crate::compile::{Ccache, Make};
-use crate::config::{self, Fragment, KernelConfig};
-use crate::error::KernelError;
+use crate::config::{self, Absent, Fragment, KernelConfig};
+use crate::error::{Found, KernelError};
 use crate::listing::Listing;
 use crate::manifest::Manifest;
 use crate::pristine::Pristine;
 use crate::progress::{OnProgress, Progress, Stage};
-use crate::series::{Found, Series};
-use crate::source::{Apt, Base, Fetcher, Source, SourceIdentity};
+use crate::series::Series;
+use crate::source::{self, Archive, Base, Fetcher, MachineApt, Source, SourceIdentity};
 use crate::text::quote;
 use crate::worktree::WorkTree;
 
@@ -57,6 +58,8 @@ pub struct KernelArtifact {
     pub source: SourceIdentity,
     /// Subjects of the patches, in order.
     pub patches: Vec<String>,
+    /// Options that were asked for and that its source does not have.
+    pub absent: Vec<Absent>,
     dir: PathBuf,
 }
 
@@ -90,18 +93,21 @@ impl KernelArtifact {
 /// What an entry says of itself.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Facts {
-    release: String,
+pub(crate) struct Facts {
+    pub(crate) release: String,
     compiler: String,
-    source: SourceIdentity,
-    patches: Vec<String>,
+    pub(crate) source: SourceIdentity,
+    pub(crate) patches: Vec<String>,
+    #[serde(default)]
+    absent: Vec<Absent>,
 }
 
 /// The maker of kernels.
 #[derive(Debug, Clone)]
 pub struct Kernels {
     store: Store,
-    apt: Apt,
+    apt: MachineApt,
+    archive: Archive,
     jobs: usize,
     ccache: Option<Ccache>,
     /// What each source but a tree in place was found to be: all kernels of a run are of the same
@@ -129,7 +135,14 @@ impl Kernels {
     pub fn new(store: Store) -> Self {
         let jobs = std::thread::available_parallelism().map_or(1, usize::from);
         let ccache = Ccache::find(&store);
-        Self { store, apt: Apt::default(), jobs, ccache, asked: Arc::default() }
+        let (apt, archive) = (MachineApt::default(), Archive::default());
+        Self { store, apt, archive, jobs, ccache, asked: Arc::default() }
+    }
+
+    /// Takes packages of suites from this mirror of Debian rather than from the machine's.
+    pub fn mirror(self, mirror: Option<String>) -> Self {
+        let archive = Archive { mirror, ..self.archive };
+        Self { archive, ..self }
     }
 
     /// Limits how many compilers run at once.
@@ -144,7 +157,7 @@ impl Kernels {
 
     /// The kernel asked for. One that the store has starts no make and needs no network.
     ///
-    /// Dropping the future kills what runs below it; the next call goes on from there.
+    /// Dropping the future stops what runs below it; the next call goes on from there.
     pub async fn build(
         &self,
         request: Request<'_>,
@@ -153,7 +166,12 @@ impl Kernels {
         let plan = self.plan(request, progress).await?;
         let waiting = || progress(Progress::Waiting("this kernel"));
         let slot = match self.store.claim(KERNELS, &plan.key, waiting).await? {
-            Claim::Found(entry) => return self.artifact(entry, true),
+            Claim::Found(entry) => {
+                let kernel = self.artifact(entry, true)?;
+                introduce(&plan, &kernel.release, progress);
+                announce(&kernel.absent, progress);
+                return Ok(kernel);
+            }
             Claim::Absent(slot) => slot,
         };
         if let Some(damage) = slot.damage() {
@@ -161,11 +179,16 @@ impl Kernels {
                 format!("the kernel in the store was damaged and is built again: {damage}");
             progress(Progress::Notice(&notice));
         }
-        let (tree, _) = self.prepare(&plan, progress).await?;
+        let (tree, _, absent) = self.prepare(&plan, progress).await?;
+        let makefile = tree.io(|| fs_err::read_to_string(tree.source().join("Makefile")))?;
+        let version = KernelVersion::of_makefile(&makefile);
+        let version = version.map_or_else(|| "of no known version".to_owned(), |v| v.to_string());
+        introduce(&plan, &version, progress);
+        announce(&absent, progress);
         let counts = self.store.path(format!("objects/{}.json", plan.counts_key));
         self.make(&plan, &tree, progress).compile(&self.store, &counts).await?;
         progress(Progress::Stage(Stage::Publish));
-        tree.io(|| collect(&plan, &tree.build(), slot.dir()))?;
+        tree.io(|| collect(&plan, absent, &tree.build(), slot.dir()))?;
         self.artifact(slot.publish().await?, false)
     }
 
@@ -203,7 +226,7 @@ impl Kernels {
         progress: OnProgress<'_>,
     ) -> Result<PathBuf, KernelError> {
         let plan = self.plan(request, progress).await?;
-        Ok(self.fetcher(progress).tree(&request.manifest.source, &plan.source).await?.dir)
+        Ok(source::tree(&self.fetcher(progress), &request.manifest.source, &plan.source).await?.dir)
     }
 
     async fn plan<'a>(
@@ -256,7 +279,7 @@ impl Kernels {
         if let Some((_, identity)) = known {
             return Ok(identity);
         }
-        let identity = self.fetcher(progress).identify(source).await?;
+        let identity = source::identify(&self.fetcher(progress), source).await?;
         // A tree in place is its own truth: what has changed is to be noticed.
         if !matches!(source, Source::Dir(_)) {
             asked().push((source.clone(), identity.clone()));
@@ -265,7 +288,7 @@ impl Kernels {
     }
 
     fn fetcher<'a>(&'a self, progress: OnProgress<'a>) -> Fetcher<'a> {
-        Fetcher { store: &self.store, apt: &self.apt, progress }
+        Fetcher { store: &self.store, apt: &self.apt, archive: &self.archive, progress }
     }
 
     fn make<'a>(
@@ -291,16 +314,17 @@ impl Kernels {
         &self,
         plan: &Plan<'_>,
         progress: OnProgress<'_>,
-    ) -> Result<(WorkTree, KernelConfig), KernelError> {
+    ) -> Result<(WorkTree, KernelConfig, Vec<Absent>), KernelError> {
         let manifest = plan.request.manifest;
-        let pristine = self.fetcher(progress).tree(&manifest.source, &plan.source).await?;
+        let pristine =
+            source::tree(&self.fetcher(progress), &manifest.source, &plan.source).await?;
         let tree = WorkTree::open(&self.store, &plan.tree_key, progress).await?;
         progress(Progress::Stage(Stage::Patch));
         self.apply(plan, &tree, &pristine, progress).await?;
         let shape = tree.io(|| shape(&pristine, plan.request.series, &tree.source()))?;
         let make = self.make(plan, &tree, progress);
-        let config = make.configure(&manifest.base, &plan.fragments, &shape).await?;
-        Ok((tree, config))
+        let (config, absent) = make.configure(&manifest.base, &plan.fragments, &shape).await?;
+        Ok((tree, config, absent))
     }
 
     /// Applies the series; one that does not fit is merged from its base, if the source has it.
@@ -319,7 +343,7 @@ impl Kernels {
             Err(KernelError::Conflict(conflict)) => conflict,
             Err(error) => return Err(error),
             Ok(()) => {
-                for one in fetcher.prerequisites(source, &plan.source, series).await? {
+                for one in source::prerequisites(&fetcher, source, &plan.source, series).await? {
                     if one.found == Found::Missing {
                         let name = quote(&series.name);
                         let notice = format!("series {name} applies, but wants before it {one}");
@@ -329,14 +353,14 @@ impl Kernels {
                 return Ok(());
             }
         };
-        let prerequisites = fetcher.prerequisites(source, &plan.source, series).await?;
+        let prerequisites = source::prerequisites(&fetcher, source, &plan.source, series).await?;
         conflict.prerequisites = prerequisites.into();
         let files = tree.base_files();
-        let base = match fetcher.base(source, series, &files).await? {
+        let base = match source::base(&fetcher, source, series, &files).await? {
             Base::Is(base) => base,
             other => {
                 conflict.base_missing = other == Base::Missing;
-                let nearest = fetcher.nearest(source, &plan.source, series).await?;
+                let nearest = source::nearest(&fetcher, source, &plan.source, series).await?;
                 conflict.fits = nearest.map(Into::into);
                 return Err(conflict.into());
             }
@@ -363,9 +387,29 @@ impl Kernels {
     fn artifact(&self, entry: Entry, from_store: bool) -> Result<KernelArtifact, KernelError> {
         let read = || Ok(serde_json::from_slice(&fs_err::read(entry.dir().join(FACTS))?)?);
         let facts: Facts = read().map_err(|error| self.store.error(error))?;
-        let Facts { release, compiler, source, patches } = facts;
+        let Facts { release, compiler, source, patches, absent } = facts;
         let (key, dir) = (entry.key.clone(), entry.dir().to_owned());
-        Ok(KernelArtifact { key, from_store, release, compiler, source, patches, dir })
+        Ok(KernelArtifact { key, from_store, release, compiler, source, patches, absent, dir })
+    }
+}
+
+/// Tells the user how a tree is built that he has named without saying it.
+fn introduce(plan: &Plan<'_>, version: &str, progress: OnProgress<'_>) {
+    let Request { manifest, arch, .. } = plan.request;
+    if manifest.is_of_tree {
+        let names: Vec<&str> = plan.fragments.iter().map(|fragment| fragment.name()).collect();
+        let (base, names) = (&manifest.base, names.join(", "));
+        let notice = format!("Linux {version}, configured for {arch} by {base} and {names}");
+        progress(Progress::Notice(&notice));
+    }
+}
+
+/// Tells the user which options a kernel does without.
+fn announce(absent: &[Absent], progress: OnProgress<'_>) {
+    if !absent.is_empty() {
+        let options: Vec<String> = absent.iter().map(Absent::to_string).collect();
+        let notice = format!("this source has no {}", options.join(", "));
+        progress(Progress::Notice(&notice));
     }
 }
 
@@ -389,7 +433,7 @@ fn shape(pristine: &Pristine, series: Option<&Series>, source: &Path) -> io::Res
 }
 
 /// Copies what a build made into a store entry.
-fn collect(plan: &Plan<'_>, build: &Path, dir: &Path) -> io::Result<()> {
+fn collect(plan: &Plan<'_>, absent: Vec<Absent>, build: &Path, dir: &Path) -> io::Result<()> {
     let copy = |from: &str, to: &str| fs_err::copy(build.join(from), dir.join(to)).map(drop);
     for image in plan.request.arch.images {
         copy(image.path, file_name(image.path))?;
@@ -407,6 +451,7 @@ fn collect(plan: &Plan<'_>, build: &Path, dir: &Path) -> io::Result<()> {
         compiler: plan.compiler.clone(),
         source: plan.source.clone(),
         patches: plan.request.series.map(Series::subjects).unwrap_or_default(),
+        absent,
     };
     fs_err::write(dir.join(FACTS), serde_json::to_vec(&facts)?)
 }

@@ -18,6 +18,7 @@ mod compile;
 mod config;
 mod error;
 mod git;
+mod input;
 mod kernel;
 mod library;
 mod listing;
@@ -27,20 +28,24 @@ mod pristine;
 mod progress;
 mod series;
 mod source;
+mod stored;
 mod text;
 mod toolchain;
+mod tree;
+pub mod vmlinux;
 mod worktree;
 
 pub use cold::ColdBuilds;
-pub use compile::CompileError;
-pub use config::{ConfigError, Dropped, Fragment, KernelConfig};
-pub use error::KernelError;
+pub use config::{Absent, ConfigError, Dropped, Fragment, KernelConfig};
+pub use error::{
+    CompileError, Conflict, Found, HunkFailure, KernelError, NoMemory, Prerequisite, SourceError,
+};
+pub use input::LibraryError;
 pub use kernel::{KernelArtifact, Kernels, Request};
-pub use library::{Library, LibraryError};
+pub use library::Library;
 pub use manifest::Manifest;
 pub use progress::{OnProgress, Progress, Stage};
-pub use series::{Conflict, Found, HunkFailure, Patch, Prerequisite, Series, SeriesError};
-pub use source::{
-    DebianPackage, Digest, GitRepository, Origin, Source, SourceError, SourceIdentity, Tarball,
-};
+pub use series::{Patch, Series, SeriesError};
+pub use source::{DebianPackage, Digest, GitRepository, Origin, Source, SourceIdentity, Tarball};
+pub use stored::{Stored, stored, superseded};
 pub use toolchain::Toolchain;

@@ -2,55 +2,22 @@
 //! Manifests, configuration fragments and series: embedded, or the user's own.
 
 use std::borrow::Cow;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::config::Fragment;
-use crate::manifest::{self, Manifest};
+use crate::input::{LibraryError, Text, invalid, read_file, read_if_there};
+use crate::manifest::{self, Manifest, Parts};
 use crate::series::{self, Series, SeriesError};
+use crate::text::quote;
+use crate::tree;
 
 /// The data of this crate by its path: `config/base.config`.
 static EMBEDDED: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
-/// No file of the library is nearly this large.
-const LARGEST: u64 = 16 << 20;
-
-/// Why something of the library cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum LibraryError {
-    /// There is nothing by that name.
-    #[error("there is no {what} `{name}`\n  hint: choose one of {}", known.join(", "))]
-    Unknown {
-        /// `kernel manifest`, `configuration fragment`, `series`.
-        what: &'static str,
-        /// The name asked for.
-        name: String,
-        /// The names there are.
-        known: Vec<String>,
-    },
-    /// A file cannot be read.
-    #[error("{0}")]
-    Read(#[from] io::Error),
-    /// A file does not say what it should.
-    #[error("{at}: {message}")]
-    Invalid {
-        /// `file:line:column`, or as much of it as there is.
-        at: String,
-        /// What is wrong, and what was expected.
-        message: String,
-    },
-}
 
 /// Everything that can be asked for by name.
 #[derive(Debug, Clone, Default)]
 pub struct Library {
     user: Option<PathBuf>,
-}
-
-/// A file of the library.
-pub(crate) struct Text {
-    /// Where it comes from, for messages.
-    pub(crate) origin: String,
-    pub(crate) bytes: Cow<'static, [u8]>,
 }
 
 impl Library {
@@ -70,27 +37,25 @@ impl Library {
         self.names("series", "/series")
     }
 
-    /// Reads and checks a kernel manifest, its fragments included.
+    /// Reads and checks a kernel manifest, its fragments included; or makes one of a kernel tree:
+    /// a folder, a tarball, or `REPO:REF`, a commit of a repository. A manifest's name comes first.
     pub fn manifest(&self, name: &str) -> Result<Manifest, LibraryError> {
-        match self.read(&format!("manifests/{name}.yaml"))? {
-            Some(text) => manifest::parse(name, &text, self),
-            None => self.unknown("kernel manifest", name, self.manifests()?),
+        if let Some(text) = self.read(&format!("manifests/{name}.yaml"))? {
+            return manifest::parse(name, &text, self);
         }
+        let tree = tree::parse(name);
+        let tree = tree.map_err(|message| LibraryError::Tree { name: quote(name), message })?;
+        if let Some((name, source)) = tree {
+            return manifest::of_tree(name, source, self);
+        }
+        let (what, known) = ("kernel manifest", self.manifests()?);
+        let instead = ", or a kernel's tree: a folder, a tarball, or REPO:REF";
+        Err(LibraryError::Unknown { what, name: quote(name), known, instead })
     }
 
     /// Reads a configuration fragment.
     pub fn fragment(&self, name: &str) -> Result<Fragment, LibraryError> {
-        match self.read(&format!("config/{name}.config"))? {
-            Some(text) => {
-                let Text { origin, bytes } = text;
-                Fragment::parse(&origin, &String::from_utf8_lossy(&bytes))
-                    .map_err(|(line, message)| invalid(&origin, line, 1, message))
-            }
-            None => {
-                let known = self.names("config", ".config")?;
-                self.unknown("configuration fragment", name, known)
-            }
-        }
+        Parts::fragment(self, name)
     }
 
     /// Reads a series: by its name in the library, or, when the argument holds a `/`,
@@ -132,7 +97,7 @@ impl Library {
         name: &str,
         known: Vec<String>,
     ) -> Result<T, LibraryError> {
-        Err(LibraryError::Unknown { what, name: crate::text::quote(name), known })
+        Err(LibraryError::Unknown { what, name: quote(name), known, instead: "" })
     }
 
     /// A file by its path below the library: the user's, or else the embedded one.
@@ -175,33 +140,25 @@ impl Library {
     }
 }
 
-pub(crate) fn invalid(
-    origin: &str,
-    line: usize,
-    column: usize,
-    message: impl Into<String>,
-) -> LibraryError {
-    LibraryError::Invalid { at: format!("{origin}:{line}:{column}"), message: message.into() }
-}
-
-fn read_if_there(path: &Path) -> Result<Option<Text>, LibraryError> {
-    match read_file(path) {
-        Err(LibraryError::Read(error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        other => other.map(Some),
+impl Parts for Library {
+    fn fragment(&self, name: &str) -> Result<Fragment, LibraryError> {
+        match self.read(&format!("config/{name}.config"))? {
+            Some(text) => {
+                let Text { origin, bytes } = text;
+                Fragment::parse(&origin, &String::from_utf8_lossy(&bytes))
+                    .map_err(|(line, message)| invalid(&origin, line, 1, message))
+            }
+            None => {
+                let known = self.names("config", ".config")?;
+                self.unknown("configuration fragment", name, known)
+            }
+        }
     }
-}
 
-pub(crate) fn read_file(path: &Path) -> Result<Text, LibraryError> {
-    let origin = path.display().to_string();
-    let meta = fs_err::metadata(path)?;
-    if !meta.is_file() || meta.len() > LARGEST {
-        let message = format!(
-            "not a regular file of at most {} MiB\n  hint: name another one",
-            LARGEST >> 20
-        );
-        return Err(LibraryError::Invalid { at: origin, message });
+    fn standard(&self) -> Result<Text, LibraryError> {
+        let path = "config/standard.yaml";
+        self.read(path)?.ok_or_else(|| invalid(path, 1, 1, "it is missing"))
     }
-    Ok(Text { origin, bytes: Cow::Owned(fs_err::read(path)?) })
 }
 
 #[cfg(test)]
@@ -233,6 +190,23 @@ mod tests {
         let error = library.fragment("nonsuch").unwrap_err().to_string();
         assert!(error.contains("`nonsuch`") && error.contains("base"), "{error}");
         assert!(library.fragment("../config/base").is_err());
+    }
+
+    #[test]
+    fn a_tree_in_place_of_a_manifest_is_configured_as_all_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let library = Library::default();
+        let tree = library.manifest(dir.path().to_str().unwrap()).unwrap();
+        let manifest = library.manifest("debian-6.1").unwrap();
+        for arch in host::arch::ALL {
+            assert_eq!(tree.fragments(arch), manifest.fragments(arch));
+            assert_eq!(tree.variables(arch), manifest.variables(arch));
+        }
+        assert!(tree.is_of_tree && !manifest.is_of_tree);
+        let error = library.manifest("nonsuch").unwrap_err().to_string();
+        assert!(error.contains("debian-6.1") && error.ends_with("or REPO:REF"), "{error}");
+        let error = library.manifest("./nonsuch").unwrap_err().to_string();
+        assert!(error.starts_with("`./nonsuch` cannot be a kernel: "), "{error}");
     }
 
     #[test]

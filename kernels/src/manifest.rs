@@ -6,7 +6,7 @@
 //! source:
 //!   debian:
 //!     package: linux-source-6.1     # the newest version that apt offers
-//!     suite: bookworm               # optional: of this release, which apt must have in its sources
+//!     suite: trixie-backports       # optional: of this suite, whatever suites the machine's apt has
 //!   # or
 //!   tarball:
 //!     url: https://example.org/linux-6.6.tar.xz     # or file: /absolute/path
@@ -17,32 +17,38 @@
 //!   git:
 //!     repo: https://example.org/linux.git   # or /absolute/path; https, http, git, ssh, file
 //!     ref: v6.8                     # a tag, a branch, HEAD, or a whole commit id
-//! config:
+//! toolchain: gcc                  # optional: or clang, or clang-16
+//! config:                           # optional, as is `make`: config/standard.yaml holds both
 //!   base: tinyconfig                # a make target
 //!   fragments: [base, kasan]        # files config/NAME.config, later ones win
 //!   arch:
 //!     x86_64: [x86_64]              # more of them for an architecture, which this names as supported
-//! toolchain: gcc                  # optional: or clang, or clang-16
-//! make:                             # optional: variables for make, by architecture
+//! make:                             # variables for make, by architecture
 //!   x86_64: [KASAN_SANITIZE_string.o=n]
 //! ```
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use host::apt::{PackageName, Suite};
 use host::arch::{self, Arch};
 use serde::Deserialize;
 
 use crate::config::Fragment;
 use crate::error::KernelError;
-use crate::git::{is_commit_id, is_ref_name};
-use crate::library::{Library, LibraryError, Text, invalid};
+use crate::git::{check_repository, is_commit_id, is_ref_name};
+use crate::input::{LibraryError, Text, invalid};
 use crate::source::{DebianPackage, GitRepository, Origin, Source, Tarball};
 use crate::text::quote;
 use crate::toolchain::Toolchain;
 
-/// Ways to a repository.
-const SCHEMES: [&str; 5] = ["https://", "http://", "git://", "ssh://", "file:///"];
+/// What manifests are made of beside themselves.
+pub(crate) trait Parts {
+    /// A configuration fragment.
+    fn fragment(&self, name: &str) -> Result<Fragment, LibraryError>;
+    /// `config/standard.yaml`: how a kernel is configured whose manifest does not say it.
+    fn standard(&self) -> Result<Text, LibraryError>;
+}
 
 /// A kernel that can be built.
 #[derive(Debug, Clone)]
@@ -53,6 +59,8 @@ pub struct Manifest {
     pub about: String,
     /// Where the source comes from.
     pub source: Source,
+    /// True if it was made of a tree that was named in its place.
+    pub is_of_tree: bool,
     /// The make target that the configuration starts from.
     pub base: String,
     /// What compiles it.
@@ -97,9 +105,16 @@ impl Manifest {
 struct File {
     about: String,
     source: SourceChoice,
-    config: Config,
     toolchain: Option<String>,
-    #[serde(default)]
+    config: Option<Config>,
+    make: Option<BTreeMap<String, Vec<String>>>,
+}
+
+/// How a kernel is configured if its manifest does not say it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Standard {
+    config: Config,
     make: BTreeMap<String, Vec<String>>,
 }
 
@@ -144,27 +159,6 @@ struct Config {
     arch: BTreeMap<String, Vec<String>>,
 }
 
-/// Debian Policy 5.6.1 says what a package may be called.
-fn check_package(name: &str) -> Result<(), String> {
-    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+-.".contains(&b);
-    let starts = name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
-    if starts && name.bytes().all(allowed) {
-        return Ok(());
-    }
-    let expected = "expected lower case letters, digits and +-.";
-    Err(format!("`{}` is not a package name: {expected}", quote(name)))
-}
-
-/// The name becomes a part of an argument of apt, and of a file's name.
-fn check_suite(name: &str) -> Result<(), String> {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-.".contains(&b);
-    if name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.bytes().all(allowed) {
-        return Ok(());
-    }
-    let expected = "expected one like bookworm or bookworm-backports";
-    Err(format!("`{}` is not a suite: {expected}", quote(name)))
-}
-
 fn check_tarball(file: TarballFile) -> Result<Tarball, String> {
     let sha256 = file.sha256.to_ascii_lowercase();
     if sha256.len() != 64 || !sha256.bytes().all(|b| b.is_ascii_hexdigit()) {
@@ -182,36 +176,13 @@ fn check_tarball(file: TarballFile) -> Result<Tarball, String> {
         (None, Some(file)) => Origin::File(check_absolute(file)?),
         _ => return Err("expected one of `url`, `file` for this tarball".to_owned()),
     };
-    Ok(Tarball { origin, sha256 })
+    Ok(Tarball { origin, sha256: Some(sha256) })
 }
 
-/// What git takes for a place and for a name, and nothing that it takes for an option. The
-/// error comes with the field that it is about.
+/// The error comes with the field that it is about.
 fn check_git(file: GitFile) -> Result<GitRepository, (&'static str, String)> {
     let GitFile { repo, reference } = file;
-    let quoted = quote(&repo);
-    let good = |c: char| !c.is_control() && !"\"'\\<>".contains(c);
-    let url = SCHEMES.iter().find_map(|scheme| repo.strip_prefix(scheme));
-    if !(url.is_some_and(|rest| !rest.contains(' ')) || repo.starts_with('/'))
-        || !repo.chars().all(good)
-    {
-        let expected = "an absolute path, or a URL of https, http, git, ssh or file";
-        return Err((
-            "repo",
-            format!("`{quoted}` is no place of a repository: expected {expected}"),
-        ));
-    }
-    let host = url.and_then(|rest| rest.split('/').next()).unwrap_or_default();
-    if host.rsplit_once('@').is_some_and(|(user, _)| user.contains(':')) {
-        // Reports quote the source.
-        return Err((
-            "repo",
-            "a password in a URL would be seen in reports: leave it out".to_owned(),
-        ));
-    }
-    if host.starts_with('-') {
-        return Err(("repo", format!("`{quoted}` names no host")));
-    }
+    check_repository(&repo).map_err(|message| ("repo", message))?;
     let id = reference.to_ascii_lowercase();
     if is_commit_id(&id) {
         return Ok(GitRepository { repo, reference: id });
@@ -262,32 +233,76 @@ fn check_arch(name: &str) -> Result<&'static str, String> {
     })
 }
 
-/// Reads a manifest and the fragments it names.
-pub(crate) fn parse(name: &str, text: &Text, library: &Library) -> Result<Manifest, LibraryError> {
-    let yaml = String::from_utf8_lossy(&text.bytes);
-    let file: File = host::yaml::read(&text.origin, &yaml)
-        .map_err(|error| invalid(&text.origin, error.line, error.column, error.message))?;
-    // The parser keeps no places of what it has accepted: these are found by the words.
-    let at = |word: &str, message: String| {
-        let (line, column) = host::yaml::find_word(&yaml, word);
-        invalid(&text.origin, line, column, message)
-    };
-    let load = |names: &[String]| -> Result<Vec<Fragment>, LibraryError> {
-        let load_one = |fragment: &String| match library.fragment(fragment) {
-            Err(error @ LibraryError::Unknown { .. }) => Err(at(fragment, error.to_string())),
+/// A part of a file that was read: the parser keeps no places of what it has accepted, so these
+/// are found by the words.
+struct Part<'a> {
+    origin: &'a str,
+    yaml: &'a str,
+}
+
+impl Part<'_> {
+    fn at(&self, word: &str, message: String) -> LibraryError {
+        let (line, column) = host::yaml::find_word(self.yaml, word);
+        invalid(self.origin, line, column, message)
+    }
+
+    fn load(&self, names: &[String], parts: &dyn Parts) -> Result<Vec<Fragment>, LibraryError> {
+        let load_one = |fragment: &String| match parts.fragment(fragment) {
+            Err(error @ LibraryError::Unknown { .. }) => Err(self.at(fragment, error.to_string())),
             other => other,
         };
         names.iter().map(load_one).collect()
-    };
-    let base = file.config.base;
+    }
+
+    /// Base and fragments by architecture.
+    fn config(
+        &self,
+        config: &Config,
+        parts: &dyn Parts,
+    ) -> Result<(String, BTreeMap<&'static str, Vec<Fragment>>), LibraryError> {
+        let Config { base, fragments: common, arch } = config;
+        check_base(base).map_err(|message| self.at(base, message))?;
+        let common = self.load(common, parts)?;
+        let mut fragments = BTreeMap::new();
+        for (arch, names) in arch {
+            let own = [common.clone(), self.load(names, parts)?].concat();
+            fragments.insert(check_arch(arch).map_err(|message| self.at(arch, message))?, own);
+        }
+        Ok((base.clone(), fragments))
+    }
+
+    /// Variables for make by architecture.
+    fn variables(
+        &self,
+        make: BTreeMap<String, Vec<String>>,
+    ) -> Result<BTreeMap<&'static str, Vec<String>>, LibraryError> {
+        let mut variables = BTreeMap::new();
+        for (arch, settings) in make {
+            for setting in &settings {
+                check_variable(setting).map_err(|message| self.at(setting, message))?;
+            }
+            variables
+                .insert(check_arch(&arch).map_err(|message| self.at(&arch, message))?, settings);
+        }
+        Ok(variables)
+    }
+}
+
+/// Reads a manifest and the fragments it names.
+pub(crate) fn parse(name: &str, text: &Text, parts: &dyn Parts) -> Result<Manifest, LibraryError> {
+    let yaml = String::from_utf8_lossy(&text.bytes);
+    let file: File = host::yaml::read(&text.origin, &yaml)
+        .map_err(|error| invalid(&text.origin, error.line, error.column, error.message))?;
+    let part = Part { origin: &text.origin, yaml: &yaml };
+    let at = |word: &str, message: String| part.at(word, message);
     let SourceChoice { debian, tarball, dir, git } = file.source;
     let source = match (debian, tarball, dir, git) {
         (Some(DebianFile { package, suite }), None, None, None) => {
-            check_package(&package).map_err(|message| at(&package, message))?;
-            if let Some(suite) = &suite {
-                check_suite(suite).map_err(|message| at(suite, message))?;
-            }
-            Source::Debian(DebianPackage { name: package, suite })
+            let name = PackageName::try_from(package.clone());
+            let name = name.map_err(|message| at(&package, message))?;
+            let suite = suite
+                .map(|suite| Suite::try_from(suite.clone()).map_err(|message| at(&suite, message)));
+            Source::Debian(DebianPackage { name, suite: suite.transpose()? })
         }
         (None, Some(tarball), None, None) => {
             let word = tarball.sha256.clone();
@@ -308,27 +323,53 @@ pub(crate) fn parse(name: &str, text: &Text, library: &Library) -> Result<Manife
         Some(name) => name.parse().map_err(|message| at(name, message))?,
         None => Toolchain::default(),
     };
-    check_base(&base).map_err(|message| at(&base, message))?;
-    let common = load(&file.config.fragments)?;
-    let mut fragments = BTreeMap::new();
-    for (arch, names) in &file.config.arch {
-        let own = [common.clone(), load(names)?].concat();
-        fragments.insert(check_arch(arch).map_err(|message| at(arch, message))?, own);
-    }
-    let mut variables = BTreeMap::new();
-    for (arch, settings) in file.make {
-        for setting in &settings {
-            check_variable(setting).map_err(|message| at(setting, message))?;
+    let mut manifest = match &file.config {
+        // A configuration of its own knows what it wants of make.
+        Some(config) => {
+            let (base, fragments) = part.config(config, parts)?;
+            let (variables, about, name) = (BTreeMap::new(), String::new(), String::new());
+            let is_of_tree = false;
+            Manifest { name, about, source, is_of_tree, base, toolchain, fragments, variables }
         }
-        variables.insert(check_arch(&arch).map_err(|message| at(&arch, message))?, settings);
+        None => standard(source, toolchain, parts)?,
+    };
+    if let Some(make) = file.make {
+        manifest.variables = part.variables(make)?;
     }
-    let (name, about) = (name.to_owned(), file.about);
-    Ok(Manifest { name, about, source, base, toolchain, fragments, variables })
+    Ok(Manifest { name: name.to_owned(), about: file.about, ..manifest })
+}
+
+/// The manifest of a kernel tree.
+pub(crate) fn of_tree(
+    name: String,
+    source: Source,
+    parts: &dyn Parts,
+) -> Result<Manifest, LibraryError> {
+    let manifest = standard(source, Toolchain::default(), parts)?;
+    Ok(Manifest { name, is_of_tree: true, about: "a tree of yours".to_owned(), ..manifest })
+}
+
+/// A manifest without a name, configured as all are that do not say it themselves.
+fn standard(
+    source: Source,
+    toolchain: Toolchain,
+    parts: &dyn Parts,
+) -> Result<Manifest, LibraryError> {
+    let text = parts.standard()?;
+    let yaml = String::from_utf8_lossy(&text.bytes);
+    let file: Standard = host::yaml::read(&text.origin, &yaml)
+        .map_err(|error| invalid(&text.origin, error.line, error.column, error.message))?;
+    let part = Part { origin: &text.origin, yaml: &yaml };
+    let (base, fragments) = part.config(&file.config, parts)?;
+    let variables = part.variables(file.make)?;
+    let (name, about, is_of_tree) = (String::new(), String::new(), false);
+    Ok(Manifest { name, about, source, is_of_tree, base, toolchain, fragments, variables })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Library;
 
     const GOOD: &str = "about: a kernel
 source:
@@ -371,9 +412,9 @@ config:
                 "linux-source-6.1",
                 "linux-source-6.1\n    suite: ../sid",
                 "m.yaml:5:12:",
-                "not a suite",
+                "cannot be a suite",
             ),
-            ("linux-source-6.1", "-oEvil", "m.yaml:4:14:", "not a package name"),
+            ("linux-source-6.1", "-oEvil", "m.yaml:4:14:", "cannot be a Debian package"),
             (
                 "    x86_64: [x86_64]",
                 "    x86_64: []\nmake:\n  x86_64: [-k]",
@@ -450,7 +491,7 @@ config:
         };
         let url = format!("url: https://example.org/linux.tar.xz, sha256: {digest}");
         let Source::Tarball(read) = tarball(&url).unwrap().source else { panic!("{url}") };
-        assert_eq!(read.sha256, digest.to_lowercase());
+        assert_eq!(read.sha256, Some(digest.to_lowercase()));
         for (rest, place, says) in [
             (format!("url: ftp://x, sha256: {digest}"), "m.yaml:3:", "not a URL"),
             (format!("file: x.tar, sha256: {digest}"), "m.yaml:3:", "not an absolute path"),

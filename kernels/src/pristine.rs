@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 use host::process::{Command, ProcessError};
 use host::store::Store;
 
-use crate::error::KernelError;
+use crate::error::{KernelError, SourceError};
 use crate::listing::{Listing, fingerprint};
-use crate::source::SourceError;
 
 /// A kernel source without any series.
 #[derive(Debug)]
@@ -47,7 +46,7 @@ impl Pristine {
     /// and copies if it is somebody else's.
     pub(crate) async fn copy_to(&self, to: &Path, store: &Store) -> Result<(), KernelError> {
         if self.kept {
-            let copy = Command::new("cp").arg("-al").arg("--").arg(&self.dir).arg(to);
+            let copy = Command::new("cp").args(["-alT", "--"]).arg(&self.dir).arg(to);
             return match copy.env("LC_ALL", "C").success().await {
                 Ok(_) => Ok(()),
                 Err(ProcessError::Failed { stderr, .. }) if stderr.contains("No space left") => {

@@ -34,6 +34,8 @@ pub enum Progress<'a> {
 /// Steps on the way to a kernel, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
+    /// Fetching a suite's lists of packages.
+    Lists,
     /// Fetching the source.
     Fetch,
     /// Unpacking the source.
@@ -53,6 +55,7 @@ pub enum Stage {
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Lists => "fetching lists of packages",
             Self::Fetch => "fetching the source",
             Self::Unpack => "unpacking the source",
             Self::Read => "reading the source",

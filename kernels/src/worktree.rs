@@ -5,9 +5,10 @@
 //! work/KEY/source/         hard links to the pristine tree, but for what the series touches;
 //!                          copies, if the pristine tree is the user's own
 //! work/KEY/build/          make's O= folder
+//! work/KEY/source.json     what the pristine tree is, if it is a package's
 //! work/KEY/differs.json    files of source/ that may differ from the pristine tree
 //! work/KEY/base.json       the pristine tree's listing, if it has one
-//! work/KEY/making          there while make runs; what it leaves tells of a killed make
+//! work/KEY/making          there while make runs, with the machine's boot id; tells of a killed make
 //! work/KEY/build.log       what the last make said
 //! work/KEY/tmp/            the compilers' temporary files
 //! ```
@@ -20,10 +21,12 @@
 //! When the pristine tree is in another state than last time, what the listings do not have
 //! in common is replaced in the same way.
 
+mod repair;
+
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::Duration;
 
 use host::lock::FileLock;
 use host::process::Command;
@@ -34,13 +37,23 @@ use crate::listing::{Listing, fingerprint};
 use crate::pristine::{Pristine, copy_file};
 use crate::progress::{OnProgress, Progress};
 use crate::series::{self, Series};
+use crate::stored::IDENTITY;
+
+/// How long a make that is to stop may take to remove what it did not finish.
+const GRACE: Duration = Duration::from_secs(10);
+/// Exit codes above this one are signals that killed a program, as shells count them.
+const KILLED: i32 = 128;
+/// Changes with each start of the machine.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// A work tree that nobody else uses meanwhile.
 #[derive(Debug)]
 pub(crate) struct WorkTree {
     store: Store,
     root: PathBuf,
-    _lock: FileLock,
+    lock: FileLock,
+    /// True if the last make here did not end by itself.
+    cut_short: bool,
 }
 
 impl WorkTree {
@@ -60,15 +73,21 @@ impl WorkTree {
                 store.root().display()
             )));
         }
-        let tree = Self { store: store.clone(), root, _lock: lock };
-        tree.io(|| {
+        let mut tree = Self { store: store.clone(), root, lock, cut_short: false };
+        tree.cut_short = tree.io(|| {
             fs_err::create_dir_all(tree.build())?;
-            tree.repair_build()?;
+            let cut_short = tree.repair_build()?;
             // Killed compilers leave files there that nobody else would remove.
             remove_tree(&tree.temporary())?;
-            fs_err::create_dir(tree.temporary())
+            fs_err::create_dir(tree.temporary())?;
+            Ok(cut_short)
         })?;
         Ok(tree)
+    }
+
+    /// True if the build folder holds a part of a build, which another make goes on with.
+    pub(crate) fn is_cut_short(&self) -> bool {
+        self.cut_short
     }
 
     pub(crate) fn source(&self) -> PathBuf {
@@ -193,7 +212,14 @@ impl WorkTree {
             pristine.listing.as_ref().map_or(Ok(()), |listing| self.write_base(listing))
         })?;
         pristine.copy_to(&fresh, &self.store).await?;
-        self.io(|| fs_err::rename(&fresh, self.source()))
+        self.io(|| {
+            // So that the tree of a version that is not built any more is known for one.
+            let identity = pristine.dir.with_file_name(IDENTITY);
+            if pristine.kept && identity.is_file() {
+                fs_err::copy(identity, self.root.join(IDENTITY))?;
+            }
+            fs_err::rename(&fresh, self.source())
+        })
     }
 
     fn base(&self) -> io::Result<Listing> {
@@ -212,16 +238,19 @@ impl WorkTree {
         write_whole(&self.root.join("differs.json"), &serde_json::to_vec(files)?)
     }
 
-    /// Runs make (or a script that writes to the build folder), line by line.
+    /// Runs make (or a script that writes to the build folder), line by line. When the future is
+    /// dropped, or this program ends, make is asked to stop, and the tree stays locked until it has.
     pub(crate) async fn run(
         &self,
         command: Command,
         each: impl FnMut(&[u8]),
     ) -> Result<i32, KernelError> {
-        self.io(|| fs_err::write(self.making(), ""))?;
-        let code = command.each_line(each).await?;
+        self.io(|| fs_err::write(self.making(), boot_id().unwrap_or_default()))?;
+        let code = command.stopped_kindly(GRACE, &self.lock).each_line(each).await?;
         // A make that ended by itself has removed what it did not finish.
-        self.io(|| remove_tree(&self.making()))?;
+        if code <= KILLED {
+            self.io(|| remove_tree(&self.making()))?;
+        }
         Ok(code)
     }
 
@@ -229,30 +258,23 @@ impl WorkTree {
         self.root.join("making")
     }
 
-    /// Removes what a killed make wrote: its last files may be torn and yet look done.
-    fn repair_build(&self) -> io::Result<()> {
+    /// Removes what a killed make may have torn. True if there was one.
+    fn repair_build(&self) -> io::Result<bool> {
         let began = match fs_err::metadata(self.making()) {
             Ok(meta) => meta.modified()?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(error),
         };
-        remove_since(&self.build(), began)?;
-        remove_tree(&self.making())
+        let booted = fs_err::read_to_string(self.making())?;
+        let went_down = booted.is_empty() || boot_id().is_none_or(|now| now != booted);
+        repair::repair(&self.build(), began, went_down)?;
+        remove_tree(&self.making())?;
+        Ok(true)
     }
 }
 
-/// Removes files below `dir` that were written at `time` or later.
-fn remove_since(dir: &Path, time: SystemTime) -> io::Result<()> {
-    for entry in fs_err::read_dir(dir)? {
-        let entry = entry?;
-        let meta = entry.metadata()?;
-        if meta.is_dir() {
-            remove_since(&entry.path(), time)?;
-        } else if meta.is_file() && meta.modified()? >= time {
-            fs_err::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
+fn boot_id() -> Option<String> {
+    fs_err::read_to_string(BOOT_ID).ok()
 }
 
 /// Makes each of the files below `tree` a fresh copy of the one that `wanted` names, or absent

@@ -3,6 +3,8 @@
 
 use std::collections::VecDeque;
 
+use host::lack::{Lack, lack};
+
 use crate::text::quote;
 
 /// Errors that are kept: the first causes the others more often than not.
@@ -31,10 +33,11 @@ const SPECIFIC: [&str; 13] = [
 /// Collects error lines while a build runs.
 #[derive(Debug, Default)]
 pub(super) struct ErrorLines {
-    /// Some tool ran out of disk space.
-    pub(super) disk_full: bool,
-    /// The system killed a compiler: the source is not to blame.
-    pub(super) killed: bool,
+    /// What the machine lacks, which the source is not to blame for. A full disk comes
+    /// before want of memory, since more of that would not help.
+    pub(super) lack: Option<Lack>,
+    /// The lines that say so.
+    lacking: Vec<String>,
     specific: Vec<String>,
     /// Lines in which make or a script only reports that something below it failed.
     general: Vec<String>,
@@ -43,8 +46,14 @@ pub(super) struct ErrorLines {
 
 impl ErrorLines {
     pub(super) fn line(&mut self, line: &str) {
-        self.disk_full |= line.contains("No space left on device");
-        self.killed |= line.contains("Killed signal terminated program");
+        if let Some(lack) = lack(line) {
+            if self.lack != Some(Lack::Space) {
+                self.lack = Some(lack);
+            }
+            if self.lacking.len() < KEPT {
+                self.lacking.push(quote(line));
+            }
+        }
         let specific = SPECIFIC.iter().any(|mark| line.contains(mark))
             || ["error: ", "ERROR: ", "fatal: "].iter().any(|mark| line.starts_with(mark));
         if specific {
@@ -62,6 +71,11 @@ impl ErrorLines {
                 self.last.pop_front();
             }
         }
+    }
+
+    /// The lines that say what the machine lacks.
+    pub(super) fn lacking(self) -> Vec<String> {
+        self.lacking
     }
 
     /// The best there is: real errors, else reports of failure, else the last lines.
@@ -123,11 +137,18 @@ make: *** [Makefile:234: __sub-make] Error 2
     fn the_number_of_errors_is_bounded_and_the_machines_own_faults_are_noticed() {
         let many: String = (0..100).map(|n| format!("a.c:{n}:1: error: x\n")).collect();
         assert_eq!(errors(&many).len(), KEPT);
-        let mut full = ErrorLines::default();
-        full.line("fatal error: error writing to /tmp/x.s: No space left on device");
-        assert!(full.disk_full && !full.killed);
-        let mut killed = ErrorLines::default();
-        killed.line("gcc: fatal error: Killed signal terminated program cc1");
-        assert!(killed.killed && !killed.disk_full);
+        let lack = |lines: &[&str]| {
+            let mut errors = ErrorLines::default();
+            lines.iter().for_each(|line| errors.line(line));
+            (errors.lack, errors.lacking())
+        };
+        let (full, killed) = (
+            "fatal error: error writing to /tmp/x.s: No space left on device",
+            "gcc: fatal error: Killed signal terminated program cc1",
+        );
+        let said = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
+        assert_eq!(lack(&[full, killed]), (Some(Lack::Space), said(&[full, killed])));
+        assert_eq!(lack(&["a.c:1: error: x", killed]), (Some(Lack::Memory), said(&[killed])));
+        assert_eq!(lack(&["a.c:1: error: Killed"]), (None, vec![]));
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reads a tree's Kconfig files for why an option did not come out as asked.
 //!
-//! This explains and never decides: it follows `if`, `menu` and `choice` blocks and
+//! This says which options there are, and explains: it follows `if`, `menu` and `choice` blocks and
 //! `depends on`, prompt conditions, `select` and `imply` lines as
 //! Documentation/kbuild/kconfig-language.rst describes them, and evaluates nothing.
 
@@ -9,43 +9,49 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::KernelConfig;
+use super::dot_config::KernelConfig;
 use crate::text::quote;
 
 /// Remarks on one option are cut after this many.
 const MOST_REMARKS: usize = 12;
 
-/// Remarks on each of `names` (with `CONFIG_`), in the order of importance.
+/// Why an option is not what it was to be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Explanation {
+    /// True if the tree has no such option for this architecture. False if not all of the tree
+    /// could be read.
+    pub(super) absent: bool,
+    /// In the order of importance, one remark a line.
+    pub(super) remarks: Vec<String>,
+}
+
+/// Explains each of `names` (with `CONFIG_`).
 pub(super) fn explain<'a>(
     tree: &Path,
     kernel_arch: &str,
     config: &KernelConfig,
     names: &[&'a str],
-) -> BTreeMap<&'a str, Vec<String>> {
+) -> BTreeMap<&'a str, Explanation> {
     let mut scan = Scan {
         config,
         remarks: BTreeMap::new(),
         defined: BTreeSet::new(),
         prompted: BTreeSet::new(),
+        sourced: BTreeSet::new(),
     };
     for name in names {
         let symbol = name.trim_start_matches("CONFIG_");
         scan.remarks.insert(symbol.to_owned(), Vec::new());
     }
-    let mut files = Vec::new();
-    let listed = find(tree, tree, kernel_arch, &mut files);
-    for file in &files {
-        if let Ok(text) = fs_err::read(tree.join(file)) {
-            scan.file(&file.display().to_string(), &String::from_utf8_lossy(&text));
-        }
-    }
+    let read = scan.tree(tree, kernel_arch);
     names
         .iter()
         .map(|name| {
             let symbol = name.trim_start_matches("CONFIG_");
             let mut remarks = scan.remarks.remove(symbol).unwrap_or_default();
-            if !scan.defined.contains(symbol) {
-                let why = match &listed {
+            let undefined = !scan.defined.contains(symbol);
+            if undefined {
+                let why = match &read {
                     Ok(()) => "no such option in this kernel for this architecture".to_owned(),
                     Err(error) => format!("its dependencies cannot be read: {error}"),
                 };
@@ -54,7 +60,7 @@ pub(super) fn explain<'a>(
                 remarks.push("has no prompt: only other options set it".to_owned());
             }
             remarks.truncate(MOST_REMARKS);
-            (*name, remarks)
+            (*name, Explanation { absent: undefined && read.is_ok(), remarks })
         })
         .collect()
 }
@@ -86,6 +92,8 @@ struct Scan<'a> {
     defined: BTreeSet<String>,
     /// Symbols with a prompt: the others cannot be set by a `.config`.
     prompted: BTreeSet<String>,
+    /// Files that others take in by a name that does not begin with `Kconfig`, below the tree.
+    sourced: BTreeSet<String>,
 }
 
 /// A block that conditions what is inside it.
@@ -105,6 +113,25 @@ struct Place<'a> {
 }
 
 impl Scan<'_> {
+    /// Reads all Kconfig files of a tree, the ones with other names among them.
+    fn tree(&mut self, tree: &Path, kernel_arch: &str) -> io::Result<()> {
+        let mut files = Vec::new();
+        find(tree, tree, kernel_arch, &mut files)?;
+        let mut next = 0;
+        while let Some(file) = files.get(next).cloned() {
+            let text = fs_err::read(tree.join(&file))?;
+            self.file(&file.display().to_string(), &String::from_utf8_lossy(&text));
+            for sourced in std::mem::take(&mut self.sourced) {
+                let path = PathBuf::from(&sourced);
+                if !files.contains(&path) && tree.join(&path).is_file() {
+                    files.push(path);
+                }
+            }
+            next += 1;
+        }
+        Ok(())
+    }
+
     fn file(&mut self, file: &str, text: &str) {
         let mut place = Place { file, line: 0, blocks: Vec::new(), entry: None };
         // Indentation of the `help` whose text we are in.
@@ -145,7 +172,16 @@ impl Scan<'_> {
                 place.blocks.pop_if(|block| word.ends_with(&block.keyword));
             }
             // Their conditions are nobody's here.
-            "comment" | "source" => place.entry = Some(String::new()),
+            "comment" => place.entry = Some(String::new()),
+            "source" => {
+                place.entry = Some(String::new());
+                let path = rest.trim_matches(['"', '\'']);
+                let name = path.rsplit('/').next().unwrap_or(path);
+                let plain = !path.starts_with('/') && !path.contains("..") && !path.contains('$');
+                if plain && !name.starts_with("Kconfig") {
+                    self.sourced.insert(path.to_owned());
+                }
+            }
             "depends" => {
                 let condition = rest.strip_prefix("on").unwrap_or(rest).trim();
                 match (&place.entry, place.blocks.last_mut()) {
@@ -267,7 +303,22 @@ config SELECTOR
         fs_err::write(dir.path().join("Kconfig"), KCONFIG).unwrap();
         fs_err::write(dir.path().join("arch/vax/Kconfig"), "config VAX\n").unwrap();
         let config = KernelConfig::parse(config);
-        explain(dir.path(), "x86_64", &config, &[name]).remove(name).unwrap()
+        explain(dir.path(), "x86_64", &config, &[name]).remove(name).unwrap().remarks
+    }
+
+    #[test]
+    fn options_of_files_with_other_names_are_found() {
+        let dir = tempfile::tempdir().unwrap();
+        for (file, text) in [
+            ("Kconfig", "source \"lib/options\"\nsource \"../outside\"\n"),
+            ("lib/options", "config INSIDE\n\tbool \"in\"\nsource \"lib/options\"\n"),
+        ] {
+            fs_err::create_dir_all(dir.path().join(file).parent().unwrap()).unwrap();
+            fs_err::write(dir.path().join(file), text).unwrap();
+        }
+        let names = ["CONFIG_INSIDE", "CONFIG_OUTSIDE"];
+        let explained = explain(dir.path(), "x86_64", &KernelConfig::parse(""), &names);
+        assert!(!explained["CONFIG_INSIDE"].absent && explained["CONFIG_OUTSIDE"].absent);
     }
 
     #[test]

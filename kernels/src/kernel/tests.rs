@@ -4,6 +4,8 @@
 
 mod git;
 mod git_series;
+mod interrupted;
+mod trees;
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -70,13 +72,15 @@ impl Fixture {
         fs_err::create_dir_all(root.join("deb/usr/src")).unwrap();
         run(root, "tar -C src -cJf deb/usr/src/linux-source-9.9.tar.xz linux-9.9");
         run(root, "dpkg-deb --root-owner-group --build deb mini.deb");
-        let apt = Apt {
+        let apt = MachineApt {
             get: root.join("apt-get").display().to_string(),
             cache: root.join("apt-cache").display().to_string(),
             state: vec![root.join("lists")],
         };
         let kernels = Kernels::new(Store::open(root.join("store")).unwrap()).without_ccache();
-        let kernels = Kernels { apt, ..kernels };
+        let archive =
+            Archive { tools: suite_tools(root), mirror: Some("http://mirror".to_owned()) };
+        let kernels = Kernels { apt, archive, ..kernels };
         let library = Library::new(Some(root.join("user")));
         let fixture = Self { dir, library, kernels, notices: Mutex::default() };
         fixture.apt(
@@ -131,7 +135,18 @@ impl Fixture {
         series: Option<&Series>,
         fragments: &[Fragment],
     ) -> Result<KernelArtifact, KernelError> {
-        let manifest = self.library.manifest("mini").unwrap();
+        self.build_named("mini", kernels, series, fragments).await
+    }
+
+    /// Builds what is named, a manifest or a tree.
+    async fn build_named(
+        &self,
+        name: &str,
+        kernels: &Kernels,
+        series: Option<&Series>,
+        fragments: &[Fragment],
+    ) -> Result<KernelArtifact, KernelError> {
+        let manifest = self.library.manifest(name).unwrap();
         let arch = &host::arch::X86_64;
         let request = Request { manifest: &manifest, arch, fragments, series };
         let progress = |news: Progress<'_>| {
@@ -225,6 +240,31 @@ async fn a_kernel_that_does_not_compile_shows_the_error_and_the_log() {
 }
 
 #[tokio::test]
+async fn a_machine_without_memory_is_not_the_kernels_fault() {
+    let fixture = Fixture::new();
+    let dir = fixture.dir.path().join("src/linux-9.9");
+    from_dir(&fixture, &dir);
+    let says = "gcc: fatal error: Killed signal terminated program cc1";
+    for (recipe, wanted) in [
+        ("@kill -9 $$$$", "] Killed"),
+        (&*format!("@echo '{says}'; exit 1"), says),
+        ("@exit 137", "] Error 137"),
+        ("@kill -9 $$PPID", "the system killed it"),
+    ] {
+        let makefile = MAKEFILE.replace("@$(or $(CC),gcc) -c $< -o $@", recipe);
+        fs_err::write(dir.join("Makefile"), makefile).unwrap();
+        let error = fixture.build(None).await.unwrap_err();
+        assert!(matches!(error, KernelError::NoMemory(_)), "{recipe}: {error}");
+        assert!(error.to_string().contains(wanted), "{recipe}: {error}");
+    }
+    // The control: a source that holds such words.
+    fs_err::write(dir.join("Makefile"), MAKEFILE).unwrap();
+    fs_err::write(dir.join("mm/zswap.c"), format!("#error {says}\n")).unwrap();
+    let error = fixture.build(None).await.unwrap_err();
+    assert!(matches!(error, KernelError::Compile(_)), "{error}");
+}
+
+#[tokio::test]
 async fn an_option_that_the_kernel_drops_stops_the_build_and_is_explained() {
     let fixture = Fixture::new();
     let asked = Fragment::parse("profile.yaml", "# why\nCONFIG_NEEDS_MORE=y\n").unwrap();
@@ -308,21 +348,69 @@ async fn what_apt_cannot_do_is_explained() {
 }
 
 #[tokio::test]
-async fn a_suite_is_asked_for_and_one_that_apt_lacks_is_an_error_also_when_the_store_has_the_package()
- {
+async fn a_package_of_a_suite_comes_through_an_apt_of_our_own() {
     let fixture = Fixture::new();
-    fixture.build(None).await.unwrap();
+    let root = fixture.dir.path();
     let manifest = MANIFEST.replace("linux-source-9.9", "linux-source-9.9, suite: tomorrow");
-    fs_err::write(fixture.dir.path().join("user/manifests/mini.yaml"), manifest).unwrap();
-    let show = "sum=$(sha256sum $DIR/mini.deb)
-         [ \"$4\" = linux-source-9.9/tomorrow ] || exit 100
-         printf 'Package: linux-source-9.9\\nVersion: 9.9.1-1\\nSHA256: %s\\n' ${sum%% *}";
-    fixture.apt(show, "exit 100");
-    assert!(fixture.build(None).await.unwrap().from_store);
+    fs_err::write(root.join("user/manifests/mini.yaml"), manifest).unwrap();
+    // The machine's apt is not asked.
     fixture.apt("exit 100", "exit 100");
-    let error = fixture.build(None).await.unwrap_err().to_string();
-    assert!(error.contains("linux-source-9.9/tomorrow"), "{error}");
-    assert!(error.contains("does not know this package in this suite"), "{error}");
+    let plain = fixture.build(None).await.unwrap();
+    assert_eq!((plain.source.version.as_str(), plain.from_store), ("9.9.1-1~x1", false));
+    let sources = fs_err::read_to_string(root.join("sources")).unwrap();
+    assert!(sources.contains("URIs: http://mirror\nSuites: tomorrow\n"), "{sources}");
+    // The root is gone, and for a day nobody is asked.
+    assert_eq!(fs_err::read_dir(fixture.kernels.store.path("tmp")).unwrap().count(), 0);
+    let asked = || fs_err::read_to_string(root.join("asked")).unwrap();
+    let before = asked();
+    assert!(fixture.build(None).await.unwrap().from_store);
+    assert_eq!(asked(), before);
+
+    // A day later nobody answers.
+    let memo = fixture.kernels.store.path("apt/linux-source-9.9_tomorrow.json");
+    let text = fs_err::read_to_string(&memo).unwrap();
+    let old = regex::Regex::new("\"asked\":[0-9]+").unwrap().replace(&text, "\"asked\":1");
+    fs_err::write(&memo, old.as_ref()).unwrap();
+    fs_err::write(root.join("silent"), "").unwrap();
+    assert!(fixture.build(None).await.unwrap().from_store);
+    let notices = fixture.notices.lock().unwrap().clone();
+    assert!(notices.last().unwrap().contains("taking version 9.9.1-1~x1"), "{notices:?}");
+
+    // An answer that is remembered for another mirror is none.
+    let archive =
+        Archive { mirror: Some("http://other".to_owned()), ..fixture.kernels.archive.clone() };
+    let kernels = Kernels { archive, asked: Arc::default(), ..fixture.kernels.clone() };
+    let error = fixture.build_by(&kernels, None, &[]).await.unwrap_err();
+    assert!(matches!(error, KernelError::Source(SourceError::Suite(_))), "{error}");
+    assert!(
+        error.to_string().contains("tomorrow for amd64: apt cannot reach its mirror"),
+        "{error}"
+    );
+}
+
+/// Programs that play an apt with a root of its own, which `$APT_CONFIG` names.
+fn suite_tools(root: &Path) -> host::apt::Tools {
+    let script = format!(
+        r#"#!/bin/sh
+DIR={}
+echo "$@" >> $DIR/asked
+[ ! -e $DIR/silent ] || {{ echo 'E: Could not connect to mirror'; exit 100; }}
+apt=${{APT_CONFIG%/apt.conf}}
+case "$*" in
+*update) cp $apt/etc/sources.list.d/debian.sources $DIR/sources; touch $apt/lists/x_Packages ;;
+*print-uris*)
+    sum=$(sha256sum $DIR/mini.deb)
+    echo "'http://mirror/x' linux-source-9.9_9.9.1-1~x1_all.deb 9 SHA256:${{sum%% *}}" ;;
+*) cp $DIR/mini.deb . ;;
+esac
+"#,
+        root.display()
+    );
+    let get = root.join("suite-apt-get");
+    fs_err::write(&get, script).unwrap();
+    fs_err::set_permissions(&get, PermissionsExt::from_mode(0o755)).unwrap();
+    let get = get.display().to_string();
+    host::apt::Tools { get, config: "true".to_owned(), etc: root.join("etc") }
 }
 
 /// Makes `mini` the manifest of a tarball that `origin` leads to, with the digest of `file`.

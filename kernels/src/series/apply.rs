@@ -9,8 +9,9 @@ use host::process::Command;
 use host::store::Store;
 use regex::Regex;
 
-use super::{Conflict, HunkFailure, Patch, Series};
-use crate::error::KernelError;
+use super::patch::Patch;
+use super::types::Series;
+use crate::error::{Conflict, HunkFailure, KernelError};
 use crate::text::quote;
 
 /// Failures named of one patch; a patch against another kernel fails everywhere.

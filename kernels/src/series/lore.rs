@@ -5,8 +5,9 @@ use std::io::Read;
 
 use host::process::{Command, which};
 
-use super::{MOST_PATCHES, Series, SeriesError, mbox};
-use crate::library::{LibraryError, Text};
+use super::mbox;
+use super::types::{MOST_PATCHES, Series, SeriesError};
+use crate::input::{LibraryError, Text};
 use crate::text::{quote, tail};
 
 /// Most bytes of mails that are taken.

@@ -11,8 +11,9 @@ use std::sync::LazyLock;
 use mailparse::{MailHeaderMap, ParsedMail};
 use regex::Regex;
 
-use super::{MOST_PATCHES, Patch};
-use crate::library::{LibraryError, Text, invalid};
+use super::patch::Patch;
+use super::types::MOST_PATCHES;
+use crate::input::{LibraryError, Text, invalid};
 use crate::text::quote;
 
 /// Mails that are looked at; a thread of more is cut by whoever made it.

@@ -7,9 +7,9 @@ use std::path::Path;
 
 use host::store::{Store, remove_tree};
 
-use super::apply::{conflict, copy, refuse_links};
-use super::{HunkFailure, Series, stage};
-use crate::error::KernelError;
+use super::apply::{conflict, copy, refuse_links, stage};
+use super::types::Series;
+use crate::error::{HunkFailure, KernelError};
 use crate::git::git;
 use crate::listing::absent;
 

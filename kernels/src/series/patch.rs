@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::library::{LibraryError, Text, invalid};
+use crate::input::{LibraryError, Text, invalid};
 use crate::text::quote;
 
 /// What to do about a patch that cannot be used.

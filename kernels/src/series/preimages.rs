@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Series;
+use super::types::Series;
 
 /// Shortest abbreviation of a blob's id that is believed.
 const SHORTEST: usize = 7;

@@ -6,9 +6,10 @@ use std::path::Path;
 
 use host::process::{Command, Output};
 
-use super::{MOST_PATCHES, Patch, Series, SeriesError};
+use super::patch::Patch;
+use super::types::{MOST_PATCHES, Series, SeriesError};
 use crate::git::{git, is_commit_id};
-use crate::library::read_file;
+use crate::input::read_file;
 use crate::near::nearest;
 use crate::text::{quote, tail};
 

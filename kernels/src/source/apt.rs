@@ -1,29 +1,30 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Asks apt for the newest version of a package and for the package itself, without root.
+//! Asks the machine's own apt for the newest version of a package and for the package itself,
+//! without root.
 //!
 //! apt verifies what it fetches against lists that the distribution signed. Formats:
-//! deb822 paragraphs from `apt-cache show` (deb-control(5)), and the status lines of
-//! APT::Status-Fd (README.progress-reporting in apt's documentation).
+//! deb822 paragraphs from `apt-cache show` (deb-control(5)), and what [`host::apt`] reads.
 
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use host::apt::status_percent;
 use host::process::{Command, ProcessError};
 use host::store::{KeyHasher, Store};
 
-use super::{DebianPackage, Digest, SourceError, SourceIdentity};
-use crate::error::KernelError;
+use super::kinds::{Digest, SourceIdentity};
+use crate::error::{KernelError, SourceError};
 use crate::text::{quote, tail};
 
 /// The programs, and where apt keeps what its answers depend on.
 #[derive(Debug, Clone)]
-pub(crate) struct Apt {
+pub(crate) struct MachineApt {
     pub(crate) get: String,
     pub(crate) cache: String,
     pub(crate) state: Vec<PathBuf>,
 }
 
-impl Default for Apt {
+impl Default for MachineApt {
     fn default() -> Self {
         let state = [
             "/var/lib/apt/lists",
@@ -41,7 +42,7 @@ impl Default for Apt {
     }
 }
 
-impl Apt {
+impl MachineApt {
     /// Hash of names, sizes and times of the files that decide apt's answers. Asking apt
     /// takes it a second or more to read its lists, so its answer is kept while this
     /// stays the same. `None` if there is nothing to go by.
@@ -64,18 +65,10 @@ impl Apt {
         (!files.is_empty()).then(|| hash.finish().to_string())
     }
 
-    /// The version that apt would install now, or the newest of the suite asked for.
-    pub(crate) async fn candidate(
-        &self,
-        package: &DebianPackage,
-    ) -> Result<SourceIdentity, KernelError> {
-        let DebianPackage { name, suite } = package;
-        let asked = match suite {
-            Some(suite) => format!("{name}/{suite}"),
-            None => name.clone(),
-        };
+    /// The version that apt would install now.
+    pub(crate) async fn candidate(&self, name: &str) -> Result<SourceIdentity, KernelError> {
         let output = Command::new(&self.cache)
-            .args(["show", "--no-all-versions", "--", &asked])
+            .args(["show", "--no-all-versions", "--", name])
             .env("LC_ALL", "C")
             .output()
             .await?;
@@ -85,20 +78,11 @@ impl Apt {
             return Ok(identity);
         }
         Err(KernelError::Source(SourceError::Apt {
-            package: asked,
-            what: match suite {
-                Some(_) => "apt does not know this package in this suite",
-                None => "apt does not know this package",
-            },
+            package: name.to_owned(),
+            what: "apt does not know this package",
             detail: String::new(),
-            next_step: match suite {
-                Some(_) => {
-                    "`apt-cache policy` lists the suites that apt has (n=...); add the suite to apt's sources, then run `apt-get update` as root"
-                }
-                None => {
-                    "run `apt-get update` as root; the package is Debian's, so on other distributions add a Debian mirror or use another kernel manifest"
-                }
-            },
+            next_step: "run `apt-get update` as root; the package is Debian's, so on other distributions name its `suite` in the manifest, \
+                        or use another kernel manifest",
         }))
     }
 
@@ -147,13 +131,6 @@ impl Apt {
             })
         })
     }
-}
-
-/// Percent from a line `dlstatus:1:12.5:Retrieving file 1 of 1`.
-fn status_percent(line: &[u8]) -> Option<f64> {
-    let line = std::str::from_utf8(line).ok()?;
-    let percent = line.strip_prefix("dlstatus:")?.split(':').nth(1)?.parse::<f64>().ok()?;
-    Some(percent.clamp(0.0, 100.0))
 }
 
 /// Version and digest from the first paragraph of `apt-cache show`.
@@ -258,16 +235,9 @@ mod tests {
     }
 
     #[test]
-    fn status_lines_give_the_percentage() {
-        assert_eq!(status_percent(b"dlstatus:1:12.5:Retrieving file 1 of 1"), Some(12.5));
-        assert_eq!(status_percent(b"dlstatus:1:nonsense"), None);
-        assert_eq!(status_percent(b"Get:1 http://x"), None);
-    }
-
-    #[test]
     fn the_fingerprint_follows_the_lists() {
         let dir = tempfile::tempdir().unwrap();
-        let apt = Apt { state: vec![dir.path().to_owned()], ..Apt::default() };
+        let apt = MachineApt { state: vec![dir.path().to_owned()], ..MachineApt::default() };
         assert_eq!(apt.fingerprint(), None);
         fs_err::write(dir.path().join("list"), "1").unwrap();
         let first = apt.fingerprint();

@@ -20,9 +20,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use host::store::KeyHasher;
 use serde::{Deserialize, Serialize};
 
+use super::fetcher::Fetcher;
+use super::kinds::{Digest, SourceIdentity};
 use super::unpack::stays_inside;
-use super::{Digest, Fetcher, SourceError, SourceIdentity};
-use crate::error::KernelError;
+use crate::error::{KernelError, SourceError};
 use crate::listing::{Listing, absent, fingerprint};
 use crate::pristine::Pristine;
 use crate::progress::{Progress, Stage};

@@ -20,14 +20,15 @@ use host::process::Command;
 use host::store::{Claim, Entry, Key, KeyHasher, remove_tree};
 use mirror::Mirror;
 
+use super::fetcher::{Base, Fetcher, TREE, TREES};
+use super::kinds::{Digest, GitRepository, SourceIdentity};
 use super::unpack::{self, foreign};
-use super::{Base, Digest, Fetcher, GitRepository, SourceError, SourceIdentity, TREE, TREES};
-use crate::error::KernelError;
+use crate::error::{KernelError, Prerequisite, SourceError};
 use crate::git::is_commit_id;
 use crate::listing::{Listing, absent};
 use crate::pristine::Pristine;
 use crate::progress::{Progress, Stage};
-use crate::series::{Prerequisite, Series};
+use crate::series::Series;
 use crate::worktree::remove_with_folders;
 
 /// Listing of the tree, within an entry.

@@ -7,7 +7,7 @@ use std::path::{Component, Path};
 use host::process::{Command, ProcessError};
 use host::store::Slot;
 
-use super::{Fetcher, TREE};
+use super::fetcher::{Fetcher, TREE};
 use crate::error::KernelError;
 use crate::progress::Progress;
 use crate::text::{quote, tail};

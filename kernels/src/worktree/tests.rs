@@ -2,6 +2,7 @@
 //! Work trees that come, go, follow their source and survive kills.
 
 use std::os::unix::fs::MetadataExt;
+use std::time::SystemTime;
 
 use super::*;
 
@@ -178,19 +179,31 @@ async fn what_a_kill_between_two_files_left_is_put_right() {
     assert_eq!((read(&tree, "mm/a.c"), read(&tree, "mm/b.c")), ("a\n".into(), "b\n".into()));
 }
 
+/// A make that writes a torn object and a finished one, says so, and does what `then` says.
+fn make(tree: &WorkTree, then: &str) -> Command {
+    let script = format!(
+        "echo half > torn.o; mkdir -p mm; echo whole > mm/whole.o; echo 'cmd_mm/whole.o := x' > mm/.whole.o.cmd
+         touch -d '+ 1 minute' torn.o; echo ready; {then}"
+    );
+    Command::new("sh").args(["-c", &script]).cwd(tree.build())
+}
+
+/// True for each of the files that make has written.
+fn left(tree: &WorkTree) -> [bool; 3] {
+    ["old.o", "torn.o", "mm/whole.o"].map(|file| tree.build().join(file).exists())
+}
+
 #[tokio::test]
-async fn what_a_killed_make_wrote_is_removed_and_the_rest_kept() {
+async fn what_a_killed_make_may_have_torn_is_removed_and_the_rest_kept() {
     let fixture = Fixture::new();
     let tree = fixture.open().await;
-    let (old, torn) = (tree.build().join("old.o"), tree.build().join("torn.o"));
+    let old = tree.build().join("old.o");
     fs_err::write(&old, "whole").unwrap();
     let past = SystemTime::now() - std::time::Duration::from_secs(60);
     fs_err::File::open(&old).unwrap().file().set_modified(past).unwrap();
-    let script = format!("echo half > {}; echo ready; exec sleep 1000", torn.display());
-    let make = Command::new("sh").args(["-c", &script]);
     let (ready, is_ready) = tokio::sync::oneshot::channel();
     let mut ready = Some(ready);
-    let running = tree.run(make, |_| {
+    let running = tree.run(make(&tree, "exec sleep 1000"), |_| {
         if let Some(ready) = ready.take() {
             ready.send(()).unwrap();
         }
@@ -201,11 +214,24 @@ async fn what_a_killed_make_wrote_is_removed_and_the_rest_kept() {
     }
     drop(tree);
     let tree = fixture.open().await;
-    assert!(!torn.exists() && old.exists());
-    // The control: a make that ends by itself loses nothing, even when it fails.
-    let script = format!("echo whole > {}; exit 2", torn.display());
-    let code = tree.run(Command::new("sh").args(["-c", &script]), |_| {}).await.unwrap();
+    assert_eq!(left(&tree), [true, false, true]);
+    // Somebody else kills make, such as a system that is out of memory.
+    assert_eq!(tree.run(make(&tree, "kill -9 $$"), |_| {}).await.unwrap(), 128 + 9);
     drop(tree);
-    fixture.open().await;
-    assert!(code == 2 && torn.exists());
+    let tree = fixture.open().await;
+    assert_eq!(left(&tree), [true, false, true]);
+    // The machine went down meanwhile.
+    assert_eq!(tree.run(make(&tree, "kill -9 $$"), |_| {}).await.unwrap(), 128 + 9);
+    let began = fs_err::metadata(tree.making()).unwrap().modified().unwrap();
+    fs_err::write(tree.making(), "another boot").unwrap();
+    let making = fs_err::File::options().write(true).open(tree.making()).unwrap();
+    making.file().set_modified(began).unwrap();
+    drop(tree);
+    let tree = fixture.open().await;
+    assert_eq!(left(&tree), [true, false, false]);
+    // The control: a make that ends by itself loses nothing, even when it fails.
+    assert_eq!(tree.run(make(&tree, "exit 2"), |_| {}).await.unwrap(), 2);
+    drop(tree);
+    let tree = fixture.open().await;
+    assert_eq!(left(&tree), [true, true, true]);
 }

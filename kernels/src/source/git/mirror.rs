@@ -14,7 +14,8 @@ use super::said;
 use crate::error::KernelError;
 use crate::git::{git, is_commit_id};
 use crate::progress::{Progress, Stage};
-use crate::source::{Fetcher, GitRepository};
+use crate::source::fetcher::Fetcher;
+use crate::source::kinds::GitRepository;
 use crate::worktree::write_whole;
 
 /// Where the mirror keeps commits that were asked for by their id.
@@ -102,6 +103,20 @@ impl<'a> Mirror<'a> {
         Ok(None)
     }
 
+    /// The commit that the reference, taken for any revision, is in a repository on this machine.
+    async fn revision(&self) -> Result<Option<String>, KernelError> {
+        let Some(path) = self.source.path() else { return Ok(None) };
+        let commit = format!("{}^{{commit}}", self.source.reference);
+        let output = git(&[])?
+            .arg("-C")
+            .arg(path)
+            .args(["rev-parse", "--verify", "--quiet", "--end-of-options", &commit])
+            .output()
+            .await?;
+        let found = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        Ok(Some(found).filter(|found| output.code == 0 && is_commit_id(found)))
+    }
+
     /// The commit that the reference is in the repository now.
     pub(super) async fn ask(&self) -> Result<String, KernelError> {
         let names = self.names();
@@ -119,7 +134,10 @@ impl<'a> Mirror<'a> {
                 self.remember(name, &commit).await?;
                 Ok(commit)
             }
-            None => Err(said::unknown_ref(self.source, &self.list(&[]).await?)),
+            None => match self.revision().await? {
+                Some(commit) => Ok(commit),
+                None => Err(said::unknown_ref(self.source, &self.list(&[]).await?)),
+            },
         }
     }
 

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::process::Stdio;
 
 use super::mirror::Mirror;
-use crate::error::KernelError;
-use crate::series::{Found, MOST_COMMITS, Prerequisite, Series};
+use crate::error::{Found, KernelError, MOST_COMMITS, Prerequisite};
+use crate::series::Series;
 
 impl Mirror<'_> {
     /// What the series wants, with what is known of it: its patches' ids are looked for among the

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What git's complaints mean, and what to do about them.
 
-use crate::error::KernelError;
+use crate::error::{KernelError, SourceError};
 use crate::near::nearest;
-use crate::source::{GitRepository, SourceError};
+use crate::source::kinds::GitRepository;
 use crate::text::tail;
 
 /// True if a server does not give a commit by its id.
