@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use host::apt::{Suite, Tools};
 use host::arch::Arch;
 use host::store::{Bucket, Check, Claim, Entry, Key, KeyHasher, Store, StoreError};
 
 use crate::newc;
-use crate::packages::{self, Contents, PackageError, Request, Set, Suite, Tools};
+use crate::packages::{self, Contents, PackageError, Request, Set};
 use crate::recipe::{FileContents, Recipe};
 use crate::tree::{Node, Tree, TreeError};
 

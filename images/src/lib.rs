@@ -12,7 +12,8 @@ mod packages;
 mod recipe;
 pub mod tree;
 
+pub use host::apt::{PackageName, Suite};
 pub use host::yaml::YamlError;
 pub use image::{IMAGES, ImageArtifact, ImageError, Supplies, build};
-pub use packages::{AptFailure, PackageError, PackageName, Suite};
+pub use packages::PackageError;
 pub use recipe::{Applets, Device, ExtraFile, FileContents, Link, Program, Recipe, RecipeError};

@@ -1,49 +1,31 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Debian packages of the guest's architecture.
 //!
-//! apt chooses them and what they need, in a root of its own ([`apt`]). The choice is
+//! apt chooses them and what they need, in a root of its own ([`host::apt`]). The choice is
 //! remembered and the packages are kept in the store: apt is asked again when that was a
 //! week ago, when another mirror is named, or when they are gone from the store. When it
 //! cannot reach its mirror, those that are in the store do.
 
-mod apt;
 mod contents;
 mod error;
-mod mirror;
-mod names;
 
 use std::io;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use host::apt::{Apt, Mirror, Package, PackageName, Suite, Tools};
 use host::arch::Arch;
 use host::store::{Bucket, Check, Claim, Entry, Key, KeyHasher, Store};
 use serde::{Deserialize, Serialize};
 
-use apt::Apt;
-pub(crate) use apt::Tools;
 pub(crate) use contents::{Contents, link_merged, merged, of_deb};
-pub use error::{AptFailure, PackageError};
-use mirror::Mirror;
-pub use names::{PackageName, Suite};
+pub use error::PackageError;
 
 /// Packages as they were fetched together.
 const SETS: Bucket = Bucket { name: "guest-packages", check: Check::Digests };
 
 /// For so many seconds apt is not asked the same again.
 const WEEK: u64 = 7 * 24 * 60 * 60;
-
-/// A package of one version.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Package {
-    pub(crate) name: String,
-    pub(crate) version: String,
-    /// Name of its file.
-    pub(crate) file: String,
-    /// Of its file, hexadecimal.
-    pub(crate) sha256: String,
-}
 
 /// Packages that were chosen together, by name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,9 +124,6 @@ impl Request<'_> {
 
     async fn fetch(&self) -> Result<(Set, Entry), PackageError> {
         let mirror = Mirror::choose(self.mirror, &self.tools.etc)?;
-        let name = format!("apt-{}-{}", self.arch.debian, self.suite.as_str());
-        let waiting = || (self.notice)("waiting for another swapstorm that fetches packages");
-        let _lock = self.store.lock(&name, waiting).await?;
         let names: Vec<&str> = self.names.iter().map(PackageName::as_str).collect();
         (self.notice)(&format!(
             "fetching packages of {} for {}: {}",
@@ -152,11 +131,10 @@ impl Request<'_> {
             self.arch.debian,
             names.join(", ")
         ));
-        let root = self.store.path("tmp").join(&name);
-        let apt = Apt::new(self.tools, root, self.arch, &self.suite, &mirror).await;
-        let apt = apt.map_err(|error| self.of_disk(error))?;
-        apt.update().await.map_err(|error| self.of_disk(error))?;
-        let set = apt.resolve(&self.names).await?;
+        let waiting = || (self.notice)("waiting for another swapstorm that fetches packages");
+        let (arch, suite) = (self.arch.debian, &self.suite);
+        let apt = Apt::of_suite(self.tools, self.store, arch, suite, &mirror, waiting).await?;
+        let set = Set::new(apt.resolve(&self.names).await?);
         let entry = match self.store.claim(SETS, &set.key(), || ()).await? {
             Claim::Found(entry) => entry,
             Claim::Absent(slot) => {
@@ -164,20 +142,11 @@ impl Request<'_> {
                     let notice = "packages in the store were damaged and are fetched again";
                     (self.notice)(&format!("{notice}: {damage}"));
                 }
-                let filled = apt.download(&self.names, slot.dir()).await;
-                filled.map_err(|error| self.of_disk(error))?;
+                apt.download(&self.names, slot.dir()).await?;
                 slot.publish().await?
             }
         };
         Ok((set, entry))
-    }
-
-    /// Errors of the disk are the store's, which knows what to do about them.
-    fn of_disk(&self, error: PackageError) -> PackageError {
-        match error {
-            PackageError::Root(error) => self.store.error(error).into(),
-            other => other,
-        }
     }
 
     /// Where the answer to this request is remembered.

@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use host::apt::{PackageName, Suite};
 use host::yaml::{self, YamlError};
-
-use crate::packages::{PackageName, Suite};
 
 /// Recipes that come with the program: name and text.
 const BUILT_IN: &[(&str, &str)] = &[

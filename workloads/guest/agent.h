@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 typedef unsigned long long u64;
 typedef long long s64;
@@ -16,10 +17,12 @@ typedef unsigned int u32;
 typedef unsigned char u8;
 
 #define U64_MAX		(~0ULL)
+#define S64_MAX		(U64_MAX >> 1)
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
 #define MAX_DISKS	16
 #define MAX_WORKERS	64
+#define MAX_CPUS	16
 #define CGROUP_ROOT	"/sys/fs/cgroup"
 
 /* random.c: streams of numbers that follow from the seed alone. */
@@ -32,6 +35,9 @@ enum stream {
 	STREAM_SWAP = 1,
 	STREAM_WORKER,
 	STREAM_PATTERN,
+	STREAM_CPUS,
+	STREAM_ZSWAP,
+	STREAM_ORDER,
 };
 
 u64 mix(u64 x);
@@ -43,6 +49,7 @@ u64 rng_between(struct rng *rng, u64 low, u64 high);
 
 enum ending { END_POWEROFF, END_REBOOT, END_HALT, END_LEAVE };
 enum push { PUSH_PAGEOUT, PUSH_LIMIT, PUSH_NONE };
+enum order { ORDER_SEQUENTIAL, ORDER_RANDOM };
 enum fault { FAULT_NONE, FAULT_CORRUPT_PAGE, FAULT_MUTE, FAULT_FREEZE, FAULT_STALL };
 enum toggle { TOGGLE_OFF, TOGGLE_ON };
 
@@ -56,6 +63,7 @@ struct params {
 	char token[33];
 	u64 seed;
 	u64 seconds;
+	u64 check_s;
 	int end;
 	int storm;
 	u64 sample_ms;
@@ -66,27 +74,42 @@ struct params {
 	s64 max_pool_percent;
 	s64 accept_threshold_percent;
 	int shrinker;
+	struct range zswap_on_ms;
+	struct range zswap_off_ms;
+	char compressors[64];
 
 	char disks[512];
+	u64 null_disks;
+	u64 null_mib;
 	u64 loops;
 	u64 loop_mib;
 	int beside_swap;
 	int retune_zswap;
+	int switch_cpus;
 	u64 heartbeat;
+	u64 hung_ms;
+	int sysrq;
 	u64 stay_on;
 	struct range on_ms;
 	struct range off_ms;
 	struct range priority;
+	int hotplug;
+	struct range cpu_on_ms;
+	struct range cpu_off_ms;
 
 	u64 workers;
 	u64 pages;
 	int push;
 	u64 chunk;
+	int order;
 	char memory_max[32];
 	char memory_high[32];
 	char zswap_max[32];
 	char cpu_max[32];
 	u64 compressible;
+	u64 shmem;
+	struct range life_ms;
+	struct range memcg_ms;
 	int fault;
 };
 
@@ -171,6 +194,7 @@ enum said visit_listen(void);
 
 /* system.c: what any PID 1 needs. */
 
+void mount_one(const char *type, const char *path);
 void mount_basics(void);
 void mount_rest(void);
 int read_text(const char *path, char *text, size_t size);
@@ -185,6 +209,33 @@ bool heard_stop(const char *bytes, size_t count);
 _Noreturn void end_machine(enum ending ending);
 
 /* telemetry.c: counters shared by all processes, and the lines that carry them. */
+
+enum call { CALL_SWAPON, CALL_SWAPOFF };
+
+/* What the loop of a swap device tells of it, and the observer. */
+struct device {
+	u64 swapon;		/* Completed calls. */
+	u64 swapoff;
+	u64 refused;		/* Failed calls of both kinds. */
+	u64 call;		/* enum call: what the loop is about, */
+	u64 began_us;		/* since when (0: it is about nothing), */
+	u64 tries;		/* and how often it was refused so far. */
+	u64 used_kib;		/* In use, */
+	u64 used_at_us;		/* as it was at that time. */
+};
+
+/* latency.c: how long calls took. */
+
+#define LATENCY_STEPS	64
+#define LATENCY_BUCKETS	(LATENCY_STEPS * 32)	/* Up to 2^37 us. */
+
+struct latency {
+	u64 sum_us;
+	u64 buckets[LATENCY_BUCKETS];
+};
+
+void latency_add(struct latency *latency, u64 us);
+u64 latency_percentile(const struct latency *latency, unsigned int percent);
 
 struct counters {
 	u64 swapon;
@@ -204,8 +255,18 @@ struct counters {
 	u64 corruptions;
 	u64 oom_kills;
 	u64 respawns;
+	u64 cpu_offs;
+	u64 cpu_ons;
+	u64 cpu_refused;
+	u64 zswap_offs;
+	u64 zswap_ons;
+	u64 memcgs_gone;
+	u64 checks;
+	u64 violations;
 	u64 warnings;
 	u64 mute;
+	struct latency swapoff_latency;
+	struct device devices[MAX_DISKS];
 };
 
 extern struct counters *counters;
@@ -227,18 +288,27 @@ void telemetry_hello(void);
 void telemetry_ready(const struct params *params, unsigned int disks, u64 disk_kib);
 void telemetry_sample(void);
 void telemetry_corrupt(const struct page_id *id, const struct mismatch *mismatch);
+struct suspect;
+struct levels;
+void telemetry_violated(const char *check, const char *what, u64 got, u64 want, u64 awake_ms,
+			u64 phase);
+void telemetry_checked(u64 phase, u64 took_ms, const struct levels *zswap,
+		       const struct levels *memcgs);
+void telemetry_suspect(const char *word, const struct suspect *suspect);
 void telemetry_done(const char *reason, enum ending ending, const struct restored *restored);
 void warn_parameter(const char *name, const char *value, const char *why);
 void warn_path(const char *what, const char *path, const char *value, int error);
 void warn_died(const char *what, const char *key, unsigned int index, int status);
 void warn_number(const char *what, const char *key, u64 value);
+void warn_ended(const char *path, u64 awake_ms);
 void warn_errno(const char *what, int error);
 
 /* zswap.c */
 
 void zswap_configure(const struct params *params);
+bool zswap_switch(bool on);
+_Noreturn void zswap_loop(const struct params *params, u32 life);
 void zswap_describe(struct line *line);
-void zswap_counters(struct line *line);
 
 /* Swap devices. */
 
@@ -247,27 +317,134 @@ struct disk {
 	u64 bytes;
 };
 
+/* columns.c: all counters as a table. */
+
+void columns_find(const struct disk *disks, unsigned int disks_used);
+unsigned int columns_names(struct line *line, unsigned int at);
+bool columns_end(unsigned int at);
+void columns_row(struct line *line);
+
+/* null.c: devices in the guest's memory that answer by its own clock. */
+
+bool null_make(unsigned int index, u64 mib, char *path, size_t size);
+
 /* loop.c: devices on files of our own, where nobody has named any. */
 
 bool loop_make(u64 mib, char *path, size_t size);
 
 /* swap.c */
 
+const char *disk_name(const struct disk *disk);
 unsigned int disks_prepare(const struct params *params, struct disk *disks);
-void disk_keep_on(const struct disk *disk, int priority);
+void disk_keep_on(const struct disk *disk, unsigned int index, int priority);
 _Noreturn void swap_loop(const struct params *params, const struct disk *disk, unsigned int index,
 			 u32 life);
+
+/* cpus.c: CPUs that go and come beside the storm. */
+
+unsigned int cpus_find(const char *folder);
+bool cpus_prepare(const struct params *params);
+void cpus_turn(const struct params *params, struct rng *rng);
+_Noreturn void cpus_loop(const struct params *params, u32 life);
+void cpus_all_on(void);
 
 /* worker.c */
 
 void workers_prepare(const struct params *params);
+const char *workers_home(void);
+void worker_cgroup(unsigned int index, bool other, char *folder, size_t size);
+void check_cgroup_enter(void);
 _Noreturn void worker_loop(const struct params *params, unsigned int index, u32 life);
+
+/* task.c: what the kernel says of one task. */
+
+struct task {
+	char name[20];
+	char state;		/* As in /proc/PID/stat. */
+	u64 switches;		/* Of context. */
+	u64 cpu_ms;
+};
+
+/* Where a task is in the kernel; empty where the kernel does not say. */
+struct place {
+	char wchan[64];
+	char stack[640];	/* Frames, innermost first, with commas. */
+};
+
+void task_read_stat(const char *stat, struct task *task);
+void task_read_stack(const char *text, char *stack, size_t size);
+bool task_read(pid_t pid, struct task *task);
+bool task_locate(pid_t pid, struct task *task, struct place *place);
+
+/* watch.c: swap calls that do not end. */
+
+#define WATCH_US	500000
+
+/* A process that does not get on. */
+struct suspect {
+	const char *what;	/* A word of PROTOCOL.md. */
+	const char *device;	/* NULL for a worker, */
+	unsigned int worker;	/* which has a number. */
+	pid_t pid;
+	u64 stop_ms;		/* 0: nobody was asked to stop. */
+	u64 guest_ms;
+	u64 awake_ms;
+	u64 quiet_ms;
+	u64 io_ms;
+	u64 tries;
+	u64 others;
+	const struct task *first;	/* NULL: it was not looked at before. */
+	struct task now;
+	struct place place;
+};
+
+void watch_start(const struct params *with, const struct disk *all, unsigned int used);
+u64 watch_awake(u64 now);
+void watch_disks(u64 awake);
+u64 watch_owed_us(void);
+void watch_calls(const pid_t *pids, u64 awake);
+void watch_fill(unsigned int index, struct suspect *suspect);
+bool watch_tell(const char *word, struct suspect *suspect);
+bool watch_was_told(unsigned int index);
+_Noreturn void observer_loop(void);
 
 /* supervise.c: keeps loops and workers alive until told otherwise. */
 
 void storm_start(const struct params *params, const struct disk *disks, unsigned int disks_used);
 u64 storm_tend(void);
 void storm_hold(void);
-void storm_stop(void);
+bool storm_stop(void);
+void storm_go_on(void);
+
+/* levels.c: numbers that fall back to where they were. */
+
+#define MAX_LEVELS	(4 * MAX_WORKERS + 8)
+
+struct level {
+	const char *check;	/* The invariant, a word of PROTOCOL.md. */
+	char path[96];
+	const char *key;	/* Its line starts so; empty: the file is the number. */
+	s64 got;
+	s64 want;
+};
+
+/* Only numbers that the kernel has. */
+struct levels {
+	struct level all[MAX_LEVELS];
+	unsigned int used;
+};
+
+bool swaps_sum(const char *text, const char *path, u64 *size, u64 *used);
+s64 level_read(const char *path, const char *key);
+void level_add(struct levels *levels, const char *check, const char *path, const char *key);
+void levels_of_zswap(struct levels *levels);
+void levels_of_cgroup(struct levels *levels, const char *folder);
+void levels_of_dying(struct levels *levels, const char *folder);
+u64 levels_settle(struct levels *levels, void (*help)(void));
+
+/* check.c: invariants, while the storm stands still. */
+
+void check_prepare(const struct params *with, const struct disk *all, unsigned int used);
+bool check_all(void);
 
 #endif

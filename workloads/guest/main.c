@@ -124,6 +124,7 @@ static const char *watch_storm(void)
 	u64 start = now_us();
 	u64 end = params.seconds ? start + params.seconds * 1000000 : U64_MAX;
 	u64 sample_due = start;
+	u64 check_due = params.check_s ? start + params.check_s * 1000000 : U64_MAX;
 	unsigned int samples = 0;
 	const char *why;
 
@@ -142,8 +143,14 @@ static const char *watch_storm(void)
 				interval = min(interval, EARLY_SAMPLE_US);
 			sample_due = now + interval;
 		}
+		if (now >= check_due) {
+			if (!storm_stop() || !check_all())
+				return "stuck";
+			storm_go_on();
+			check_due = now_us() + params.check_s * 1000000;
+		}
 		respawn_due = storm_tend();
-		why = wait_until(min(min(sample_due, end), respawn_due));
+		why = wait_until(min(min(sample_due, end), min(respawn_due, check_due)));
 		if (why)
 			return why;
 	}
@@ -205,20 +212,41 @@ static const char *run_storm(void)
 	/* Not before the start script, whose servers would inherit what is blocked. */
 	if (!visiting)
 		hear_signals();
+	columns_find(disks, used);
 	telemetry_ready(&params, used, smallest_kib(used));
-	if (storm)
+	if (storm) {
+		check_prepare(&params, disks, used);
 		storm_start(&params, disks, used);
+	}
 	/* Only now: it takes its time, and the storm shall begin at once. */
 	if (mlockall(MCL_CURRENT | MCL_FUTURE))
 		warn_errno("mlock", errno);
 	reason = watch_storm();
-	storm_stop();
+	if (strcmp(reason, "stuck") && storm_stop() && storm && params.check_s)
+		check_all();
 	telemetry_sample();
 	return reason;
 }
 
+/*
+ * The kernel's own detector speaks of tasks that are not ours. It counts by the clock, which
+ * goes on where the machine does not run: its limit is three times ours.
+ */
+static void hurry_detector(void)
+{
+	char seconds[24];
+
+	if (visiting)
+		return;
+	snprintf(seconds, sizeof(seconds), "%llu", params.hung_ms * 3 / 1000);
+	/* Not every kernel has it. */
+	if (write_text("/proc/sys/kernel/hung_task_timeout_secs", seconds))
+		write_text("/proc/sys/kernel/hung_task_check_interval_secs", "10");
+}
+
 static const char *set_up_and_run(void)
 {
+	hurry_detector();
 	/* Children inherit the score; workers give it up again. */
 	write_setting("/proc/self/oom_score_adj", "-1000");
 	zswap_configure(&params);

@@ -11,9 +11,10 @@
 static const char *const toggles[] = { "off", "on", NULL };
 static const char *const endings[] = { "poweroff", "reboot", "halt", NULL };
 static const char *const pushes[] = { "pageout", "limit", "none", NULL };
+static const char *const orders[] = { "sequential", "random", NULL };
 static const char *const faults[] = { "none", "corrupt_page", "mute", "freeze", "stall", NULL };
 
-enum kind { NUMBER, PERCENT, RANGE, CHOICE, TOKEN, NAME, PATHS, SIZE, CPU_MAX };
+enum kind { NUMBER, PERCENT, RANGE, CHOICE, TOKEN, NAME, NAMES, PATHS, SIZE, CPU_MAX };
 
 /* @low and @high bound numbers, @high the bytes of a text; @choices belongs to CHOICE. */
 struct spec {
@@ -34,6 +35,7 @@ static const struct spec specs[] = {
 	TEXT(TOKEN, token),
 	SPEC(NUMBER, seed, 0, U64_MAX),
 	SPEC(NUMBER, seconds, 0, 86400),
+	SPEC(NUMBER, check_s, 0, 86400),
 	PICK(end, endings),
 	PICK(storm, toggles),
 	SPEC(NUMBER, sample_ms, 20, 60000),
@@ -43,25 +45,40 @@ static const struct spec specs[] = {
 	SPEC(PERCENT, max_pool_percent, 0, 100),
 	SPEC(PERCENT, accept_threshold_percent, 0, 100),
 	PICK(shrinker, toggles),
+	SPEC(RANGE, zswap_on_ms, 0, 60000),
+	SPEC(RANGE, zswap_off_ms, 0, 60000),
+	TEXT(NAMES, compressors),
 	TEXT(PATHS, disks),
+	SPEC(NUMBER, null_disks, 0, MAX_DISKS),
+	SPEC(NUMBER, null_mib, 1, 65536),
 	SPEC(NUMBER, loops, 1, MAX_DISKS),
 	SPEC(NUMBER, loop_mib, 1, 65536),
 	PICK(beside_swap, toggles),
 	PICK(retune_zswap, toggles),
+	PICK(switch_cpus, toggles),
 	SPEC(NUMBER, heartbeat, 0, 3600),
+	SPEC(NUMBER, hung_ms, 1000, 3600000),
+	PICK(sysrq, toggles),
 	SPEC(NUMBER, stay_on, 0, MAX_DISKS),
 	SPEC(RANGE, on_ms, 0, 60000),
 	SPEC(RANGE, off_ms, 0, 60000),
 	SPEC(RANGE, priority, 0, 32767),
+	PICK(hotplug, toggles),
+	SPEC(RANGE, cpu_on_ms, 0, 60000),
+	SPEC(RANGE, cpu_off_ms, 0, 60000),
 	SPEC(NUMBER, workers, 0, MAX_WORKERS),
 	SPEC(NUMBER, pages, 1, 65536),
 	PICK(push, pushes),
 	SPEC(NUMBER, chunk, 1, 65536),
+	PICK(order, orders),
 	TEXT(SIZE, memory_max),
 	TEXT(SIZE, memory_high),
 	TEXT(SIZE, zswap_max),
 	TEXT(CPU_MAX, cpu_max),
 	SPEC(NUMBER, compressible, 0, 100),
+	SPEC(NUMBER, shmem, 0, 100),
+	SPEC(RANGE, life_ms, 0, 60000),
+	SPEC(RANGE, memcg_ms, 0, 60000),
 	PICK(fault, faults),
 };
 
@@ -78,13 +95,21 @@ void params_defaults(struct params *params)
 		.max_pool_percent = -1,
 		.accept_threshold_percent = -1,
 		.shrinker = TOGGLE_ON,
+		.null_mib = 16,
 		.loops = 4,
 		.loop_mib = 16,
 		.beside_swap = TOGGLE_OFF,
 		.retune_zswap = TOGGLE_OFF,
+		.switch_cpus = TOGGLE_OFF,
+		.hung_ms = 20000,
+		/* A machine that is not ours is not to be told to print everybody's stacks. */
+		.sysrq = visiting ? TOGGLE_OFF : TOGGLE_ON,
 		.on_ms = { 1, 50 },
 		.off_ms = { 0, 2 },
 		.priority = { 0, 3 },
+		.hotplug = TOGGLE_OFF,
+		.cpu_on_ms = { 20, 80 },
+		.cpu_off_ms = { 5, 5 },
 		.workers = 8,
 		.pages = 256,
 		.push = PUSH_PAGEOUT,
@@ -198,6 +223,8 @@ static bool has_form(enum kind kind, const char *text)
 		return all_of(text, "");
 	case NAME:
 		return all_of(text, "_-");
+	case NAMES:
+		return *text != ',' && all_of(text, "_-,");
 	case PATHS:
 		return *text == '/' && all_of(text, "/_-.,");
 	case SIZE:

@@ -3,9 +3,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent.h"
+
+/* What the rest of the agent would bring. */
+bool visiting = true;
+static struct counters shared;
+struct counters *counters = &shared;
 
 static unsigned int passed;
 static unsigned int failed;
@@ -62,6 +68,18 @@ static void test_params_taken(void)
 	CHECK(params.on_ms.low == 2 && params.on_ms.high == 70);
 	CHECK(params.off_ms.low == 5 && params.off_ms.high == 5);
 	CHECK(params.push == PUSH_LIMIT);
+	CHECK(params.hotplug == TOGGLE_OFF);
+
+	params = parse("swapstorm.hotplug=on swapstorm.cpu_off_ms=3 swapstorm.cpu_on_ms=7-9");
+	CHECK(complaints == 0);
+	CHECK(params.hotplug == TOGGLE_ON && params.switch_cpus == TOGGLE_OFF);
+	CHECK(params.cpu_off_ms.low == 3 && params.cpu_off_ms.high == 3);
+	CHECK(params.cpu_on_ms.low == 7 && params.cpu_on_ms.high == 9);
+
+	params = parse("swapstorm.check_s=10 swapstorm.life_ms=500-5000 swapstorm.compressors=lzo,lz4");
+	CHECK(complaints == 0);
+	CHECK(params.check_s == 10 && params.life_ms.high == 5000 && !params.memcg_ms.high);
+	CHECK(!strcmp(params.compressors, "lzo,lz4"));
 
 	params = parse("swapstorm.zswap_max=8K swapstorm.cpu_max=1000/50000 swapstorm.end=reboot");
 	CHECK(complaints == 0);
@@ -75,8 +93,15 @@ static void test_params_taken(void)
 	CHECK(params.max_pool_percent == 1);
 	CHECK(params.accept_threshold_percent == -1);
 	CHECK(params.shrinker == TOGGLE_ON);
-	params = parse("swapstorm.shrinker=off");
+	params = parse("swapstorm.shrinker=off swapstorm.hung_ms=5000");
 	CHECK(params.shrinker == TOGGLE_OFF);
+	CHECK(params.hung_ms == 5000);
+	/* On a machine that is not ours only if we were told to. */
+	CHECK(params.sysrq == TOGGLE_OFF);
+	CHECK(parse("swapstorm.sysrq=on").sysrq == TOGGLE_ON);
+	visiting = false;
+	CHECK(parse("").sysrq == TOGGLE_ON);
+	visiting = true;
 	CHECK(parse("swapstorm.seed=18446744073709551615").seed == U64_MAX);
 }
 
@@ -115,7 +140,14 @@ static void test_params_refused(void)
 	refused("swapstorm.cpu_max=1000", "bad-syntax");
 	refused("swapstorm.cpu_max=0/1000", "bad-syntax");
 	refused("swapstorm.loops=17", "out-of-range");
+	refused("swapstorm.hung_ms=999", "out-of-range");
+	refused("swapstorm.sysrq=w", "not-one-of");
 	refused("swapstorm.beside_swap=yes", "not-one-of");
+	refused("swapstorm.hotplug=yes", "not-one-of");
+	refused("swapstorm.cpu_off_ms=60001", "out-of-range");
+	refused("swapstorm.cpu_on_ms=9-1", "out-of-range");
+	refused("swapstorm.compressors=,lzo", "bad-syntax");
+	refused("swapstorm.check_s=86401", "out-of-range");
 	refused("swapstorm.end=leave", "not-one-of");
 }
 
@@ -248,9 +280,13 @@ static void test_lines(void)
 	CHECK(!strcmp(line.text + line.used - 15, "%20 truncated=1"));
 }
 
-/* What restore.c asks of the rest of the agent. */
-bool visiting = true;
+/* What restore.c and others ask of the rest of the agent. */
 static unsigned int warnings;
+
+const char *disk_name(const struct disk *disk)
+{
+	return strrchr(disk->path, '/') + 1;
+}
 
 int read_text(const char *path, char *text, size_t size)
 {
@@ -296,9 +332,253 @@ u64 now_us(void)
 	return 0;
 }
 
+/* Of each sleep, what a file holds meanwhile. */
+static const char *watched_file;
+static char held_asleep[16];
+
 void sleep_us(u64 us)
 {
+	size_t used = strlen(held_asleep);
+
 	(void)us;
+	if (watched_file && used < sizeof(held_asleep) - 1)
+		read_text(watched_file, held_asleep + used, 2);
+}
+
+static void test_tasks(void)
+{
+	struct task task;
+	struct place place;
+	char stack[40];
+
+	task_read_stat("35 (a) b (x) D 1 35 0 0 -1 4194560 1 2 3 4 150 50 0 0 20\n", &task);
+	CHECK(!strcmp(task.name, "a) b (x") && task.state == 'D');
+	CHECK(task.cpu_ms == 200 * 1000 / (u64)sysconf(_SC_CLK_TCK));
+	task_read_stat("garbage", &task);
+	CHECK(task.state == '?' && !task.name[0]);
+
+	task_read_stack("[<0>] msleep+0x2e/0x40\n[<0>] f+0x1/0x2 [zswap]\n[<0>] too_long_for_it+0x1/0x2\n",
+			stack, sizeof(stack));
+	CHECK(!strcmp(stack, "msleep+0x2e/0x40,f+0x1/0x2"));
+	task_read_stack("[<0>]\nno frame\n", stack, sizeof(stack));
+	CHECK(!stack[0]);
+
+	CHECK(task_locate(getpid(), &task, &place));
+	CHECK(task.name[0] && task.switches);
+	CHECK(!task_read(-1, &task));
+}
+
+static void test_columns(void)
+{
+	static struct disk disks[MAX_DISKS] = { { "/dev/vda", 0 }, { "/dev/loop7", 0 } };
+	unsigned int at = 0;
+	unsigned int lines = 0;
+	unsigned int names = 0;
+	struct line line;
+	const char *c;
+	int i;
+
+	for (i = 2; i < MAX_DISKS; i++)
+		snprintf(disks[i].path, sizeof(disks[i].path), "/dev/disk/by-id/disk%d", i);
+	shared.swapon = 7;
+	shared.verified = U64_MAX;
+	shared.devices[1].swapoff = 3;
+	columns_find(disks, MAX_DISKS);
+	for (; !columns_end(at); lines++) {
+		line_start(&line, "tok", "columns", 0);
+		at = columns_names(&line, at);
+		line_end(&line);
+		CHECK(!strstr(line.text, "truncated"));
+		if (!lines)
+			CHECK(strstr(line.text, " names=swapon,swapoff,touched,verified,"));
+		if (!lines)
+			CHECK(strstr(line.text, ",refused.vda,swapon.loop7,swapoff.loop7,"));
+		for (names++, c = strstr(line.text, "names="); *c; c++)
+			names += *c == ',';
+	}
+	CHECK(lines > 1 && names == at);
+
+	line_start(&line, "tok", "sample", 0);
+	columns_row(&line);
+	line_end(&line);
+	/* Nothing stands for 0; what is 0 at the end of a group is left out. */
+	CHECK(strstr(line.text, " v0=7,,,18446744073709551615 v24=,,,,,,,,3"));
+	CHECK(!strstr(line.text, "truncated"));
+}
+
+static void test_levels(void)
+{
+	static const char stat[] = "anon 4096\nzswapped 8192\nzswap 17\nbroken\nbig 99999999999999999999\n";
+	static const char swaps[] = "Filename\tType\tSize\tUsed\tPriority\n"
+				    "/dev/vda partition 2044 12 3\n"
+				    "/dev/vdb                partition\t2044\t\t0\t\t1\n";
+	char path[] = "/tmp/swapstorm-selftest.XXXXXX";
+	static struct levels levels;
+	u64 size, used;
+	unsigned int i;
+	int fd = mkstemp(path);
+
+	CHECK(fd >= 0 && close(fd) == 0);
+	CHECK(write_text(path, stat));
+	CHECK(level_read(path, "zswap") == 17 && level_read(path, "zswapped") == 8192);
+	/* What is not there, or is no number, is not zero. */
+	CHECK(level_read(path, "zswapp") == -1 && level_read(path, "broken") == -1);
+	CHECK(level_read(path, "big") == -1 && level_read("/nonexistent", "") == -1);
+	for (i = 0; i < MAX_LEVELS + 3; i++)
+		level_add(&levels, "memcg-zswap", path, "zswap");
+	CHECK(levels.used == MAX_LEVELS);
+	levels.used = 0;
+	level_add(&levels, "memcg-zswap", path, "absent");
+	CHECK(levels.used == 0);
+	levels_of_cgroup(&levels, "/nonexistent");
+	CHECK(levels.used == 0);
+	CHECK(write_text(path, "12 N0=12\n") && level_read(path, "") == 12);
+	CHECK(write_text(path, "Zswap:     4 kB\n") && level_read(path, "Zswap") == 4);
+	unlink(path);
+
+	CHECK(swaps_sum(swaps, NULL, &size, &used) && size == 4088 && used == 12);
+	CHECK(swaps_sum(swaps, "/dev/vdb", &size, &used) && size == 2044 && used == 0);
+	CHECK(swaps_sum(swaps, "/dev/vdc", &size, &used) && size == 0);
+	CHECK(swaps_sum("Filename Type\n", NULL, &size, &used) && size == 0);
+	CHECK(!swaps_sum("Filename\n/dev/vda partition\n", NULL, &size, &used));
+}
+
+/* What watch.c says: the devices' last letters, and those whose calls have ended in capitals. */
+static char said[64];
+
+void telemetry_suspect(const char *word, const struct suspect *suspect)
+{
+	CHECK(!strcmp(word, "hung") && !strcmp(suspect->what, "swapoff"));
+	strncat(said, suspect->device + strlen("/dev/vd"), 1);
+}
+
+void warn_ended(const char *path, u64 awake_ms)
+{
+	char letter[] = { path[strlen("/dev/vd")] - 'a' + 'A', '\0' };
+
+	CHECK(awake_ms);
+	strcat(said, letter);
+}
+
+static const struct disk watched[4] = {
+	{ "/dev/vda", 1 << 20 }, { "/dev/vdb", 1 << 30 }, { "/dev/vdc", 0 }, { "/dev/vdd", 0 },
+};
+
+static void begin_calls(const u64 *began)
+{
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		shared.devices[i] = (struct device){ .call = CALL_SWAPOFF, .began_us = began[i] };
+	}
+	said[0] = '\0';
+}
+
+/* Lets seconds pass for calls that nothing but @each changes. */
+static void pass(unsigned int seconds, void (*each)(unsigned int second))
+{
+	pid_t pids[4] = { getpid(), getpid(), getpid(), getpid() };
+	unsigned int second;
+
+	for (second = 0; second < seconds; second++) {
+		if (each)
+			each(second);
+		watch_calls(pids, 1000000);
+	}
+}
+
+static void others_go_on(unsigned int second)
+{
+	(void)second;
+	shared.swapoff++;
+	shared.devices[0].began_us++;
+	shared.devices[2].began_us++;
+	shared.devices[3].began_us++;
+}
+
+static void b_uses(unsigned int kib, unsigned int second)
+{
+	shared.devices[1].used_kib = kib;
+	shared.devices[1].used_at_us = 1000 + second;
+}
+
+static void b_brings_pages_back(unsigned int second)
+{
+	b_uses(100000 - 20 * second, second);
+}
+
+static void b_loses_pages_to_others(unsigned int second)
+{
+	b_uses(1000 - second, second);
+}
+
+static void one_is_let_now_and_then(unsigned int second)
+{
+	if (second % 10 == 9) {
+		shared.swapoff++;
+		shared.devices[0].began_us++;
+	}
+}
+
+static void test_hangs(void)
+{
+	static const u64 together[] = { 500, 400, 300, 600 };
+	static const u64 ended[4];
+	struct params params = parse("swapstorm.hung_ms=20000");
+
+	watch_start(&params, watched, 4);
+	/* One is lost while others go on: at the limit, at twice and four times that, no more. */
+	begin_calls(together);
+	pass(20, others_go_on);
+	CHECK(!strcmp(said, ""));
+	pass(1, others_go_on);
+	CHECK(!strcmp(said, "b"));
+	pass(300, others_go_on);
+	CHECK(!strcmp(said, "bbb"));
+	begin_calls(ended);
+	pass(1, NULL);
+	CHECK(!strcmp(said, "B"));
+
+	/* Nobody gets on: whoever began first comes first, since he may hold what others wait for. */
+	begin_calls(together);
+	pass(22, NULL);
+	CHECK(!strcmp(said, "cbad"));
+	begin_calls(ended);
+	pass(1, NULL);
+
+	/* As long as one brings pages back, it and all that wait for it are slow, and that is all. */
+	begin_calls(together);
+	pass(200, b_brings_pages_back);
+	CHECK(!strcmp(said, ""));
+	begin_calls(ended);
+	pass(1, NULL);
+
+	/* That has an end, too; and what is too little for a swapoff is not of its doing. */
+	begin_calls(together);
+	pass(1100, b_brings_pages_back);
+	CHECK(!strcmp(said, "cbad"));
+	begin_calls(ended);
+	pass(1, NULL);
+	begin_calls(together);
+	pass(30, b_loses_pages_to_others);
+	CHECK(!strcmp(said, "cbad"));
+	begin_calls(ended);
+	pass(1, NULL);
+
+	/* The others wait until they were passed over twice as often as there are devices. */
+	begin_calls(together);
+	pass(70, one_is_let_now_and_then);
+	CHECK(!strcmp(said, ""));
+	pass(10, one_is_let_now_and_then);
+	CHECK(!strcmp(said, "cbd"));
+}
+
+static void test_only_time_awake_counts(void)
+{
+	watch_awake(1000000);
+	CHECK(watch_awake(1300000) == 300000);
+	CHECK(watch_awake(900000000) == 1000000);
+	CHECK(watch_awake(900000000) == 0);
 }
 
 static char undone[64];
@@ -349,6 +629,90 @@ static void test_changes_are_undone(void)
 	CHECK(restore_all().changes == 0);
 }
 
+static void make_cpu(const char *folder, unsigned int cpu, const char *online)
+{
+	char path[96];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/cpu%u", folder, cpu);
+	CHECK(!mkdir(path, 0700));
+	if (!online)
+		return;
+	strcat(path, "/online");
+	file = fopen(path, "w");
+	CHECK(file && fputs(online, file) >= 0 && !fclose(file));
+}
+
+static void test_cpus_go_and_come(void)
+{
+	char folder[] = "/tmp/swapstorm-cpus.XXXXXX";
+	char path[96], text[8], remove[128];
+	struct params params = parse("swapstorm.hotplug=on");
+	struct rng rng;
+	unsigned int before = warnings;
+
+	CHECK(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/cpu2/online", folder);
+	rng_init(&rng, 1, STREAM_CPUS, 0, 0);
+
+	/* Never the first, none that cannot be taken off, and none that is off already. */
+	make_cpu(folder, 0, "1");
+	make_cpu(folder, 1, NULL);
+	make_cpu(folder, 2, "1");
+	make_cpu(folder, 3, "0");
+	CHECK(cpus_find(folder) == 1);
+	watched_file = path;
+	cpus_turn(&params, &rng);
+	cpus_turn(&params, &rng);
+	watched_file = NULL;
+	CHECK(!strcmp(held_asleep, "0101"));
+	CHECK(shared.cpu_offs == 2 && shared.cpu_ons == 2 && shared.cpu_refused == 0);
+	CHECK(warnings == before);
+
+	/* What is left off is on again at the end, on a machine that is not ours as well. */
+	CHECK(write_text(path, "0"));
+	cpus_all_on();
+	CHECK(read_text(path, text, sizeof(text)) == 1 && text[0] == '1');
+	CHECK(write_text(path, "0"));
+	CHECK(restore_all().changes == 1);
+	CHECK(read_text(path, text, sizeof(text)) == 1 && text[0] == '1');
+
+	/* A refusal is counted, and said once. */
+	CHECK(!unlink(path));
+	cpus_turn(&params, &rng);
+	cpus_turn(&params, &rng);
+	CHECK(shared.cpu_offs == 2 && shared.cpu_refused == 2 && warnings == before + 1);
+	CHECK(cpus_find(folder) == 0);
+
+	snprintf(remove, sizeof(remove), "rm -r %s", folder);
+	CHECK(!system(remove));
+}
+
+static void test_latencies(void)
+{
+	static struct latency latency;
+	u64 us;
+
+	CHECK(latency_percentile(&latency, 50) == 0);
+	/* Below the steps exact. */
+	for (us = 1; us <= 50; us++)
+		latency_add(&latency, us);
+	CHECK(latency_percentile(&latency, 50) == 25 && latency_percentile(&latency, 99) == 50);
+	CHECK(latency.sum_us == 50 * 51 / 2);
+	/* Above them to one step, and never more than it was. */
+	for (us = 60; us < 1ULL << 36; us += us / 7 + 1) {
+		struct latency one = { 0 };
+		u64 told;
+
+		latency_add(&one, us);
+		told = latency_percentile(&one, 99);
+		CHECK(told <= us && us - told <= us / LATENCY_STEPS);
+	}
+	/* What is beyond all steps counts as the last one. */
+	latency_add(&latency, U64_MAX);
+	CHECK(latency_percentile(&latency, 100) >= 1ULL << 36);
+}
+
 static void print_complaint(const char *name, const char *value, const char *why)
 {
 	printf("%s=%s: %s\n", name, value, why);
@@ -372,7 +736,14 @@ int main(int argc, char **argv)
 	test_pattern_names_the_stranger();
 	test_pattern_is_never_one_value();
 	test_lines();
+	test_tasks();
+	test_columns();
+	test_levels();
+	test_hangs();
+	test_only_time_awake_counts();
 	test_changes_are_undone();
+	test_cpus_go_and_come();
+	test_latencies();
 	printf("%u passed, %u failed\n", passed, failed);
 	return failed != 0;
 }

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 /*
- * The agent keeps one process for each swap device and each worker alive. The OOM
- * killer may take any of them, swap loops too: a task in swapoff is its first choice.
+ * The agent keeps one process for each swap device and each worker alive, and one that
+ * observes, and one that takes CPUs off and on if that is asked for. The OOM killer may
+ * take any of them, swap loops too: a task in swapoff is its first choice.
  */
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,10 +17,23 @@
 #define BACKOFF_FIRST_US	20000
 #define BACKOFF_MOST_US		2000000
 #define LONG_LIFE_US		1000000
-#define STOP_PATIENCE_US	5000000
+/*
+ * Of the time that the machine ran since everything was killed: whoever is there after the
+ * first is told of, and is stuck after the second, or after the third if it is known to hang.
+ * A swapoff is deaf to signals where it waits for other devices, so it may take a while.
+ */
+#define STOP_TELL_US		1000000
+#define STOP_PATIENCE_US	10000000
+#define STOP_KNOWN_US		2000000
+/* Meanwhile samples show that the agent is there. */
+#define STOP_SAMPLE_US		1000000
+/* By the clock, for a machine that hardly runs. */
+#define STOP_MOST_US		30000000
+
+enum job { JOB_LOOP, JOB_WORKER, JOB_OBSERVER, JOB_CPUS, JOB_ZSWAP };
 
 struct child {
-	bool is_worker;
+	enum job job;
 	unsigned int index;
 	pid_t pid;		/* 0 while it is not running. */
 	u32 life;
@@ -26,37 +42,81 @@ struct child {
 	u64 backoff_us;
 };
 
-static struct child children[MAX_DISKS + MAX_WORKERS];
+static struct child children[MAX_DISKS + MAX_WORKERS + 3];
 static unsigned int children_used;
 static const struct params *storm;
 static const struct disk *storm_disks;
 
+static unsigned int keep_on;	/* So many of the first devices stay on. */
+static unsigned int stops;
+static bool held;
+
+/* By its name whoever reads a stack knows whose it is. */
+static void set_name(const struct child *child)
+{
+	char name[16];
+
+	switch (child->job) {
+	case JOB_LOOP:
+		snprintf(name, sizeof(name), "swap-%s", disk_name(&storm_disks[child->index]));
+		break;
+	case JOB_WORKER:
+		snprintf(name, sizeof(name), "worker-%u", child->index);
+		break;
+	case JOB_CPUS:
+		snprintf(name, sizeof(name), "cpus");
+		break;
+	case JOB_ZSWAP:
+		snprintf(name, sizeof(name), "zswap");
+		break;
+	default:
+		snprintf(name, sizeof(name), "observer");
+		break;
+	}
+	prctl(PR_SET_NAME, name);
+}
+
+static _Noreturn void run(const struct child *child)
+{
+	/* The agent waits for SIGCHLD; its children have no use for that. */
+	signal(SIGCHLD, SIG_DFL);
+	/* A storm without anybody who can end it must not go on. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	set_name(child);
+	if (child->job == JOB_WORKER)
+		worker_loop(storm, child->index, child->life);
+	if (child->job == JOB_OBSERVER)
+		observer_loop();
+	if (child->job == JOB_CPUS)
+		cpus_loop(storm, child->life);
+	if (child->job == JOB_ZSWAP)
+		zswap_loop(storm, child->life);
+	swap_loop(storm, &storm_disks[child->index], child->index, child->life);
+}
+
 static void spawn(struct child *child, u64 now)
 {
-	pid_t pid = fork();
+	pid_t pid;
 
+	/* What the one before it was about died with it. */
+	if (child->job == JOB_LOOP)
+		counters->devices[child->index].began_us = 0;
+	pid = fork();
 	if (pid < 0) {
 		warn_errno("fork", errno);
 		child->due_us = now + BACKOFF_MOST_US;
 		return;
 	}
-	if (!pid) {
-		/* The agent waits for SIGCHLD; its children have no use for that. */
-		signal(SIGCHLD, SIG_DFL);
-		/* A storm without anybody who can end it must not go on. */
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (child->is_worker)
-			worker_loop(storm, child->index, child->life);
-		swap_loop(storm, &storm_disks[child->index], child->index, child->life);
-	}
+	if (!pid)
+		run(child);
 	child->pid = pid;
 	child->born_us = now;
 }
 
-static void add_child(bool is_worker, unsigned int index)
+static void add_child(enum job job, unsigned int index)
 {
 	children[children_used++] = (struct child){
-		.is_worker = is_worker,
+		.job = job,
 		.index = index,
 		.backoff_us = BACKOFF_FIRST_US,
 	};
@@ -69,16 +129,34 @@ void storm_start(const struct params *params, const struct disk *disks, unsigned
 
 	storm = params;
 	storm_disks = disks;
+	watch_start(params, disks, disks_used);
 	for (i = 0; i < disks_used; i++) {
-		if (i < params->stay_on)
-			disk_keep_on(&disks[i], params->priority.low);
-		else
-			add_child(false, i);
+		if (i >= params->stay_on)
+			add_child(JOB_LOOP, i);
 	}
 	for (i = 0; i < params->workers; i++)
-		add_child(true, i);
-	for (i = 0; i < children_used; i++)
+		add_child(JOB_WORKER, i);
+	add_child(JOB_OBSERVER, 0);
+	if (cpus_prepare(params))
+		add_child(JOB_CPUS, 0);
+	if (params->zswap == TOGGLE_ON && params->zswap_on_ms.high)
+		add_child(JOB_ZSWAP, 0);
+	keep_on = disks_used < params->stay_on ? disks_used : params->stay_on;
+	storm_go_on();
+}
+
+/* All of it, at its start and after it was stopped. */
+void storm_go_on(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < keep_on; i++)
+		disk_keep_on(&storm_disks[i], i, storm->priority.low);
+	for (i = 0; i < children_used; i++) {
+		/* Streams of numbers go on, too. */
+		children[i].life += stops != 0;
 		spawn(&children[i], now_us());
+	}
 }
 
 static struct child *find(pid_t pid)
@@ -94,10 +172,23 @@ static struct child *find(pid_t pid)
 
 static void bury(struct child *child, int status, u64 now)
 {
+	child->pid = 0;
+	child->life++;
+	/* Its life was to be short, and the next one begins at once. */
+	if (child->job == JOB_WORKER && !status) {
+		child->due_us = now;
+		return;
+	}
 	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
 		count(&counters->oom_kills);
-	else if (child->is_worker)
+	else if (child->job == JOB_WORKER)
 		warn_died("worker-died", "worker", child->index, status);
+	else if (child->job == JOB_OBSERVER)
+		warn_died("observer-died", "observer", 0, status);
+	else if (child->job == JOB_CPUS)
+		warn_died("cpus-died", "cpus", 0, status);
+	else if (child->job == JOB_ZSWAP)
+		warn_died("zswap-died", "zswap", 0, status);
 	else
 		warn_died("swap-loop-died", "disk", child->index, status);
 
@@ -108,11 +199,25 @@ static void bury(struct child *child, int status, u64 now)
 	child->backoff_us *= 2;
 	if (child->backoff_us > BACKOFF_MOST_US)
 		child->backoff_us = BACKOFF_MOST_US;
-	child->pid = 0;
-	child->life++;
 }
 
-/* Buries the dead and starts again what is due; returns when the next one is due, or U64_MAX. */
+static void watch_devices(u64 now)
+{
+	pid_t pids[MAX_DISKS] = { 0 };
+	u64 awake = watch_awake(now);
+	unsigned int i;
+
+	for (i = 0; i < children_used; i++) {
+		if (children[i].job == JOB_LOOP)
+			pids[children[i].index] = children[i].pid;
+	}
+	watch_disks(awake);
+	/* What we hold still ourselves hangs for no fault of the kernel. */
+	if (!held)
+		watch_calls(pids, awake);
+}
+
+/* Buries the dead, starts again what is due, and watches; returns when it is to be called next. */
 u64 storm_tend(void)
 {
 	u64 next = U64_MAX;
@@ -138,6 +243,9 @@ u64 storm_tend(void)
 		if (!child->pid && child->due_us < next)
 			next = child->due_us;
 	}
+	watch_devices(now);
+	if (children_used && now + WATCH_US < next)
+		next = now + WATCH_US;
 	return next;
 }
 
@@ -154,6 +262,7 @@ static void signal_all(int signal_number)
 /* Everything stands still from here on: what a storm that makes no progress looks like. */
 void storm_hold(void)
 {
+	held = true;
 	signal_all(SIGSTOP);
 }
 
@@ -167,23 +276,129 @@ static unsigned int running(void)
 	return left;
 }
 
-void storm_stop(void)
+/* Whether all that are left were told of before they were asked to stop. */
+static bool all_known(void)
 {
-	u64 deadline = now_us() + STOP_PATIENCE_US;
+	unsigned int i;
+
+	for (i = 0; i < children_used; i++) {
+		const struct child *child = &children[i];
+
+		if (child->pid && (child->job != JOB_LOOP || !watch_was_told(child->index)))
+			return false;
+	}
+	return true;
+}
+
+/* When a child began what it is about: a worker after all calls, as it may only wait for one. */
+static u64 began(const struct child *child)
+{
+	u64 call = child->job == JOB_LOOP ? counted(&counters->devices[child->index].began_us) : 0;
+
+	return call ? call : U64_MAX;
+}
+
+static int by_began(const void *a, const void *b)
+{
+	u64 one = began(*(const struct child *const *)a);
+	u64 other = began(*(const struct child *const *)b);
+
+	return (one > other) - (one < other);
+}
+
+static void tell_one(const struct child *child, const char *word, u64 awake, u64 passed)
+{
+	static const char *const names[] = {
+		[JOB_LOOP] = "loop",
+		[JOB_WORKER] = "worker",
+		[JOB_OBSERVER] = "observer",
+		[JOB_CPUS] = "cpus",
+		[JOB_ZSWAP] = "zswap",
+	};
+	struct suspect suspect = {
+		.what = names[child->job],
+		.worker = child->index,
+		.guest_ms = passed / 1000,
+		.pid = child->pid,
+	};
+
+	if (child->job == JOB_LOOP)
+		watch_fill(child->index, &suspect);
+	suspect.stop_ms = awake / 1000;
+	watch_tell(word, &suspect);
+}
+
+/*
+ * Says of all that are left who they are and where, first of the one that others may wait for.
+ * @awake is how long they were waited for.
+ */
+static void tell_left(const char *word, u64 awake, u64 passed)
+{
+	const struct child *left[ARRAY_SIZE(children)];
+	unsigned int count = 0;
+	unsigned int i;
+
+	for (i = 0; i < children_used; i++) {
+		if (children[i].pid)
+			left[count++] = &children[i];
+	}
+	qsort(left, count, sizeof(left[0]), by_began);
+	for (i = 0; i < count; i++)
+		tell_one(left[i], word, awake, passed);
+}
+
+static void reap(void)
+{
+	struct child *child;
 	pid_t pid;
 
-	signal_all(SIGKILL);
-	while (running() && now_us() < deadline) {
-		struct child *child;
-
-		pid = waitpid(-1, NULL, WNOHANG);
-		child = pid > 0 ? find(pid) : NULL;
+	while ((pid = waitpid(-1, NULL, WNOHANG)) > 0) {
+		child = find(pid);
 		if (child)
 			child->pid = 0;
-		else
-			sleep_us(1000);
+	}
+}
+
+/* False if somebody does not end, which is told. */
+bool storm_stop(void)
+{
+	u64 began = now_us();
+	u64 passed = 0;
+	u64 awake = 0;
+	u64 looked = 0;
+	u64 sampled = 0;
+	bool told = false;
+
+	stops++;
+	signal_all(SIGKILL);
+	watch_awake(began);
+	for (;;) {
+		reap();
+		if (!running()) {
+			cpus_all_on();
+			return true;
+		}
+		awake += watch_awake(began + passed);
+		if (awake >= looked + WATCH_US) {
+			watch_disks(awake - looked);
+			looked = awake;
+		}
+		if (awake >= sampled + STOP_SAMPLE_US) {
+			telemetry_sample();
+			sampled = awake;
+		}
+		if (awake >= STOP_TELL_US && !told) {
+			tell_left("slow", awake, passed);
+			told = true;
+		}
+		if (awake >= STOP_PATIENCE_US || passed >= STOP_MOST_US ||
+		    (awake >= STOP_KNOWN_US && all_known()))
+			break;
+		sleep_us(1000);
+		passed = now_us() - began;
 	}
 	/* One that is stuck in the kernel is a finding, and no reason not to end. */
-	if (running())
-		warn_number("stuck", "left", running());
+	tell_left("hung", awake, passed);
+	warn_number("stuck", "left", running());
+	return false;
 }

@@ -130,6 +130,20 @@ static unsigned int loops_prepare(const struct params *params, struct disk *disk
 	return used;
 }
 
+static unsigned int nulls_prepare(const struct params *params, struct disk *disks)
+{
+	unsigned int used = 0;
+	char path[64];
+	u64 i;
+
+	for (i = 0; i < params->null_disks; i++) {
+		if (!null_make(i, params->null_mib, path, sizeof(path)))
+			break;
+		used = add_disk(disks, used, path);
+	}
+	return used;
+}
+
 /* Returns how many of @disks (room for MAX_DISKS) can be used. */
 unsigned int disks_prepare(const struct params *params, struct disk *disks)
 {
@@ -146,6 +160,8 @@ unsigned int disks_prepare(const struct params *params, struct disk *disks)
 		return used;
 	if (visiting)
 		return loops_prepare(params, disks);
+	if (params->null_disks)
+		return nulls_prepare(params, disks);
 
 	/* glob() would bring a hundred kilobytes of user names with it. */
 	for (letter = 'a'; letter <= 'z'; letter++) {
@@ -158,12 +174,20 @@ unsigned int disks_prepare(const struct params *params, struct disk *disks)
 	return used;
 }
 
-static bool switch_on(const struct disk *disk, int priority)
+/* The name by which the kernel knows a device: the last part of its path. */
+const char *disk_name(const struct disk *disk)
+{
+	return strrchr(disk->path, '/') + 1;
+}
+
+static bool switch_on(const struct disk *disk, struct device *device, int priority)
 {
 	if (!swapon(disk->path, SWAP_FLAG_PREFER | (priority & SWAP_FLAG_PRIO_MASK))) {
 		count(&counters->swapon);
+		count(&device->swapon);
 		return true;
 	}
+	count(&device->refused);
 	switch (errno) {
 	case ENOMEM:
 		count(&counters->swapon_enomem);
@@ -181,19 +205,21 @@ static bool switch_on(const struct disk *disk, int priority)
 	}
 }
 
-void disk_keep_on(const struct disk *disk, int priority)
+void disk_keep_on(const struct disk *disk, unsigned int index, int priority)
 {
-	if (!switch_on(disk, priority))
+	if (!switch_on(disk, &counters->devices[index], priority))
 		warn_path("swap-device", disk->path, NULL, errno);
 }
 
 /* True once the device is off, which EINVAL says too: it was not on. */
-static bool switch_off(const struct disk *disk)
+static bool switch_off(const struct disk *disk, struct device *device)
 {
 	if (!swapoff(disk->path)) {
 		count(&counters->swapoff);
+		count(&device->swapoff);
 		return true;
 	}
+	count(&device->refused);
 	switch (errno) {
 	case ENOMEM:
 		count(&counters->swapoff_enomem);
@@ -213,9 +239,32 @@ static bool switch_off(const struct disk *disk)
 	}
 }
 
-void swap_loop(const struct params *params, const struct disk *disk, unsigned int index, u32 life)
+/* What is under way, for whoever watches: until it is done, however often it was refused. */
+static void call_begins(struct device *device, enum call call)
+{
+	__atomic_store_n(&device->call, call, __ATOMIC_RELAXED);
+	__atomic_store_n(&device->tries, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&device->began_us, now_us(), __ATOMIC_RELEASE);
+}
+
+static void call_refused(struct device *device)
 {
 	const u64 retry_us = 1000;
+
+	count(&device->tries);
+	sleep_us(retry_us);
+}
+
+static void call_ends(struct device *device)
+{
+	if (counted(&device->call) == CALL_SWAPOFF)
+		latency_add(&counters->swapoff_latency, now_us() - counted(&device->began_us));
+	__atomic_store_n(&device->began_us, 0, __ATOMIC_RELEASE);
+}
+
+void swap_loop(const struct params *params, const struct disk *disk, unsigned int index, u32 life)
+{
+	struct device *device = &counters->devices[index];
 	struct rng rng;
 
 	rng_init(&rng, params->seed, STREAM_SWAP, index, life);
@@ -225,11 +274,15 @@ void swap_loop(const struct params *params, const struct disk *disk, unsigned in
 		u64 off_us = rng_between(&rng, params->off_ms.low * 1000,
 					 params->off_ms.high * 1000);
 
-		while (!switch_on(disk, priority))
-			sleep_us(retry_us);
+		call_begins(device, CALL_SWAPON);
+		while (!switch_on(disk, device, priority))
+			call_refused(device);
+		call_ends(device);
 		sleep_us(on_us);
-		while (!switch_off(disk))
-			sleep_us(retry_us);
+		call_begins(device, CALL_SWAPOFF);
+		while (!switch_off(disk, device))
+			call_refused(device);
+		call_ends(device);
 		sleep_us(off_us);
 	}
 }

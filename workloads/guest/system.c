@@ -16,7 +16,7 @@
 #define START_SCRIPT		"/etc/swapstorm/start"
 #define START_SCRIPT_US		30000000
 
-static void mount_one(const char *type, const char *path)
+void mount_one(const char *type, const char *path)
 {
 	mkdir(path, 0755);
 	if (mount(type, path, type, 0, NULL) && errno != EBUSY)

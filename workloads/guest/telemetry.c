@@ -16,6 +16,7 @@
 
 #define KMSG_NOTICE	"<5>"
 #define MAX_WARNINGS	200
+#define COLUMNS_EVERY	64
 
 /* Private to the first process until telemetry_open() makes the shared ones. */
 static struct counters unshared;
@@ -61,8 +62,8 @@ static void emit(struct line *line)
 	line_end(line);
 	if (counted(&counters->mute))
 		return;
-	/* For whoever has started us by hand; but for samples, which are many. */
-	if (visiting && !strstr(line->text, " sample ms="))
+	/* For whoever has started us by hand; but for tables, which are long. */
+	if (visiting && !strstr(line->text, " sample ms=") && !strstr(line->text, " columns ms="))
 		dprintf(STDERR_FILENO, "%s\n", line->text);
 	length = snprintf(record, sizeof(record), KMSG_NOTICE "%s", line->text);
 	/* Nobody could be told of a failure, and the reader misses nothing but this line. */
@@ -87,7 +88,7 @@ void telemetry_hello(void)
 
 	uname(&name);
 	line_start(&line, token, "hello", 0);
-	line_number(&line, "protocol", 1);
+	line_number(&line, "protocol", 2);
 	line_number(&line, "up_ms", began_us / 1000);
 	line_text(&line, "release", name.release);
 	line_text(&line, "machine", name.machine);
@@ -109,63 +110,15 @@ void telemetry_ready(const struct params *params, unsigned int disks, u64 disk_k
 	emit(&line);
 }
 
-static void own_counters(struct line *line)
+static void name_columns(void)
 {
-#define COUNTER(field) { #field, &counters->field }
-	const struct {
-		const char *name;
-		const u64 *counter;
-	} all[] = {
-		COUNTER(swapon),
-		COUNTER(swapoff),
-		COUNTER(touched),
-		COUNTER(verified),
-		COUNTER(rounds),
-		COUNTER(corruptions),
-		COUNTER(oom_kills),
-		COUNTER(respawns),
-		COUNTER(swapon_enomem),
-		COUNTER(swapon_ebusy),
-		COUNTER(swapon_einval),
-		COUNTER(swapon_other),
-		COUNTER(swapoff_enomem),
-		COUNTER(swapoff_eintr),
-		COUNTER(swapoff_ebusy),
-		COUNTER(swapoff_einval),
-		COUNTER(swapoff_other),
-	};
-#undef COUNTER
-	size_t i;
+	unsigned int at = 0;
+	struct line line;
 
-	for (i = 0; i < ARRAY_SIZE(all); i++) {
-		u64 value = counted(all[i].counter);
-
-		if (value)
-			line_number(line, all[i].name, value);
-	}
-}
-
-/* /proc/vmstat is "name value" lines; the kernel's names are ours. */
-static void vmstat_counters(struct line *line)
-{
-	static const char *const wanted[] = { "zswpin", "zswpout", "zswpwb", "pswpin", "pswpout" };
-	static char text[16384];
-	char *rest = NULL;
-	char *entry;
-	size_t i;
-
-	if (read_text("/proc/vmstat", text, sizeof(text)) < 0)
-		return;
-	for (entry = strtok_r(text, "\n", &rest); entry; entry = strtok_r(NULL, "\n", &rest)) {
-		char *value = strchr(entry, ' ');
-
-		if (!value)
-			continue;
-		*value++ = '\0';
-		for (i = 0; i < ARRAY_SIZE(wanted); i++) {
-			if (!strcmp(entry, wanted[i]))
-				line_text(line, wanted[i], value);
-		}
+	while (!columns_end(at)) {
+		start(&line, "columns");
+		at = columns_names(&line, at);
+		emit(&line);
 	}
 }
 
@@ -174,11 +127,12 @@ void telemetry_sample(void)
 	static u64 seq;
 	struct line line;
 
+	/* Again once in a while: a console may have lost it. */
+	if (seq++ % COLUMNS_EVERY == 0)
+		name_columns();
 	start(&line, "sample");
-	line_number(&line, "seq", ++seq);
-	own_counters(&line);
-	zswap_counters(&line);
-	vmstat_counters(&line);
+	line_number(&line, "seq", seq);
+	columns_row(&line);
 	emit(&line);
 }
 
@@ -199,6 +153,91 @@ void telemetry_corrupt(const struct page_id *id, const struct mismatch *mismatch
 		line_number(&line, "saw_page", mismatch->saw.page);
 		line_number(&line, "saw_generation", mismatch->saw.generation);
 	}
+	emit(&line);
+}
+
+void telemetry_violated(const char *check, const char *what, u64 got, u64 want, u64 awake_ms,
+			u64 phase)
+{
+	struct line line;
+
+	start(&line, "violated");
+	line_text(&line, "check", check);
+	line_text(&line, "what", what);
+	line_number(&line, "got", got);
+	line_number(&line, "want", want);
+	line_number(&line, "awake_ms", awake_ms);
+	line_number(&line, "phase", phase);
+	emit(&line);
+}
+
+/* By the last part of its name, or by how many there are. */
+static void levels_line(struct line *line, const struct levels *levels)
+{
+	unsigned int memcgs = 0;
+	unsigned int i;
+
+	for (i = 0; i < levels->used; i++) {
+		const struct level *level = &levels->all[i];
+
+		if (!strcmp(level->check, "memcg-zswap"))
+			memcgs++;
+		else if (!strcmp(level->key, "Zswapped"))
+			line_number(line, "zswapped_kib", level->got);
+		else if (level->key[0])
+			line_number(line, level->key, level->got);
+		else
+			line_number(line, strrchr(level->path, '/') + 1, level->got);
+	}
+	if (memcgs)
+		line_number(line, "memcg_numbers", memcgs);
+}
+
+/* What was looked at: a number that is not there is none that was nothing. */
+void telemetry_checked(u64 phase, u64 took_ms, const struct levels *zswap,
+		       const struct levels *memcgs)
+{
+	struct line line;
+
+	start(&line, "checked");
+	line_number(&line, "phase", phase);
+	line_number(&line, "took_ms", took_ms);
+	levels_line(&line, zswap);
+	levels_line(&line, memcgs);
+	emit(&line);
+}
+
+/* The stack is last: it is what may have to be cut. */
+void telemetry_suspect(const char *word, const struct suspect *suspect)
+{
+	const struct task *first = suspect->first;
+	const struct task *now = &suspect->now;
+	char state[] = { now->state, '\0' };
+	struct line line;
+
+	start(&line, word);
+	line_text(&line, "what", suspect->what);
+	if (suspect->device)
+		line_text(&line, "device", suspect->device);
+	else
+		line_number(&line, "worker", suspect->worker);
+	line_number(&line, "pid", suspect->pid);
+	line_text(&line, "comm", now->name);
+	line_text(&line, "state", state);
+	if (suspect->stop_ms)
+		line_number(&line, "stop_ms", suspect->stop_ms);
+	line_number(&line, "guest_ms", suspect->guest_ms);
+	line_number(&line, "awake_ms", suspect->awake_ms);
+	line_number(&line, "quiet_ms", suspect->quiet_ms);
+	line_number(&line, "io_ms", suspect->io_ms);
+	line_number(&line, "tries", suspect->tries);
+	line_number(&line, "others", suspect->others);
+	if (first) {
+		line_number(&line, "switches", now->switches - first->switches);
+		line_number(&line, "cpu_ms", now->cpu_ms - first->cpu_ms);
+	}
+	line_text(&line, "wchan", suspect->place.wchan);
+	line_text(&line, "stack", suspect->place.stack);
 	emit(&line);
 }
 
@@ -277,6 +316,18 @@ void warn_number(const char *what, const char *key, u64 value)
 	if (!start_warning(&line, what))
 		return;
 	line_number(&line, key, value);
+	emit(&line);
+}
+
+/* A swap call that was told of as hung has come to its end. */
+void warn_ended(const char *path, u64 awake_ms)
+{
+	struct line line;
+
+	if (!start_warning(&line, "hung-ended"))
+		return;
+	line_text(&line, "path", path);
+	line_number(&line, "awake_ms", awake_ms);
 	emit(&line);
 }
 

@@ -99,6 +99,8 @@ static const char *refusal(const struct params *params)
 		return "existing-swap";
 	if (has_zswap() && params->retune_zswap != TOGGLE_ON)
 		return "existing-zswap";
+	if (params->hotplug == TOGGLE_ON && params->switch_cpus != TOGGLE_ON)
+		return "cpus-in-use";
 	mount_if_free("cgroup2", CGROUP_ROOT);
 	if (statfs(CGROUP_ROOT, &fs) || fs.f_type != CGROUP2_SUPER_MAGIC)
 		return "no-cgroup2";

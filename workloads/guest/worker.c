@@ -19,13 +19,20 @@ struct worker {
 	const struct params *params;
 	struct pattern pattern;
 	unsigned int index;
+	struct rng rng;
+	u64 ends_us;		/* When it ends, */
+	u64 moves_us;		/* and when it goes to another cgroup. */
+	bool other;		/* In which of its two cgroups it is. */
 	char *pages;
+	struct rng order;
 	u64 *generations;	/* Of each page, what was written last; 0: nothing yet. */
 	unsigned int corrupt_lines;
 };
 
 /* Where the workers' cgroups are: on a machine that is not ours, in a folder of its own. */
 static char home[64] = CGROUP_ROOT;
+/* Of whoever checks between phases. It stays, for one that goes would be counted. */
+#define CHECK_CGROUP	"check"
 
 static bool has_word(const char *text, const char *word)
 {
@@ -53,15 +60,28 @@ static void hand_down(const char *folder, const char *controller)
 	write_setting(path, add);
 }
 
+const char *workers_home(void)
+{
+	return home;
+}
+
+/* A worker that changes its cgroup has two in turn. */
+void worker_cgroup(unsigned int index, bool other, char *folder, size_t size)
+{
+	snprintf(folder, size, "%s/%c%u", home, other ? 'x' : 'w', index);
+}
+
 static int undo_home(const char *path, const char *value)
 {
 	char worker[96];
 	unsigned int i;
 
-	for (i = 0; i < MAX_WORKERS; i++) {
-		snprintf(worker, sizeof(worker), "%s/w%u", path, i);
+	for (i = 0; i < 2 * MAX_WORKERS; i++) {
+		worker_cgroup(i / 2, i % 2, worker, sizeof(worker));
 		undo_mkdir(worker, value);	/* What is left keeps the folder, too. */
 	}
+	snprintf(worker, sizeof(worker), "%s/" CHECK_CGROUP, path);
+	undo_mkdir(worker, value);
 	return undo_mkdir(path, value);
 }
 
@@ -86,34 +106,47 @@ void workers_prepare(const struct params *params)
 		hand_down(home, "cpu");
 }
 
-static void set_in_cgroup(unsigned int index, const char *file, const char *value)
+static void set_in_cgroup(const char *folder, const char *file, const char *value)
 {
 	char path[128];
 
-	snprintf(path, sizeof(path), "%s/w%u/%s", home, index, file);
+	snprintf(path, sizeof(path), "%s/%s", folder, file);
 	if (value[0])
 		write_setting(path, value);
 }
 
+void check_cgroup_enter(void)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), "%s/" CHECK_CGROUP, home);
+	mkdir(path, 0755);
+	set_in_cgroup(path, "cgroup.procs", "0");
+}
+
 /* Made by the worker rather than for it: each costs milliseconds in an instrumented kernel. */
-static void enter_cgroup(const struct params *params, unsigned int index)
+static void enter_cgroup(const struct params *params, unsigned int index, bool other)
 {
 	char cpu_max[sizeof(params->cpu_max)];
 	char path[96];
 	char *slash;
 
-	snprintf(path, sizeof(path), "%s/w%u", home, index);
+	worker_cgroup(index, other, path, sizeof(path));
 	mkdir(path, 0755);
-	set_in_cgroup(index, "memory.max", params->memory_max);
-	set_in_cgroup(index, "memory.high", params->memory_high);
-	set_in_cgroup(index, "memory.zswap.max", params->zswap_max);
+	set_in_cgroup(path, "memory.max", params->memory_max);
+	set_in_cgroup(path, "memory.high", params->memory_high);
+	set_in_cgroup(path, "memory.zswap.max", params->zswap_max);
 	/* A blank cannot stand in a word of the command line. */
 	strcpy(cpu_max, params->cpu_max);
 	slash = strchr(cpu_max, '/');
 	if (slash)
 		*slash = ' ';
-	set_in_cgroup(index, "cpu.max", cpu_max);
-	set_in_cgroup(index, "cgroup.procs", "0");
+	set_in_cgroup(path, "cpu.max", cpu_max);
+	set_in_cgroup(path, "cgroup.procs", "0");
+	/* What the one before holds still, in memory and in swap, it holds as one that dies. */
+	worker_cgroup(index, !other, path, sizeof(path));
+	if (!rmdir(path))
+		count(&counters->memcgs_gone);
 }
 
 static char *page_at(const struct worker *worker, size_t page)
@@ -148,14 +181,21 @@ static void write_page(struct worker *worker, size_t page)
 	count(&counters->touched);
 }
 
-/* Chunk by chunk, so that pages leave from the first moment on and most are out at any time. */
+/*
+ * Chunk by chunk, so that pages leave from the first moment on and most are out at any time. In
+ * random order some are not reached in a round, and others twice.
+ */
 static void one_round(struct worker *worker)
 {
 	const struct params *params = worker->params;
 	size_t page_bytes = worker->pattern.page_bytes;
-	size_t first, page, end;
+	size_t chunks = (params->pages + params->chunk - 1) / params->chunk;
+	size_t first, page, end, i;
 
-	for (first = 0; first < params->pages; first = end) {
+	for (i = 0; i < chunks; i++) {
+		first = i * params->chunk;
+		if (params->order == ORDER_RANDOM)
+			first = rng_between(&worker->order, 0, chunks - 1) * params->chunk;
 		end = first + params->chunk;
 		if (end > params->pages)
 			end = params->pages;
@@ -180,6 +220,40 @@ static void *map(size_t bytes)
 	return memory;
 }
 
+/* The first part of @memory becomes that of a file on tmpfs, which nobody else has. */
+static void share(char *memory, size_t bytes)
+{
+	int fd = bytes ? memfd_create("worker", MFD_CLOEXEC) : -1;
+
+	if (!bytes)
+		return;
+	if (fd < 0 || ftruncate(fd, bytes) ||
+	    mmap(memory, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) ==
+		    MAP_FAILED)
+		_exit(1);
+	close(fd);
+}
+
+/* Some time from now, or never where no range is set. */
+static u64 draw_due(struct rng *rng, const struct range *ms)
+{
+	return ms->high ? now_us() + rng_between(rng, ms->low * 1000, ms->high * 1000) : U64_MAX;
+}
+
+/* Ends, or goes to another cgroup, if it is time to. */
+static void change(struct worker *worker)
+{
+	u64 now = now_us();
+
+	if (now >= worker->ends_us)
+		_exit(0);
+	if (now < worker->moves_us)
+		return;
+	worker->other = !worker->other;
+	enter_cgroup(worker->params, worker->index, worker->other);
+	worker->moves_us = draw_due(&worker->rng, &worker->params->memcg_ms);
+}
+
 void worker_loop(const struct params *params, unsigned int index, u32 life)
 {
 	struct worker worker = {
@@ -195,9 +269,16 @@ void worker_loop(const struct params *params, unsigned int index, u32 life)
 
 	/* Workers, and nobody else, are what the OOM killer may have. */
 	write_text("/proc/self/oom_score_adj", "1000");
-	enter_cgroup(params, index);
+	enter_cgroup(params, index, false);
+	rng_init(&worker.order, params->seed, STREAM_ORDER, index, life);
 	worker.pages = map(params->pages * worker.pattern.page_bytes);
+	share(worker.pages, params->pages * params->shmem / 100 * worker.pattern.page_bytes);
 	worker.generations = map(params->pages * sizeof(*worker.generations));
-	for (;;)
+	rng_init(&worker.rng, params->seed, STREAM_WORKER, index, life);
+	worker.ends_us = draw_due(&worker.rng, &params->life_ms);
+	worker.moves_us = draw_due(&worker.rng, &params->memcg_ms);
+	for (;;) {
 		one_round(&worker);
+		change(&worker);
+	}
 }

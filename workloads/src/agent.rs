@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use host::arch::Arch;
+use host::lack::lack_of;
 use host::process::{Command, ProcessError};
 use host::store::{Bucket, Check, Claim, Entry, Key, KeyHasher, Store, StoreError};
 use host::tools::install_hint;
@@ -28,9 +29,15 @@ const AGENT: Program = Program { what: "guest agent", sources: SOURCES };
 /// What makes up the agent.
 const SOURCES: &[(&str, &str)] = &[
     ("agent.h", include_str!("../guest/agent.h")),
+    ("check.c", include_str!("../guest/check.c")),
+    ("columns.c", include_str!("../guest/columns.c")),
+    ("cpus.c", include_str!("../guest/cpus.c")),
+    ("latency.c", include_str!("../guest/latency.c")),
+    ("levels.c", include_str!("../guest/levels.c")),
     ("line.c", include_str!("../guest/line.c")),
     ("loop.c", include_str!("../guest/loop.c")),
     ("main.c", include_str!("../guest/main.c")),
+    ("null.c", include_str!("../guest/null.c")),
     ("params.c", include_str!("../guest/params.c")),
     ("pattern.c", include_str!("../guest/pattern.c")),
     ("random.c", include_str!("../guest/random.c")),
@@ -38,8 +45,10 @@ const SOURCES: &[(&str, &str)] = &[
     ("supervise.c", include_str!("../guest/supervise.c")),
     ("swap.c", include_str!("../guest/swap.c")),
     ("system.c", include_str!("../guest/system.c")),
+    ("task.c", include_str!("../guest/task.c")),
     ("telemetry.c", include_str!("../guest/telemetry.c")),
     ("visit.c", include_str!("../guest/visit.c")),
+    ("watch.c", include_str!("../guest/watch.c")),
     ("worker.c", include_str!("../guest/worker.c")),
     ("zswap.c", include_str!("../guest/zswap.c")),
 ];
@@ -111,6 +120,19 @@ pub enum AgentError {
         compiler: String,
         /// Its exit code.
         code: i32,
+        /// What it said, the first 4 KiB of it.
+        output: String,
+    },
+    /// The compiler came to its end for want of memory or disk, which the sources are not to blame for.
+    #[error(
+        "the machine ran out of {what} while {compiler} compiled the guest agent:\n{output}\n  \
+         hint: free some, and try again"
+    )]
+    Lack {
+        /// What it lacks, in words.
+        what: &'static str,
+        /// The compiler.
+        compiler: String,
         /// What it said, the first 4 KiB of it.
         output: String,
     },
@@ -237,7 +259,10 @@ async fn compile(program: &Program, compiler: &str, dir: &Path) -> Result<(), Ag
         said.truncate(4096);
         let output_text = String::from_utf8_lossy(&said).into_owned();
         let (compiler, code) = (compiler.to_owned(), output.code);
-        return Err(AgentError::Compile { compiler, code, output: output_text });
+        return Err(match lack_of(&output_text, code) {
+            Some(lack) => AgentError::Lack { what: lack.words(), compiler, output: output_text },
+            None => AgentError::Compile { compiler, code, output: output_text },
+        });
     }
     fs_err::remove_dir_all(&sources)?;
     Ok(())

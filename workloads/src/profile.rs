@@ -1,27 +1,48 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Storm profiles: what a guest is given, what runs in it, and what can be expected of it.
 
+mod clock;
+mod fix;
 mod need;
+mod pool;
 mod scalar;
 mod storm;
+mod stretch;
+mod technique;
 #[cfg(test)]
 pub(crate) mod tests;
+mod variant;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-pub use need::{Alternative, Need, Unmet};
-pub use storm::{Misbehaviour, Push, Span, Storm};
+pub use clock::Clock;
+pub use fix::Fix;
+pub use need::{Alternative, Need, Needed, Unmet};
+pub use storm::{Misbehaviour, Order, Push, Span, Storm};
+pub use stretch::{Candidate, Role, StretchPoint};
+pub use technique::Technique;
+pub use variant::{Condition, NoVariant, Variant};
 
+use host::version::KernelVersion;
 use host::yaml::{self, YamlError};
 
 /// Profiles that come with the program: name and text.
 const BUILT_IN: &[(&str, &str)] = &[
+    ("hotplug", include_str!("../profiles/hotplug.yaml")),
+    ("mixed", include_str!("../profiles/mixed.yaml")),
+    ("writeback-steady", include_str!("../profiles/writeback-steady.yaml")),
     ("zswap-writeback-swapoff", include_str!("../profiles/zswap-writeback-swapoff.yaml")),
-    ("zswap-writeback-swapoff-6.12", include_str!("../profiles/zswap-writeback-swapoff-6.12.yaml")),
+    (
+        "zswap-writeback-swapoff-virtual",
+        include_str!("../profiles/zswap-writeback-swapoff-virtual.yaml"),
+    ),
 ];
+
+/// Built-in profiles of former times, and what each is part of now.
+const MERGED: &[(&str, &str)] = &[("zswap-writeback-swapoff-6.12", "zswap-writeback-swapoff")];
 
 /// A profile has no reason to be larger than this many bytes.
 const MOST_BYTES: u64 = 256 << 10;
@@ -30,6 +51,10 @@ const MOST_BYTES: u64 = 256 << 10;
 /// Level 6 shows notices (the agent's lines) and all that is worse, every part of an oops
 /// included, but not a line for each swapon.
 const TELEMETRY_WORDS: &str = "loglevel=6 printk.devkmsg=on";
+
+/// Nobody ends a guest on the virtual clock when it has reported, since that would be at a moment of the host's. So
+/// its kernel does, before a damaged one hangs or reports for ever.
+const END_BY_ITSELF: &str = "kasan.fault=panic oops=panic softlockup_panic=1";
 
 /// What a guest is given, what runs in it, and what can be expected of it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -42,6 +67,9 @@ pub struct Profile {
     pub description: String,
     /// The virtual machine.
     pub guest: Guest,
+    /// By which clock it lives where nothing else is asked for.
+    #[serde(default)]
+    pub clock: Clock,
     /// What the agent does; an absent value is the agent's default.
     #[serde(default)]
     pub storm: Storm,
@@ -51,12 +79,48 @@ pub struct Profile {
     /// Name of the rule (`reports/rules/`) for the bug that this storm is made to show.
     #[serde(default, deserialize_with = "scalar::optional_name")]
     pub expect: Option<String>,
-    /// Kernel options without which that bug cannot show.
+    /// Metrics that `swapstorm compare` tests, by their names in `reports/src/comparison/metric.rs`; empty: those
+    /// that it tests by default. No guest notices them.
+    #[serde(default)]
+    pub metrics: Vec<String>,
+    /// How `swapstorm repro` provokes it where it is not told.
+    #[serde(default)]
+    pub technique: Technique,
+    /// Series that fix that bug. [`Profile::fix_for`] chooses.
+    #[serde(default)]
+    pub fixes: Vec<Fix>,
+    /// What a kernel must have for that bug to show.
     #[serde(default)]
     pub needs: Vec<Need>,
     /// Where the window of the bug can be stretched from outside.
     #[serde(default)]
     pub stretch: Vec<StretchPoint>,
+    /// The file as it was read.
+    #[serde(skip)]
+    pub text: String,
+    /// What differs between kernels. [`Profile::for_kernel`] chooses.
+    #[serde(default)]
+    pub variants: Vec<Variant>,
+    /// Name of the variant that was chosen.
+    #[serde(skip)]
+    pub variant: Option<String>,
+}
+
+/// What a profile has to know of a kernel.
+#[derive(Clone, Copy)]
+pub struct KernelUnderTest<'a> {
+    /// Its version, if it is known.
+    pub version: Option<KernelVersion>,
+    /// Answers with the value of an option (`CONFIG_PREEMPT`) in its configuration, `None` if
+    /// it is not set.
+    pub option: &'a dyn Fn(&str) -> Option<String>,
+}
+
+impl KernelUnderTest<'_> {
+    /// The value of an option, `n` if it is not set.
+    fn value(&self, option: &str) -> String {
+        (self.option)(option).unwrap_or_else(|| "n".to_owned())
+    }
 }
 
 /// The virtual machine.
@@ -77,43 +141,6 @@ pub struct Guest {
     pub disk_mib: u64,
 }
 
-/// An instruction at which a task is put to sleep: a call, named by where it is.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StretchPoint {
-    /// The kernel function that holds the window.
-    #[serde(deserialize_with = "scalar::symbol")]
-    pub function: String,
-    /// The function whose call ends the window.
-    #[serde(deserialize_with = "scalar::symbol")]
-    pub call: String,
-    /// Which of the calls of `call` in `function`, by address, from 1.
-    #[serde(deserialize_with = "scalar::number::<_, 1, 64>")]
-    pub occurrence: u64,
-    /// How long the task sleeps, in milliseconds.
-    #[serde(deserialize_with = "scalar::number::<_, 1, 10000>")]
-    pub ms: u64,
-    /// Which share of the tasks that come by is put to sleep, above 0 and up to 1.
-    #[serde(default = "always", deserialize_with = "scalar::probability")]
-    pub probability: f64,
-    /// So many tasks may sleep here at the same time.
-    #[serde(default = "one", deserialize_with = "scalar::number::<_, 1, 64>")]
-    pub most_at_a_time: u64,
-    /// A point that only some kernels have: its absence is no error.
-    #[serde(default)]
-    pub optional: bool,
-    /// Which window this is.
-    pub why: String,
-}
-
-fn always() -> f64 {
-    1.0
-}
-
-fn one() -> u64 {
-    1
-}
-
 /// Why there is no profile.
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
@@ -124,6 +151,16 @@ pub enum ProfileError {
         name: String,
         /// What there is.
         known: Vec<String>,
+    },
+    /// There was such a profile once.
+    #[error(
+        "the profile {name} is part of {now} now, which does by itself what each kernel wants\n  hint: use {now}"
+    )]
+    Merged {
+        /// What was asked for.
+        name: String,
+        /// What it is part of.
+        now: String,
     },
     /// The file cannot be read.
     #[error("cannot read the profile {}: {source}", path.display())]
@@ -161,7 +198,12 @@ impl Profile {
         }
         match BUILT_IN.iter().find(|(built_in, _)| *built_in == name) {
             Some((_, text)) => Self::from_yaml(name, &format!("{name}.yaml (built in)"), text),
-            None => Err(ProfileError::Unknown { name: name.to_owned(), known: names(own) }),
+            None => Err(match MERGED.iter().find(|(former, _)| *former == name) {
+                Some((name, now)) => {
+                    ProfileError::Merged { name: (*name).to_owned(), now: (*now).to_owned() }
+                }
+                None => ProfileError::Unknown { name: name.to_owned(), known: names(own) },
+            }),
         }
     }
 
@@ -169,7 +211,7 @@ impl Profile {
     pub fn from_yaml(name: &str, file: &str, text: &str) -> Result<Self, ProfileError> {
         let profile: Self = yaml::read(file, text)?;
         if profile.name == name {
-            return Ok(profile);
+            return Ok(Self { text: text.to_owned(), ..profile });
         }
         let (file, expected) = (file.to_owned(), name.to_owned());
         Err(ProfileError::OtherName { file, name: profile.name, expected })
@@ -184,16 +226,23 @@ impl Profile {
         words.push(format!("swapstorm.token={token}"));
         words.push(format!("swapstorm.seed={seed}"));
         words.push(format!("swapstorm.seconds={seconds}"));
+        if self.clock.is_virtual() {
+            // A disk of the host's would answer by the host's time.
+            let Guest { disks, disk_mib, .. } = self.guest;
+            words.push(format!("swapstorm.null_disks={disks}"));
+            words.push(format!("swapstorm.null_mib={disk_mib}"));
+            words.push(END_BY_ITSELF.to_owned());
+        }
         words.extend(
             self.storm.words().into_iter().map(|(name, value)| format!("swapstorm.{name}={value}")),
         );
         words.join(" ")
     }
 
-    /// What the kernel's configuration lacks for the expected bug to be reachable.
-    /// `option` answers with the value of an option (`CONFIG_PREEMPT`), `None` if it is not set.
-    pub fn unmet(&self, option: impl Fn(&str) -> Option<String>) -> Vec<Unmet<'_>> {
-        self.needs.iter().filter_map(|need| need.unmet(&option)).collect()
+    /// What `kernel` lacks for the expected bug to be reachable by this storm. Of a profile with
+    /// variants, ask the one that [`Profile::for_kernel`] gives.
+    pub fn unmet(&self, kernel: &KernelUnderTest<'_>) -> Vec<Unmet<'_>> {
+        self.needs.iter().filter_map(|need| need.unmet(&self.storm, kernel)).collect()
     }
 }
 

@@ -10,12 +10,12 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::process::Stdio;
 
+use host::apt::quote;
 use host::process::{Command, ProcessError};
 use tar::{Archive, EntryType};
 use tokio::io::AsyncReadExt;
 
 use super::PackageError;
-use super::apt::quote;
 use crate::tree::{Node, Tree, TreeError};
 
 /// Folders that are links into `/usr` on every Debian since 12. Older packages ship both places.

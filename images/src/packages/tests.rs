@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 
+use host::apt::{AptError, AptFailure};
 use host::arch::{ARM64, X86_64};
 use host::process::ProcessError;
 use tempfile::TempDir;
@@ -101,7 +102,7 @@ impl Bench {
         assert_eq!(self.store.list(SETS).unwrap(), []);
         assert_eq!(fs_err::read_dir(self.store.path("tmp")).unwrap().count(), 0);
         match error {
-            PackageError::Apt { failure, .. } => (failure, words),
+            PackageError::Apt(AptError::Failed { failure, .. }) => (failure, words),
             other => panic!("{other:?}"),
         }
     }
@@ -281,7 +282,10 @@ async fn what_the_archive_does_not_have_is_said() {
     for error in [bench.ask(suite).await, bench.ask(arch).await] {
         let error = error.unwrap_err();
         let failure = AptFailure::NoSuchSuite;
-        assert!(matches!(&error, PackageError::Apt { failure: f, .. } if *f == failure), "{error}");
+        assert!(
+            matches!(&error, PackageError::Apt(AptError::Failed { failure: f, .. }) if *f == failure),
+            "{error}"
+        );
     }
 }
 
@@ -300,8 +304,11 @@ async fn a_machine_without_apt_is_told_what_to_install() {
     let mut bench = Bench::new();
     bench.tools.config = "no-such-apt-config".to_owned();
     let error = bench.ask(|_| ()).await.unwrap_err();
-    assert!(matches!(error, PackageError::Process(ProcessError::Missing { .. })), "{error}");
+    assert!(
+        matches!(error, PackageError::Apt(AptError::Process(ProcessError::Missing { .. }))),
+        "{error}"
+    );
     assert!(host::tools::install_hint(&Tools::default().config).contains("install apt (Debian)"));
     fs_err::remove_file(bench.path("etc/sources.list")).unwrap();
-    assert!(matches!(bench.ask(|_| ()).await, Err(PackageError::NoMirror)));
+    assert!(matches!(bench.ask(|_| ()).await, Err(PackageError::Apt(AptError::NoMirror))));
 }

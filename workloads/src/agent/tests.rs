@@ -77,11 +77,44 @@ async fn what_the_compiler_says_reaches_the_user() {
     assert!(words.contains("exit code 3") && words.contains("main.c:1:1: error: no"), "{words}");
 }
 
+#[tokio::test]
+async fn a_compiler_that_the_system_killed_is_not_the_agents_fault() {
+    let says = "gcc: fatal error: Killed signal terminated program cc1";
+    let scripts = [
+        ("said so", format!("echo '{says}' >&2\nexit 1")),
+        ("was killed itself", "kill -9 $$".to_owned()),
+        ("had no disk", "echo 'as: main.o: No space left on device' >&2\nexit 1".to_owned()),
+    ];
+    for (how, script) in scripts {
+        let dir = TempDir::new().unwrap();
+        let compiler = dir.path().join("gcc");
+        fs_err::write(&compiler, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs_err::set_permissions(&compiler, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let slot = TempDir::new().unwrap();
+        let error = compile(&AGENT, compiler.to_str().unwrap(), slot.path()).await.unwrap_err();
+        assert!(matches!(error, AgentError::Lack { .. }), "{how}: {error}");
+        assert!(error.to_string().contains("the machine ran out of"), "{how}: {error}");
+    }
+}
+
 /// Compiles the agent's own tests and returns their program.
 async fn selftest(dir: &Path) -> PathBuf {
     let guest = Path::new(env!("CARGO_MANIFEST_DIR")).join("guest");
     let program = dir.join("selftest");
-    let units = ["selftest.c", "line.c", "params.c", "pattern.c", "random.c", "restore.c"];
+    let units = [
+        "selftest.c",
+        "columns.c",
+        "cpus.c",
+        "latency.c",
+        "levels.c",
+        "line.c",
+        "params.c",
+        "pattern.c",
+        "random.c",
+        "restore.c",
+        "task.c",
+        "watch.c",
+    ];
     Command::new("gcc")
         .args(["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror"])
         .args(["-fsanitize=address,undefined", "-fno-sanitize-recover=all"])
@@ -146,11 +179,11 @@ fn the_protocol_documents_every_parameter_and_counter() {
             names.push(if line.starts_with("PICK") { first } else { arguments.next().unwrap() });
         }
     }
-    assert_eq!(names.len(), 32, "{names:?}");
-    for line in source("telemetry.c").lines() {
+    assert_eq!(names.len(), 48, "{names:?}");
+    for line in source("columns.c").lines() {
         names.extend(line.trim().strip_prefix("COUNTER(").and_then(|rest| rest.strip_suffix("),")));
     }
-    assert_eq!(names.len(), 32 + 17, "{names:?}");
+    assert_eq!(names.len(), 48 + 25, "{names:?}");
     for name in names {
         assert!(documented.contains(&name), "{name} is not in PROTOCOL.md");
     }

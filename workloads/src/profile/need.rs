@@ -1,20 +1,59 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The reachability gate: kernel options without which the expected bug cannot show.
+//! The reachability gate: what a kernel must have for the expected bug to show.
 
 use std::fmt;
 
 use serde::Deserialize;
 
-use super::scalar;
+use super::{KernelUnderTest, Storm, pool, scalar};
 
-/// One thing that the kernel must have, in one of several ways.
+/// One thing that the kernel must have.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "NeedFile")]
 pub struct Need {
-    /// One of these is enough.
-    pub any_of: Vec<Alternative>,
+    /// What it is.
+    pub what: Needed,
     /// Why the bug cannot show without.
     pub why: String,
+}
+
+/// What a kernel must have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Needed {
+    /// One of these options.
+    AnyOf(Vec<Alternative>),
+    /// The zswap pool that the storm will use on it must be able to write back.
+    PoolWriteback,
+}
+
+/// As it is written: one of the two.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NeedFile {
+    #[serde(default)]
+    any_of: Vec<Alternative>,
+    pool: Option<PoolFile>,
+    why: String,
+}
+
+/// What a pool must be able to do.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum PoolFile {
+    Writeback,
+}
+
+impl TryFrom<NeedFile> for Need {
+    type Error = &'static str;
+
+    fn try_from(file: NeedFile) -> Result<Self, Self::Error> {
+        let what = match (file.any_of, file.pool) {
+            (any_of, None) if !any_of.is_empty() => Needed::AnyOf(any_of),
+            (any_of, Some(PoolFile::Writeback)) if any_of.is_empty() => Needed::PoolWriteback,
+            _ => return Err("expected one of `any_of`, `pool`"),
+        };
+        Ok(Self { what, why: file.why })
+    }
 }
 
 /// An option and its value.
@@ -33,32 +72,43 @@ fn yes() -> String {
     "y".to_owned()
 }
 
-/// A need that a configuration does not meet.
+impl Alternative {
+    pub(super) fn is_met(&self, kernel: &KernelUnderTest<'_>) -> bool {
+        kernel.value(&self.option) == self.value
+    }
+}
+
+/// A need that a kernel does not meet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unmet<'a> {
     /// What was needed.
     pub need: &'a Need,
-    /// The value that each alternative has in that configuration, `n` if it is not set.
-    pub found: Vec<String>,
+    /// What there is instead: `needs CONFIG_PREEMPT=y (it is n)`.
+    pub found: String,
 }
 
 impl Need {
-    pub(super) fn unmet(&self, option: &impl Fn(&str) -> Option<String>) -> Option<Unmet<'_>> {
-        let value = |alternative: &Alternative| {
-            option(&alternative.option).unwrap_or_else(|| "n".to_owned())
+    pub(super) fn unmet(&self, storm: &Storm, kernel: &KernelUnderTest<'_>) -> Option<Unmet<'_>> {
+        let found = match &self.what {
+            Needed::AnyOf(any_of) if any_of.iter().any(|one| one.is_met(kernel)) => return None,
+            Needed::AnyOf(any_of) => {
+                let words = |one: &Alternative| {
+                    format!("{}={} (it is {})", one.option, one.value, kernel.value(&one.option))
+                };
+                let words: Vec<String> = any_of.iter().map(words).collect();
+                format!("needs {}", words.join(" or "))
+            }
+            Needed::PoolWriteback => {
+                let obstacle = pool::obstacle(storm, kernel)?;
+                format!("needs a zswap pool that can write back ({obstacle})")
+            }
         };
-        let found: Vec<String> = self.any_of.iter().map(value).collect();
-        let met = self.any_of.iter().zip(&found).any(|(wanted, found)| wanted.value == *found);
-        (!met).then_some(Unmet { need: self, found })
+        Some(Unmet { need: self, found })
     }
 }
 
 impl fmt::Display for Unmet<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, (wanted, found)) in self.need.any_of.iter().zip(&self.found).enumerate() {
-            let or = if at == 0 { "needs " } else { " or " };
-            write!(f, "{or}{}={} (it is {found})", wanted.option, wanted.value)?;
-        }
-        write!(f, ": {}", self.need.why)
+        write!(f, "{}: {}", self.found, self.need.why)
     }
 }

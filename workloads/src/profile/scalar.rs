@@ -147,6 +147,10 @@ fn is_algorithm(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
 }
 
+fn is_list_of_algorithms(text: &str) -> bool {
+    text.len() <= 63 && text.split(',').all(is_algorithm)
+}
+
 fn is_size(text: &str) -> bool {
     let digits = text.strip_suffix(['K', 'M', 'G']).unwrap_or(text);
     text == "max"
@@ -177,13 +181,28 @@ pub(super) fn symbol<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Er
     from.deserialize_str(Text { expected: "the name of a kernel function", passes: is_symbol })
 }
 
+pub(super) fn optional_symbol<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<String>, D::Error> {
+    symbol(from).map(Some)
+}
+
 pub(super) fn option<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     from.deserialize_str(Text { expected: "an option, `CONFIG_NAME`", passes: is_option })
+}
+
+pub(super) fn some_option<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    option(from).map(Some)
 }
 
 pub(super) fn algorithm<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
     let expected = "a name of letters, digits, `_` and `-`, at most 31 bytes";
     from.deserialize_str(Text { expected, passes: is_algorithm }).map(Some)
+}
+
+pub(super) fn algorithms<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let expected = "names of algorithms with commas, at most 63 bytes";
+    from.deserialize_str(Text { expected, passes: is_list_of_algorithms }).map(Some)
 }
 
 pub(super) fn size<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {

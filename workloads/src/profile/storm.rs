@@ -3,6 +3,7 @@
 //! bounds and its default; the names are the same here.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Unexpected, Visitor};
@@ -29,6 +30,15 @@ pub struct Storm {
     pub accept_threshold_percent: Option<u64>,
     /// Whether zswap's own shrinker is on, where the kernel has one.
     pub shrinker: Option<bool>,
+    /// How long zswap stays on before it is switched off, in milliseconds; 0: it is not.
+    #[serde(deserialize_with = "span::<_, 60000>")]
+    pub zswap_on_ms: Option<Span>,
+    /// How long zswap stays off, in milliseconds.
+    #[serde(deserialize_with = "span::<_, 60000>")]
+    pub zswap_off_ms: Option<Span>,
+    /// zswap's compressors in turn, with commas.
+    #[serde(deserialize_with = "scalar::algorithms")]
+    pub compressors: Option<String>,
     /// So many devices stay on for the whole storm.
     #[serde(deserialize_with = "scalar::optional_number::<_, 0, 16>")]
     pub stay_on: Option<u64>,
@@ -41,6 +51,14 @@ pub struct Storm {
     /// Swap priority.
     #[serde(deserialize_with = "span::<_, 32767>")]
     pub priority: Option<Span>,
+    /// Whether CPUs are taken off and on beside the storm.
+    pub hotplug: Option<bool>,
+    /// How long all CPUs are on between two that are taken off, in milliseconds.
+    #[serde(deserialize_with = "span::<_, 60000>")]
+    pub cpu_on_ms: Option<Span>,
+    /// How long a CPU stays off, in milliseconds.
+    #[serde(deserialize_with = "span::<_, 60000>")]
+    pub cpu_off_ms: Option<Span>,
     /// Number of workers.
     #[serde(deserialize_with = "scalar::optional_number::<_, 0, 64>")]
     pub workers: Option<u64>,
@@ -52,6 +70,8 @@ pub struct Storm {
     /// Pages for each call that pushes pages out.
     #[serde(deserialize_with = "scalar::optional_number::<_, 1, 65536>")]
     pub chunk: Option<u64>,
+    /// In which order a worker comes to its chunks.
+    pub order: Option<Order>,
     /// `memory.max` of each worker.
     #[serde(deserialize_with = "scalar::size")]
     pub memory_max: Option<String>,
@@ -67,9 +87,24 @@ pub struct Storm {
     /// Percent of each page that compresses well.
     #[serde(deserialize_with = "scalar::optional_number::<_, 0, 100>")]
     pub compressible: Option<u64>,
+    /// Percent of each worker's pages that are on tmpfs.
+    #[serde(deserialize_with = "scalar::optional_number::<_, 0, 100>")]
+    pub shmem: Option<u64>,
+    /// How long a worker lives, in milliseconds; 0: for ever.
+    #[serde(deserialize_with = "span::<_, 60000>")]
+    pub life_ms: Option<Span>,
+    /// How long a worker stays in a cgroup before that is removed, in milliseconds; 0: for ever.
+    #[serde(deserialize_with = "span::<_, 60000>")]
+    pub memcg_ms: Option<Span>,
     /// Milliseconds between samples.
     #[serde(deserialize_with = "scalar::optional_number::<_, 20, 60000>")]
     pub sample_ms: Option<u64>,
+    /// Milliseconds after which a swapon or swapoff that does not get on is told of as hung.
+    #[serde(deserialize_with = "scalar::optional_number::<_, 1000, 3600000>")]
+    pub hung_ms: Option<u64>,
+    /// Seconds of storm between two checks of the invariants; 0: they are not checked.
+    #[serde(deserialize_with = "scalar::optional_number::<_, 0, 86400>")]
+    pub check_s: Option<u64>,
     /// A self-test of whoever watches: the agent misbehaves in this way.
     pub fault: Option<Misbehaviour>,
 }
@@ -98,6 +133,16 @@ pub enum Push {
     Limit,
     /// Only by chance.
     None,
+}
+
+/// In which order a worker comes to its chunks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// One behind the other.
+    Sequential,
+    /// Drawn anew each time.
+    Random,
 }
 
 /// A range of numbers; both ends belong to it.
@@ -158,7 +203,56 @@ where
     from.deserialize_any(SpanVisitor { most: MOST }).map(Some)
 }
 
+/// Milliseconds between samples where nothing is said (`guest/PROTOCOL.md`).
+const SAMPLE_MS: u64 = 500;
+
 impl Storm {
+    /// How far samples are apart, in guest time.
+    pub fn sampling(&self) -> Duration {
+        Duration::from_millis(self.sample_ms.unwrap_or(SAMPLE_MS))
+    }
+
+    /// These values, and those of `base` where there are none.
+    pub(super) fn over(&self, base: &Self) -> Self {
+        Self {
+            zswap: self.zswap.or(base.zswap),
+            compressor: self.compressor.clone().or_else(|| base.compressor.clone()),
+            zpool: self.zpool.clone().or_else(|| base.zpool.clone()),
+            max_pool_percent: self.max_pool_percent.or(base.max_pool_percent),
+            accept_threshold_percent: self
+                .accept_threshold_percent
+                .or(base.accept_threshold_percent),
+            shrinker: self.shrinker.or(base.shrinker),
+            zswap_on_ms: self.zswap_on_ms.or(base.zswap_on_ms),
+            zswap_off_ms: self.zswap_off_ms.or(base.zswap_off_ms),
+            compressors: self.compressors.clone().or_else(|| base.compressors.clone()),
+            stay_on: self.stay_on.or(base.stay_on),
+            on_ms: self.on_ms.or(base.on_ms),
+            off_ms: self.off_ms.or(base.off_ms),
+            priority: self.priority.or(base.priority),
+            hotplug: self.hotplug.or(base.hotplug),
+            cpu_on_ms: self.cpu_on_ms.or(base.cpu_on_ms),
+            cpu_off_ms: self.cpu_off_ms.or(base.cpu_off_ms),
+            workers: self.workers.or(base.workers),
+            pages: self.pages.or(base.pages),
+            push: self.push.or(base.push),
+            chunk: self.chunk.or(base.chunk),
+            order: self.order.or(base.order),
+            memory_max: self.memory_max.clone().or_else(|| base.memory_max.clone()),
+            memory_high: self.memory_high.clone().or_else(|| base.memory_high.clone()),
+            zswap_max: self.zswap_max.clone().or_else(|| base.zswap_max.clone()),
+            cpu_max: self.cpu_max.clone().or_else(|| base.cpu_max.clone()),
+            compressible: self.compressible.or(base.compressible),
+            shmem: self.shmem.or(base.shmem),
+            life_ms: self.life_ms.or(base.life_ms),
+            memcg_ms: self.memcg_ms.or(base.memcg_ms),
+            sample_ms: self.sample_ms.or(base.sample_ms),
+            hung_ms: self.hung_ms.or(base.hung_ms),
+            check_s: self.check_s.or(base.check_s),
+            fault: self.fault.or(base.fault),
+        }
+    }
+
     /// Name and value of each parameter that is set, without the prefix `swapstorm.`.
     pub fn words(&self) -> Vec<(&'static str, String)> {
         fn text(value: &Option<impl ToString>) -> Option<String> {
@@ -169,6 +263,10 @@ impl Storm {
             Push::Pageout => "pageout",
             Push::Limit => "limit",
             Push::None => "none",
+        });
+        let order = self.order.map(|order| match order {
+            Order::Sequential => "sequential",
+            Order::Random => "random",
         });
         let fault = self.fault.map(|fault| match fault {
             Misbehaviour::CorruptPage => "corrupt_page",
@@ -183,20 +281,32 @@ impl Storm {
             ("max_pool_percent", text(&self.max_pool_percent)),
             ("accept_threshold_percent", text(&self.accept_threshold_percent)),
             ("shrinker", text(&toggle(self.shrinker))),
+            ("zswap_on_ms", text(&self.zswap_on_ms)),
+            ("zswap_off_ms", text(&self.zswap_off_ms)),
+            ("compressors", text(&self.compressors)),
             ("stay_on", text(&self.stay_on)),
             ("on_ms", text(&self.on_ms)),
             ("off_ms", text(&self.off_ms)),
             ("priority", text(&self.priority)),
+            ("hotplug", text(&toggle(self.hotplug))),
+            ("cpu_on_ms", text(&self.cpu_on_ms)),
+            ("cpu_off_ms", text(&self.cpu_off_ms)),
             ("workers", text(&self.workers)),
             ("pages", text(&self.pages)),
             ("push", text(&push)),
             ("chunk", text(&self.chunk)),
+            ("order", text(&order)),
             ("memory_max", text(&self.memory_max)),
             ("memory_high", text(&self.memory_high)),
             ("zswap_max", text(&self.zswap_max)),
             ("cpu_max", text(&self.cpu_max)),
             ("compressible", text(&self.compressible)),
+            ("shmem", text(&self.shmem)),
+            ("life_ms", text(&self.life_ms)),
+            ("memcg_ms", text(&self.memcg_ms)),
             ("sample_ms", text(&self.sample_ms)),
+            ("hung_ms", text(&self.hung_ms)),
+            ("check_s", text(&self.check_s)),
             ("fault", text(&fault)),
         ];
         all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()

@@ -23,28 +23,59 @@ pub(crate) fn cmdlines_at_the_bounds() -> Vec<String> {
     let low = read(
         "storm: {zswap: false, compressor: l, zpool: z, max_pool_percent: 0, \
          accept_threshold_percent: 0, shrinker: false, stay_on: 0, on_ms: 0, off_ms: 0-0, priority: 0, \
-         workers: 0, pages: 1, push: none, chunk: 1, memory_max: 0, memory_high: 0K, zswap_max: 0, \
-         cpu_max: 1/1, compressible: 0, sample_ms: 20}",
+         hotplug: false, cpu_on_ms: 0, cpu_off_ms: 0-0, \
+         workers: 0, pages: 1, push: none, chunk: 1, order: sequential, memory_max: 0, memory_high: 0K, zswap_max: 0, \
+         cpu_max: 1/1, compressible: 0, sample_ms: 20, hung_ms: 1000, check_s: 0, zswap_on_ms: 0, zswap_off_ms: 0-0, compressors: l, shmem: 0, life_ms: 0, memcg_ms: 0}",
     );
     let high = read(&format!(
         "storm: {{zswap: true, compressor: {0}, zpool: {0}, max_pool_percent: 100, \
          accept_threshold_percent: 100, shrinker: true, stay_on: 16, on_ms: 0-60000, off_ms: 60000, \
-         priority: 0-32767, workers: 64, pages: 65536, push: limit, chunk: 65536, memory_max: max, \
-         memory_high: {1}G, zswap_max: {1}, cpu_max: 1000000/1000000, compressible: 100, sample_ms: 60000}}",
+         priority: 0-32767, hotplug: true, cpu_on_ms: 60000, cpu_off_ms: 0-60000, \
+         workers: 64, pages: 65536, push: limit, chunk: 65536, order: random, memory_max: max, \
+         memory_high: {1}G, zswap_max: {1}, cpu_max: 1000000/1000000, compressible: 100, sample_ms: 60000, \
+         hung_ms: 3600000, check_s: 86400, zswap_on_ms: 0-60000, zswap_off_ms: 60000, compressors: \"{0},{0}\", \
+         shmem: 100, life_ms: 60000, memcg_ms: 0-60000}}",
         "z".repeat(31),
         u64::MAX >> 30,
     ));
-    let built_in = BUILT_IN.iter().map(|(name, _)| Profile::load(name, None));
-    let all = [low, high].into_iter().chain(built_in);
-    all.map(|profile| profile.unwrap().cmdline(u64::MAX, "0123456789abcdefABCDEF", 86400)).collect()
+    let high = Profile { clock: Clock::Virtual, ..high.unwrap() };
+    let all = [low.unwrap(), high].into_iter().chain(built_in());
+    all.map(|profile| profile.cmdline(u64::MAX, "0123456789abcdefABCDEF", 86400)).collect()
+}
+
+/// The built-in profiles, in each of their variants.
+fn built_in() -> impl Iterator<Item = Profile> {
+    BUILT_IN.iter().flat_map(|(name, _)| {
+        let profile = Profile::load(name, None).unwrap();
+        let variants = profile.variants.clone();
+        let alone = variants.is_empty().then(|| profile.clone());
+        let each = variants.into_iter().map(move |mut variant| {
+            variant.when.clear();
+            Profile { variants: vec![variant], ..profile.clone() }
+                .for_kernel(&kernel("6.1", &NONE))
+                .unwrap()
+        });
+        alone.into_iter().chain(each).collect::<Vec<_>>()
+    })
+}
+
+type Options = dyn Fn(&str) -> Option<String>;
+const NONE: fn(&str) -> Option<String> = |_| None;
+const ALL: fn(&str) -> Option<String> = |_| Some("y".to_owned());
+
+fn kernel<'a>(version: &str, option: &'a Options) -> KernelUnderTest<'a> {
+    KernelUnderTest { version: version.parse().ok(), option }
 }
 
 #[test]
 fn built_in_profiles_read_and_stay_below_the_shortest_command_line() {
-    for (name, _) in BUILT_IN {
-        let profile = Profile::load(name, None).unwrap();
-        assert_eq!(profile.expect.as_deref(), Some("zswap-writeback-swapoff"));
-        assert!(!profile.stretch.is_empty() && !profile.needs.is_empty());
+    for profile in built_in() {
+        let name = &profile.name;
+        // One that is after no bug of a name has nothing to fix and no window to stretch.
+        let hunts = profile.expect.is_some();
+        assert_eq!(profile.fix_for("debian-6.1").is_some(), hunts, "{name}");
+        assert_eq!(!profile.stretch.is_empty(), hunts, "{name}");
+        assert!(!profile.needs.is_empty());
         let words = profile.cmdline(u64::MAX, &"f".repeat(32), 86400);
         // 1024 bytes is riscv's bound, the smallest; the machine's own words need room too.
         assert!(words.len() < 700, "{name}: {} bytes", words.len());
@@ -60,6 +91,15 @@ fn the_command_line_has_the_profiles_words_and_the_storms() {
         "loglevel=6 printk.devkmsg=on nokaslr swapstorm.token=abc swapstorm.seed=7 \
          swapstorm.seconds=10 swapstorm.shrinker=off swapstorm.on_ms=1-50 swapstorm.workers=3"
     );
+}
+
+#[test]
+fn on_the_virtual_clock_the_guest_makes_its_disks_itself() {
+    let words = |extra: &str| read(extra).unwrap().cmdline(7, "abc", 10);
+    assert!(words("clock: virtual").contains("swapstorm.null_disks=4 swapstorm.null_mib=2"));
+    assert!(!words("clock: wall").contains("null_"));
+    assert_eq!(read("").unwrap().clock, Clock::Wall);
+    assert!(refusal("clock: host").contains("expected `wall` or `virtual`"));
 }
 
 #[test]
@@ -82,6 +122,26 @@ fn refusals_point_at_the_value_and_say_what_was_expected() {
              expected LOW-HIGH or one number, from 0 to 60000",
         ),
         (
+            "storm:\n  hotplug: true\n  cpu_off_ms: 60001\n",
+            "mine.yaml:6:15: storm.cpu_off_ms: invalid value: integer `60001`, \
+             expected LOW-HIGH or one number, from 0 to 60000",
+        ),
+        (
+            "storm: {hotplug: 1}\n",
+            "mine.yaml:4:18: storm.hotplug: invalid type: integer `1`, expected a boolean",
+        ),
+        ("fixes: [{series: ../x}]\n", "mine.yaml:4:18: fixes[0].series: invalid value"),
+        (
+            "technique: luck\n",
+            "mine.yaml:4:12: technique: unknown variant `luck`, expected `natural` or `stretch`",
+        ),
+        ("fixes: [{serie: x}]\n", "mine.yaml:4:10: fixes[0]: unknown field `serie`"),
+        (
+            "storm: {compressors: \"lzo,,lz4\"}\n",
+            "mine.yaml:4:22: storm.compressors: invalid value: string \"lzo,,lz4\", \
+             expected names of algorithms with commas, at most 63 bytes",
+        ),
+        (
             "storm: {zswap_max: 8T}\n",
             "mine.yaml:4:20: storm.zswap_max: invalid value: string \"8T\", \
              expected a size: bytes, with K, M or G if you like, or `max`",
@@ -91,15 +151,27 @@ fn refusals_point_at_the_value_and_say_what_was_expected() {
         ("cmdline: [swapstorm.seed=1]\n", "mine.yaml:4:11: cmdline[0]: invalid value"),
         ("expect: ../rule\n", "mine.yaml:4:9: expect: invalid value: string \"../rule\""),
         (
-            "stretch: [{function: f, call: g, occurrence: 1, ms: 1, probability: 1.5, why: x}]\n",
-            "mine.yaml:4:69: stretch[0].probability: invalid value: floating point `1.5`, \
+            "stretch: [{candidates: [{function: f, call: g}], ms: 1, probability: 1.5, why: x}]\n",
+            "mine.yaml:4:70: stretch[0].probability: invalid value: floating point `1.5`, \
              expected a probability above 0 and up to 1",
         ),
         (
-            "stretch: [{function: f, call: g, occurrence: 0, ms: 1, why: x}]\n",
-            "mine.yaml:4:46: stretch[0].occurrence: invalid value: integer `0`",
+            "stretch: [{candidates: [{function: f, call: g, occurrence: 0}], ms: 1, why: x}]\n",
+            "mine.yaml:4:60: stretch[0].candidates[0].occurrence: invalid value: integer `0`",
         ),
-        ("stretch: [{function: f}]\n", "mine.yaml:4:11: stretch[0]: missing field `call`"),
+        (
+            "stretch: [{candidates: [{function: f, call: g, after: a b}], ms: 1, why: x}]\n",
+            "mine.yaml:4:55: stretch[0].candidates[0].after: invalid value: string \"a b\"",
+        ),
+        (
+            "stretch: [{candidates: [{function: f}]}]\n",
+            "mine.yaml:4:25: stretch[0].candidates[0]: missing field `call`",
+        ),
+        ("stretch: [{candidates: [], ms: 1, why: x}]\n", "mine.yaml:4:"),
+        (
+            "stretch: [{candidates: [{function: f, call: g}], role: hlep, ms: 1, why: x}]\n",
+            "mine.yaml:4:56: stretch[0].role: unknown variant `hlep`, expected `window` or `help`",
+        ),
         (
             "needs: [{any_of: [{option: PREEMPT}], why: x}]\n",
             "mine.yaml:4:28: needs[0].any_of[0].option: invalid value: string \"PREEMPT\"",
@@ -129,13 +201,27 @@ fn a_users_profile_comes_before_a_built_in_one() {
     let profile = Profile::load("zswap-writeback-swapoff", own).unwrap();
     assert_eq!(profile.description, "a test");
     assert_eq!(Profile::load("mine", own).unwrap().name, "mine");
-    assert_eq!(names(own), ["mine", "other", BUILT_IN[0].0, BUILT_IN[1].0]);
+    assert_eq!(
+        names(own),
+        [
+            "hotplug",
+            "mine",
+            "mixed",
+            "other",
+            "writeback-steady",
+            "zswap-writeback-swapoff",
+            "zswap-writeback-swapoff-virtual"
+        ]
+    );
 
     let error = Profile::load("other", own).unwrap_err().to_string();
     assert!(error.contains("calls itself \"mine\"") && error.contains("name: other"), "{error}");
     let error = Profile::load("../mine", own).unwrap_err().to_string();
     assert!(error.starts_with("there is no profile \"../mine\""), "{error}");
-    assert!(error.contains("mine, other, zswap-writeback-swapoff"), "{error}");
+    assert!(
+        error.contains("hotplug, mine, mixed, other, writeback-steady, zswap-writeback-swapoff"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -148,16 +234,168 @@ fn a_huge_file_is_not_read() {
 }
 
 #[test]
+fn a_profile_that_was_merged_names_the_one_it_is_part_of() {
+    let former = "zswap-writeback-swapoff-6.12";
+    let error = Profile::load(former, None).unwrap_err().to_string();
+    assert!(error.contains("part of zswap-writeback-swapoff now"), "{error}");
+    assert!(error.ends_with("\n  hint: use zswap-writeback-swapoff"), "{error}");
+    // The user's own may be called so.
+    let dir = TempDir::new().unwrap();
+    let text = MINIMAL.replace("mine", former);
+    fs_err::write(dir.path().join(format!("{former}.yaml")), text).unwrap();
+    assert!(Profile::load(former, Some(dir.path())).is_ok());
+}
+
+#[test]
+fn the_first_variant_that_suits_a_kernel_is_taken() {
+    let profile = read(
+        "storm: {workers: 3, pages: 5}\nneeds: [{any_of: [{option: CONFIG_A}], why: x}]\n\
+         variants:\n\
+         - {name: new, when: [{from: '6.8', before: '7.0'}, {option: CONFIG_B}], why: x,\n\
+         \x20  storm: {pages: 7}, guest: {memory_mib: 512}, needs: [{any_of: [{option: CONFIG_C}], why: y}]}\n\
+         - {name: old, when: [{before: '6.8', option: CONFIG_D, value: n}], why: x}\n",
+    )
+    .unwrap();
+    let chosen = |version: &str, option: &Options| {
+        let fitted = profile.for_kernel(&kernel(version, option)).ok()?;
+        assert_eq!(fitted.variants, []);
+        fitted.variant
+    };
+    for (version, option, name) in [
+        ("6.8", &NONE as &Options, Some("new")),
+        ("6.18", &NONE, Some("new")),
+        ("6.7", &NONE, Some("old")),
+        ("7.0", &NONE, None),
+        // A backport.
+        ("6.6", &ALL, Some("new")),
+        ("7.1", &ALL, Some("new")),
+        ("unknown", &ALL, Some("new")),
+        ("unknown", &NONE, None),
+    ] {
+        assert_eq!(chosen(version, option).as_deref(), name, "{version}");
+    }
+    let new = profile.for_kernel(&kernel("6.8", &NONE)).unwrap();
+    assert_eq!((new.storm.workers, new.storm.pages), (Some(3), Some(7)));
+    assert_eq!((new.guest.memory_mib, new.guest.disks), (512, 4));
+    assert_eq!(new.unmet(&kernel("6.8", &NONE)).len(), 2);
+    let old = profile.for_kernel(&kernel("6.1", &NONE)).unwrap();
+    assert_eq!((old.storm.pages, old.guest.memory_mib), (Some(5), 256));
+    let error = profile.for_kernel(&kernel("7.0", &NONE)).unwrap_err().to_string();
+    let says = "there are new: from Linux 6.8 on and before Linux 7.0 or CONFIG_B=y; \
+                old: before Linux 6.8 and CONFIG_D=n";
+    assert!(error.ends_with(says), "{error}");
+}
+
+#[test]
+fn a_condition_says_something_that_can_hold() {
+    let variant =
+        |when: &str| refusal(&format!("variants: [{{name: a, why: x, when: [{when}]}}]\n"));
+    assert!(variant("{}").contains("expected `from`, `before` or `option`"), "{}", variant("{}"));
+    assert!(variant("{value: n}").contains("`value` belongs to an `option`"));
+    // Not the number 6.1, quotes or none.
+    let condition = read("variants: [{name: a, why: x, when: [{from: 6.10}]}]\n").unwrap();
+    assert_eq!(condition.variants[0].when[0].from, Some(KernelVersion::new(6, 10)));
+    assert!(variant("{from: '6.8.1'}").contains("no version of the kernel"));
+    let need = |need: &str| refusal(&format!("needs: [{{why: x{need}}}]\n"));
+    assert!(need("").contains("expected one of `any_of`, `pool`"));
+    assert!(need(", pool: writeback, any_of: [{option: CONFIG_A}]").contains("expected one of"));
+    assert!(need(", pool: speed").contains("unknown variant `speed`"));
+}
+
+#[test]
+fn the_race_has_a_variant_for_each_shape_of_zswap() {
+    let profile = Profile::load("zswap-writeback-swapoff", None).unwrap();
+    for (version, variant, zpool) in [
+        ("6.1", "small-pool", Some("zbud")),
+        ("6.6", "small-pool", Some("zbud")),
+        ("6.8", "shrinker", None),
+        ("6.12", "shrinker", None),
+        ("7.3", "shrinker", None),
+    ] {
+        let fitted = profile.for_kernel(&kernel(version, &NONE)).unwrap();
+        assert_eq!(fitted.variant.as_deref(), Some(variant), "{version}");
+        assert_eq!(fitted.storm.zpool.as_deref(), zpool, "{version}");
+    }
+}
+
+#[test]
+fn the_hotplug_storm_takes_cpus_off_on_every_shape_of_zswap() {
+    let profile = Profile::load("hotplug", None).unwrap();
+    for (version, variant) in [("6.1", "small-pool"), ("6.8", "shrinker"), ("7.3", "shrinker")] {
+        let fitted = profile.for_kernel(&kernel(version, &NONE)).unwrap();
+        assert_eq!(fitted.variant.as_deref(), Some(variant), "{version}");
+        assert!(fitted.guest.cpus > 1, "the first one stays");
+        let words = fitted.cmdline(1, "t", 1);
+        assert!(words.contains(" swapstorm.hotplug=on swapstorm.cpu_on_ms="), "{words}");
+    }
+    let fixed = |option: &str| (option != "CONFIG_HOTPLUG_CPU").then(|| "y".to_owned());
+    let fitted = profile.for_kernel(&kernel("6.1", &NONE)).unwrap();
+    assert_eq!(fitted.unmet(&kernel("6.1", &ALL)), []);
+    let kernel = kernel("6.1", &fixed);
+    let unmet: Vec<String> = fitted.unmet(&kernel).iter().map(ToString::to_string).collect();
+    assert_eq!(unmet, ["needs CONFIG_HOTPLUG_CPU=y (it is n): CPUs must be able to go offline"]);
+}
+
+#[test]
+fn the_first_fix_that_fits_a_kernel_is_its_fix() {
+    let profile = read("fixes: [{series: a, kernels: [x, y]}, {series: b}]\n").unwrap();
+    assert_eq!([profile.fix_for("y"), profile.fix_for("z")], [Some("a"), Some("b")]);
+    assert_eq!(read("fixes: [{series: a, kernels: [x]}]\n").unwrap().fix_for("z"), None);
+    for (name, series, technique) in [
+        ("hotplug", "zswap-cpu-hotplug-6.1", Technique::Natural),
+        ("zswap-writeback-swapoff", "zswap-writeback-swapoff-6.1", Technique::Stretch),
+    ] {
+        let profile = Profile::load(name, None).unwrap();
+        assert_eq!(profile.technique, technique);
+        assert_eq!(profile.fix_for("debian-6.1"), Some(series));
+    }
+}
+
+#[test]
+fn a_pool_that_cannot_write_back_is_an_unmet_need() {
+    let pool = |storm: &str, version: &str, set: &'static [(&str, &str)]| {
+        let profile = read(&format!("storm: {{{storm}}}\nneeds: [{{pool: writeback, why: x}}]\n"));
+        let option = |name: &str| {
+            let found = set.iter().find(|(option, _)| *option == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        let profile = profile.unwrap();
+        let unmet = profile.unmet(&kernel(version, &option));
+        unmet.first().map(ToString::to_string)
+    };
+    let zsmalloc = &[("CONFIG_ZSMALLOC", "y")];
+    assert_eq!(pool("", "7.3", zsmalloc), None);
+    assert_eq!(pool("zpool: zsmalloc", "6.3", zsmalloc), None);
+    let says = pool("zpool: zsmalloc", "6.1", zsmalloc).unwrap();
+    assert_eq!(
+        says,
+        "needs a zswap pool that can write back (the storm's pool, zsmalloc, can from Linux 6.3 on, \
+         and this is 6.1): x"
+    );
+    // What the kernel takes by itself counts where the storm does not say.
+    let by_default: &[_] = &[("CONFIG_ZSWAP_ZPOOL_DEFAULT", "\"zbud\""), ("CONFIG_ZBUD", "y")];
+    assert_eq!(pool("", "6.1", by_default), None);
+    let other: &[_] = &[("CONFIG_ZSWAP_ZPOOL_DEFAULT", "\"zsmalloc\""), ("CONFIG_ZSMALLOC", "y")];
+    assert!(pool("", "6.1", other).unwrap().contains("the kernel's default pool, zsmalloc"));
+    // zbud is gone.
+    let says = pool("zpool: zbud", "7.3", zsmalloc).unwrap();
+    assert!(says.contains("the storm's pool is zbud, and CONFIG_ZBUD is not y"), "{says}");
+    assert!(pool("zpool: mine", "7.3", zsmalloc).unwrap().contains("mine, is not known to"));
+    assert!(pool("zswap: false", "7.3", zsmalloc).unwrap().contains("switches zswap off"));
+}
+
+#[test]
 fn unmet_needs_say_what_was_asked_what_is_and_why() {
     let profile = Profile::load("zswap-writeback-swapoff", None).unwrap();
-    let all = |_: &str| Some("y".to_owned());
-    assert_eq!(profile.unmet(all), []);
+    let profile = profile.for_kernel(&kernel("6.1", &NONE)).unwrap();
+    assert_eq!(profile.unmet(&kernel("6.1", &ALL)), []);
 
     let dynamic = |option: &str| (option != "CONFIG_PREEMPT").then(|| "y".to_owned());
-    assert_eq!(profile.unmet(dynamic), [], "one alternative is enough");
+    assert_eq!(profile.unmet(&kernel("6.1", &dynamic)), [], "one alternative is enough");
 
     let voluntary = |option: &str| (!option.starts_with("CONFIG_PREEMPT")).then(|| "y".to_owned());
-    let unmet = profile.unmet(voluntary);
+    let kernel = kernel("6.1", &voluntary);
+    let unmet = profile.unmet(&kernel);
     assert_eq!(unmet.len(), 1);
     let words = unmet[0].to_string();
     assert!(
