@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reading `events.jsonl`, whatever state it was left in.
 
+use std::collections::BTreeMap;
+
 use memchr::memchr;
+use serde::Deserialize;
 
 use crate::escape::printable;
 use crate::event::{FORMAT, RunEvent, What};
@@ -21,6 +24,20 @@ pub struct LogProblem {
     pub kind: LogProblemKind,
 }
 
+impl LogProblem {
+    /// Whether an event was lost that may have mattered.
+    pub fn is_damage(&self) -> bool {
+        match self.kind {
+            LogProblemKind::NotAnEvent(_) | LogProblemKind::TooLong | LogProblemKind::TooMany => {
+                true
+            }
+            LogProblemKind::HalfWritten
+            | LogProblemKind::UnknownKind { .. }
+            | LogProblemKind::NewerFormat { .. } => false,
+        }
+    }
+}
+
 /// What is wrong with a line of the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LogProblemKind {
@@ -33,6 +50,15 @@ pub enum LogProblemKind {
     /// A line longer than [`MAX_EVENT_BYTES`].
     #[error("longer than {MAX_EVENT_BYTES} bytes")]
     TooLong,
+    /// One problem too many.
+    #[error("too many lines cannot be read, the rest is left out")]
+    TooMany,
+    /// An event of a newer program with the same format, skipped; only the first of a kind is named.
+    #[error("events of the kind `{name}` are skipped: a newer swapstorm wrote them")]
+    UnknownKind {
+        /// The kind.
+        name: String,
+    },
     /// Written by a newer program; nothing from here on is read.
     #[error(
         "event format {found} is newer than {FORMAT}, the newest this program reads: update swapstorm"
@@ -43,42 +69,128 @@ pub enum LogProblemKind {
     },
 }
 
-/// Reads a log. Lines that cannot be used are left out and named.
+/// What a line comes to.
+#[derive(Debug)]
+pub enum Entry {
+    /// An event.
+    Event(Box<RunEvent>),
+    /// Something that could not be used.
+    Problem(LogProblem),
+}
+
+/// Reads a log piece by piece, in memory that does not grow with it. Lines that cannot be used are named.
 ///
 /// A log may end anywhere: a last line without its line end is used if it is whole.
+#[derive(Debug, Default)]
+pub struct LogReader {
+    /// The line that has begun, up to one byte more than [`MAX_EVENT_BYTES`].
+    begun: Vec<u8>,
+    line: usize,
+    events: u64,
+    problems: usize,
+    unknown: BTreeMap<String, u64>,
+    given_up: bool,
+}
+
+impl LogReader {
+    /// A reader at the begin of a log.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the next bytes and hands on what they complete.
+    pub fn push(&mut self, bytes: &[u8], mut take: impl FnMut(Entry)) {
+        let mut rest = bytes;
+        while let Some(end) = memchr(b'\n', rest) {
+            if self.given_up {
+                return;
+            }
+            if self.begun.is_empty() {
+                self.line(&rest[..end], true, &mut take);
+            } else {
+                self.begin(&rest[..end]);
+                let line = std::mem::take(&mut self.begun);
+                self.line(&line, true, &mut take);
+                self.begun = line;
+                self.begun.clear();
+            }
+            rest = &rest[end + 1..];
+        }
+        self.begin(rest);
+    }
+
+    /// Says that nothing follows. The result is how many events were read.
+    pub fn finish(mut self, mut take: impl FnMut(Entry)) -> u64 {
+        let line = std::mem::take(&mut self.begun);
+        if !line.is_empty() && !self.given_up {
+            self.line(&line, false, &mut take);
+        }
+        self.events
+    }
+
+    /// Whether nothing more will be read: a newer format, or no event log at all.
+    pub fn has_given_up(&self) -> bool {
+        self.given_up
+    }
+
+    fn begin(&mut self, bytes: &[u8]) {
+        let room = (MAX_EVENT_BYTES + 1).saturating_sub(self.begun.len());
+        self.begun.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+
+    fn line(&mut self, text: &[u8], whole: bool, take: &mut impl FnMut(Entry)) {
+        self.line += 1;
+        let kind = match read_event(text) {
+            Ok(None) => return,
+            Ok(Some(event)) => match &event.what {
+                What::RunStarted { format, .. } if *format > FORMAT => {
+                    self.given_up = true;
+                    LogProblemKind::NewerFormat { found: *format }
+                }
+                _ => {
+                    self.events += 1;
+                    return take(Entry::Event(event));
+                }
+            },
+            Err(_) if !whole => LogProblemKind::HalfWritten,
+            Err(LogProblemKind::NewerFormat { found }) => {
+                self.given_up = true;
+                LogProblemKind::NewerFormat { found }
+            }
+            Err(LogProblemKind::UnknownKind { name }) => {
+                let seen = self.unknown.len();
+                let known = self.unknown.entry(name.clone()).or_default();
+                *known += 1;
+                if *known > 1 || seen >= MAX_PROBLEMS {
+                    return;
+                }
+                LogProblemKind::UnknownKind { name }
+            }
+            Err(kind) => kind,
+        };
+        self.problems += 1;
+        let too_many = self.problems >= MAX_PROBLEMS;
+        self.given_up |= too_many;
+        let kind = if too_many { LogProblemKind::TooMany } else { kind };
+        take(Entry::Problem(LogProblem { line: self.line, kind }));
+    }
+}
+
+/// Reads a whole log.
 pub fn read_log(bytes: &[u8]) -> (Vec<RunEvent>, Vec<LogProblem>) {
     let mut events = Vec::new();
     let mut problems = Vec::new();
-    let mut rest = bytes;
-    let mut line = 0;
-    while !rest.is_empty() && problems.len() < MAX_PROBLEMS {
-        line += 1;
-        let end = memchr(b'\n', rest);
-        let (text, after) = match end {
-            Some(end) => (&rest[..end], &rest[end + 1..]),
-            None => (rest, &rest[rest.len()..]),
-        };
-        rest = after;
-        let kind = match read_event(text) {
-            Ok(Some(RunEvent { what: What::RunStarted { format, .. }, .. })) if format > FORMAT => {
-                problems
-                    .push(LogProblem { line, kind: LogProblemKind::NewerFormat { found: format } });
-                break;
-            }
-            Ok(Some(event)) => {
-                events.push(event);
-                continue;
-            }
-            Ok(None) => continue,
-            Err(_) if end.is_none() => LogProblemKind::HalfWritten,
-            Err(kind) => kind,
-        };
-        problems.push(LogProblem { line, kind });
-    }
+    let mut take = |entry| match entry {
+        Entry::Event(event) => events.push(*event),
+        Entry::Problem(problem) => problems.push(problem),
+    };
+    let mut reader = LogReader::new();
+    reader.push(bytes, &mut take);
+    reader.finish(&mut take);
     (events, problems)
 }
 
-fn read_event(line: &[u8]) -> Result<Option<RunEvent>, LogProblemKind> {
+fn read_event(line: &[u8]) -> Result<Option<Box<RunEvent>>, LogProblemKind> {
     if line.len() > MAX_EVENT_BYTES {
         return Err(LogProblemKind::TooLong);
     }
@@ -86,9 +198,32 @@ fn read_event(line: &[u8]) -> Result<Option<RunEvent>, LogProblemKind> {
     if line.is_empty() {
         return Ok(None);
     }
-    serde_json::from_slice(line)
-        .map(Some)
-        .map_err(|error| LogProblemKind::NotAnEvent(printable(&error.to_string()).into_owned()))
+    match serde_json::from_slice::<Box<RunEvent>>(line) {
+        Ok(event) if event.what == What::Unknown => {
+            let name = head(line).map_or_else(String::new, |head| head.event);
+            Err(LogProblemKind::UnknownKind { name: printable(&name).chars().take(64).collect() })
+        }
+        Ok(event) => Ok(Some(event)),
+        // The first line of another format need not have the fields of this one.
+        Err(error) => Err(match head(line) {
+            Some(head) if head.event == "run-started" && head.format > FORMAT => {
+                LogProblemKind::NewerFormat { found: head.format }
+            }
+            _ => LogProblemKind::NotAnEvent(printable(&error.to_string()).into_owned()),
+        }),
+    }
+}
+
+/// What every format has.
+#[derive(Deserialize)]
+struct Head {
+    event: String,
+    #[serde(default)]
+    format: u32,
+}
+
+fn head(line: &[u8]) -> Option<Head> {
+    serde_json::from_slice(line).ok()
 }
 
 #[cfg(test)]
@@ -123,16 +258,19 @@ mod tests {
         assert_eq!(events, good_repro().events);
         let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
         assert_eq!(problems.len(), 2);
-        assert!(problems[0].starts_with("line 2: not an event: unknown variant `from-the-future`"));
+        assert_eq!(
+            problems[0],
+            "line 2: events of the kind `from-the-future` are skipped: a newer swapstorm wrote them"
+        );
         assert_eq!(problems[1], "line 3: longer than 1048576 bytes");
     }
 
     #[test]
     fn a_newer_format_is_refused() {
-        let text = text().replacen("\"format\":1", "\"format\":2", 1);
+        let text = text().replacen("\"format\":2", "\"format\":3", 1);
         let (events, problems) = read_log(text.as_bytes());
         assert_eq!(events, []);
-        assert_eq!(problems[0].kind, LogProblemKind::NewerFormat { found: 2 });
+        assert_eq!(problems[0].kind, LogProblemKind::NewerFormat { found: 3 });
     }
 
     #[test]
@@ -141,7 +279,68 @@ mod tests {
         assert_eq!((events.len(), problems.len()), (0, MAX_PROBLEMS));
     }
 
+    #[test]
+    fn a_log_as_it_is_written_is_read_and_written_alike() {
+        let text = include_str!("../testdata/run-2.jsonl");
+        let (events, problems) = read_log(text.as_bytes());
+        assert_eq!(problems, []);
+        let mut kinds = std::collections::BTreeSet::new();
+        for (line, event) in text.lines().zip(&events) {
+            let read: serde_json::Value = serde_json::from_str(line).unwrap();
+            let mut written = serde_json::to_value(event).unwrap();
+            if let Some(full) = written.get_mut("finding").and_then(|f| f.as_object_mut()) {
+                full.retain(|key, _| read["finding"].get(key).is_some());
+            }
+            assert_eq!(written, read);
+            kinds.insert(read["event"].as_str().unwrap().to_owned());
+        }
+        assert_eq!(kinds.len(), 18);
+    }
+
+    #[test]
+    fn kinds_that_are_not_known_are_named_once_each() {
+        let unknown = |name: &str| format!("{{\"at_ms\":1,\"event\":\"{name}\",\"x\":[1]}}\n");
+        let text = [unknown("b"), text(), unknown("a"), unknown("b")].concat();
+        let (events, problems) = read_log(text.as_bytes());
+        assert_eq!(events, good_repro().events);
+        assert_eq!(problems.len(), 2);
+        assert!(problems.iter().all(|problem| !problem.is_damage()));
+        // A kind that is known but whose fields are wrong is damage.
+        let (_, problems) = read_log(b"{\"at_ms\":1,\"event\":\"cell-finished\"}\n");
+        assert!(problems[0].is_damage(), "{problems:?}");
+    }
+
+    #[test]
+    fn a_newer_format_is_refused_even_if_its_first_line_is_quite_another() {
+        let text = "{\"event\":\"run-started\",\"format\":9,\"when\":[]}\n{}\n";
+        let (events, problems) = read_log(text.as_bytes());
+        assert_eq!((events.len(), problems.len()), (0, 1));
+        assert_eq!(problems[0].kind, LogProblemKind::NewerFormat { found: 9 });
+    }
+
     proptest! {
+        #[test]
+        fn chunks_make_no_difference(sizes in proptest::collection::vec(1..900usize, 1..40)) {
+            let whole = text();
+            let mut bytes = whole.as_bytes();
+            let mut reader = LogReader::new();
+            let mut events = Vec::new();
+            let mut take = |entry| match entry {
+                Entry::Event(event) => events.push(*event),
+                Entry::Problem(problem) => panic!("{problem}"),
+            };
+            for size in sizes.iter().cycle() {
+                if bytes.is_empty() {
+                    break;
+                }
+                let (chunk, rest) = bytes.split_at(bytes.len().min(*size));
+                reader.push(chunk, &mut take);
+                bytes = rest;
+            }
+            prop_assert_eq!(reader.finish(&mut take), good_repro().events.len() as u64);
+            prop_assert_eq!(events, good_repro().events);
+        }
+
         #[test]
         fn a_log_that_ends_anywhere_is_read_up_to_there(cut in 0.0..1.0f64) {
             let text = text();
@@ -155,7 +354,7 @@ mod tests {
 
             let report = RunReport::fold(events);
             let showed = report.cell(BUGGY).is_some_and(|cell| cell.showed_expected());
-            if !report.finished {
+            if !report.finished() {
                 prop_assert_ne!(report.exit_code(Purpose::Repro), ExitCode::Clean);
             }
             if showed {

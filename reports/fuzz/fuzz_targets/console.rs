@@ -7,11 +7,39 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use reports::console::{Form, Options, Reader, SAMPLE, Seen, Unwrapper, pstore_in_order};
+use reports::console::{Options, Reader, Seen, pstore_in_order};
+
+/// What others put before a kernel's line.
+const HEADS: &[&str] = &[
+    "",
+    "",
+    "> ",
+    "[    1.000000] ",
+    "[    1.000000][    T7] ",
+    "[Sun Nov 22 13:41:46 2026] ",
+    "Nov 22 13:41:46 box kernel: ",
+    "Nov 22 13:41:46 box app[7]: ",
+    "6,1234,5678901,-,caller=T12;",
+    "11-22 13:41:46.123     0     0 E         : ",
+    "2026-11-22T13:41:46.123456789Z stdout F ",
+    "kern  :warn  : ",
+    "(rig-7/ttyUSB0) 12 | ",
+    "\x1b[32m",
+];
+
+fn behind(head: &str, log: &[u8]) -> Vec<u8> {
+    if head.is_empty() {
+        return log.to_vec();
+    }
+    let lines = log.split_inclusive(|&b| b == b'\n');
+    lines.flat_map(|line| [head.as_bytes(), line].concat()).collect()
+}
 
 fuzz_target!(|data: &[u8]| {
-    // The first byte says how large the chunks are.
-    let Some((&size, log)) = data.split_first() else { return };
+    // The first byte says how large the chunks are, the second what stands before each line.
+    let [size, head, log @ ..] = data else { return };
+    let (size, log) = (*size, behind(HEADS[usize::from(*head) % HEADS.len()], log));
+    let log = &log[..];
     let mut whole = Reader::new(Options::default());
     let mut all = whole.push(log);
     all.extend(whole.finish());
@@ -27,14 +55,11 @@ fuzz_target!(|data: &[u8]| {
         let Seen::Report(finding) = seen else { continue };
         assert!(finding.title.len() <= 120 && !finding.title.is_empty());
         assert!(finding.text.len() <= 64 << 10);
-        assert!(finding.offset <= log.len() as u64);
+        // UTF-16 becomes longer in UTF-8.
+        assert!(finding.offset <= 2 * log.len() as u64);
         for text in [&finding.title, &finding.frame, &finding.head, &finding.text] {
             assert!(!text.chars().any(|c| c.is_control() && c != '\n' && c != '\t'));
         }
     }
-    let mut unwrapper = Unwrapper::new(Form::of(&log[..log.len().min(SAMPLE)]));
-    let mut plain = Vec::new();
-    unwrapper.push(log, &mut plain);
-    unwrapper.finish(&mut plain);
-    pstore_in_order(plain);
+    pstore_in_order(log.to_vec());
 });

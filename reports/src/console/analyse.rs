@@ -12,6 +12,7 @@ use super::detectors::{self, Detector, Format, Trust};
 use super::frames::FrameLine;
 use super::pattern::Pattern;
 use super::starts::Start;
+use super::words::Words;
 use super::{kinds, pattern, title};
 
 /// There is room for so many detectors; a test compares.
@@ -31,6 +32,7 @@ pub(super) struct Reading {
 pub(super) struct CompiledDetector {
     data: &'static Detector,
     header: Finder<'static>,
+    only: OnceLock<Regex>,
     except: OnceLock<RegexSet>,
     /// The first lines of all formats, to see at once which of them a place fits.
     firsts: OnceLock<RegexSet>,
@@ -43,6 +45,7 @@ struct CompiledFormat {
     data: &'static Format,
     first: Pattern,
     then: Pattern,
+    named: Pattern,
     /// True if a title is made of parts of the first line.
     wants_captures: bool,
     rule: OnceLock<Rule>,
@@ -53,6 +56,7 @@ static DETECTORS: LazyLock<Vec<CompiledDetector>> = LazyLock::new(|| {
         .map(|data| CompiledDetector {
             data,
             header: Finder::new(data.header),
+            only: OnceLock::new(),
             except: OnceLock::new(),
             firsts: OnceLock::new(),
             any_first: OnceLock::new(),
@@ -63,6 +67,7 @@ static DETECTORS: LazyLock<Vec<CompiledDetector>> = LazyLock::new(|| {
                     data,
                     first: Pattern::new(data.first),
                     then: Pattern::new(data.then),
+                    named: Pattern::new(data.named),
                     wants_captures: wants_captures(data),
                     rule: OnceLock::new(),
                 })
@@ -71,7 +76,11 @@ static DETECTORS: LazyLock<Vec<CompiledDetector>> = LazyLock::new(|| {
         .collect()
 });
 
-/// The words of all detectors, to see at once which can fire.
+/// The words of all detectors, to see that none can fire.
+static ANY_HEADER: LazyLock<Words> =
+    LazyLock::new(|| Words::new(&detectors::all().map(|data| data.header).collect::<Vec<_>>()));
+
+/// The same, to see which can.
 static HEADERS: LazyLock<AhoCorasick> = LazyLock::new(|| {
     AhoCorasickBuilder::new()
         .kind(Some(AhoCorasickKind::DFA))
@@ -81,15 +90,26 @@ static HEADERS: LazyLock<AhoCorasick> = LazyLock::new(|| {
 
 /// The detector that fires on a line, if any.
 pub(super) fn detect(line: &[u8]) -> Option<&'static CompiledDetector> {
+    // Most lines that are looked at hold a word of another kind.
+    if !ANY_HEADER.are_in(line) {
+        return None;
+    }
     let mut there = [false; MOST_DETECTORS];
     for found in HEADERS.find_overlapping_iter(line) {
         there[found.pattern().as_usize()] = true;
     }
     let mut there = DETECTORS.iter().zip(there).filter(|(_, there)| *there);
-    there.find(|(detector, _)| !detector.is_excepted(line)).map(|(detector, _)| detector)
+    there
+        .find(|(detector, _)| detector.is_fitting(line) && !detector.is_excepted(line))
+        .map(|(detector, _)| detector)
 }
 
 impl CompiledDetector {
+    fn is_fitting(&self, line: &[u8]) -> bool {
+        self.data.only.is_empty()
+            || self.only.get_or_init(|| pattern::compile(self.data.only)).is_match(line)
+    }
+
     fn is_excepted(&self, line: &[u8]) -> bool {
         !self.data.except.is_empty()
             && self
@@ -97,6 +117,7 @@ impl CompiledDetector {
                 .get_or_init(|| {
                     RegexSetBuilder::new(self.data.except)
                         .unicode(false)
+                        .case_insensitive(true)
                         .build()
                         .unwrap_or_else(|error| panic!("exception of a table: {error}"))
                 })
@@ -107,6 +128,41 @@ impl CompiledDetector {
     pub(super) fn is_kmsan(&self, line: &[u8]) -> bool {
         static KMSAN: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"KMSAN"));
         self.data.header == "BUG:" && KMSAN.find(line).is_some()
+    }
+
+    /// True for SLUB's complaint about an object, which has lines of its own kind.
+    pub(super) fn is_slab(&self) -> bool {
+        self.data.header.starts_with("BUG ")
+    }
+
+    /// True for the first line of a boot.
+    pub(super) fn is_boot(&self) -> bool {
+        self.data.header.starts_with("Booting")
+    }
+
+    /// True for words that programs begin their complaints with, too.
+    pub(super) fn is_anybodys(&self) -> bool {
+        ["BUG:", "WARNING:", "INFO:", "panic:", "fatal error:"].contains(&self.data.header)
+    }
+
+    /// True if only one program says so, and says no more.
+    pub(super) fn is_no_others(&self) -> bool {
+        ["SYZ", "trusty", "Booting"].iter().any(|word| self.data.header.starts_with(word))
+    }
+
+    /// True if the detector's word begins a line, or comes behind the name of a part of the
+    /// kernel: `watchdog: BUG: `, `rcu: INFO: `, `Internal error: Oops - BUG: `.
+    pub(super) fn begins(&self, line: &[u8]) -> bool {
+        static OTHERS: LazyLock<Words> = LazyLock::new(|| Words::new(detectors::NO_BEGINNING));
+        const MOST_WORDS: usize = 4;
+        let Some(at) = self.header.find(line) else { return false };
+        let before = line[..at].trim_ascii();
+        before.is_empty()
+            || before.ends_with(b"=")
+            || before.len() <= 40
+                && before.split(|&b| b == b' ').count() <= MOST_WORDS
+                && matches!(before.last(), Some(b':' | b'[' | b'-' | b']'))
+                && !OTHERS.are_in(before)
     }
 
     /// The word that the detector fires on.
@@ -202,15 +258,32 @@ impl CompiledFormat {
         Some(self.fill(text, at, captures.as_ref()))
     }
 
+    /// The function that the first line names.
+    fn named_in(&self, text: &[u8]) -> Option<Blamed> {
+        static PANIC: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"panic_on_warn"));
+        if self.data.named.is_empty() || PANIC.find(text).is_some() {
+            return None;
+        }
+        let line = &text[..line_end(text, 0)];
+        let captures = self.named.captures_here(line)?;
+        let rule = self.rule.get()?;
+        rule.blame(captures.iter().skip(1).flatten().map(|name| name.as_bytes()).next()?)
+    }
+
     fn fill(&self, text: &[u8], at: usize, captures: Option<&Captures<'_>>) -> Described {
         let mut corrupted = None;
         let blamed = match self.data.blame {
             None => Blamed { names: vec![String::new()], found: true },
             Some(blame) => self.rule.get_or_init(|| Rule::compile(blame)).find(&text[at..]),
         };
-        if !blamed.found {
+        let blamed = if blamed.found {
+            blamed
+        } else {
             corrupted = Some("no usable frame");
-        }
+            // A warning's first line names its function. Where the kernel was set to panic, the
+            // stack that is lost is one of the panic.
+            self.named_in(&text[at..]).unwrap_or(blamed)
+        };
         if self.data.trust == Trust::Never {
             corrupted = Some("the real first line is lost");
         }

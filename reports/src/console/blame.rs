@@ -94,6 +94,13 @@ impl Rule {
         Blamed::nobody()
     }
 
+    /// Blames one function, unless it is never to blame.
+    pub(super) fn blame(&self, function: &[u8]) -> Option<Blamed> {
+        let mut names = Vec::new();
+        self.take(function, &mut names);
+        names.first().map(|name| Blamed { names: with_stripped(name), found: true })
+    }
+
     fn take<'t>(&self, name: &'t [u8], into: &mut Vec<Cow<'t, str>>) {
         let name = demangle(name);
         if !never_blamed(&name) && !self.skip.as_ref().is_some_and(|s| s.matches(&name)) {
@@ -127,8 +134,13 @@ fn follow<'t>(
                         return None;
                     }
                     if let Some(frame) = FrameLine::read(line) {
-                        rule.take(frame.function, &mut candidates);
-                        if let Some(caller) = frame.caller {
+                        let is_callee = frame.caller.is_some() || !frame.is_behind_call();
+                        if is_callee {
+                            rule.take(frame.function, &mut candidates);
+                        }
+                        if let Some(caller) = frame.caller
+                            && !frame.is_behind_call()
+                        {
                             rule.take(caller, &mut candidates);
                         }
                         if candidates.len() >= MAX_CANDIDATES
@@ -361,8 +373,8 @@ const SYSCALL_PREFIXES: &[&str] = &[
     "____sys_",
 ];
 
-/// The name with the longest possible prefix taken off, then all other forms of it.
-fn with_stripped(name: &str) -> Vec<String> {
+/// The name with the longest possible prefix taken off, then all other forms of it: at least one.
+pub(super) fn with_stripped(name: &str) -> Vec<String> {
     let mut names: Vec<String> = SYSCALL_PREFIXES
         .iter()
         .filter_map(|prefix| name.strip_prefix(prefix))

@@ -27,6 +27,9 @@ pub struct Digest {
     notes: BTreeMap<NoteKind, NoteCount>,
 }
 
+/// Notes of a kind that are kept.
+const MAX_NOTES: usize = 100;
+
 /// How often something was noted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NoteCount {
@@ -34,6 +37,8 @@ pub struct NoteCount {
     pub count: u64,
     /// The first one.
     pub first: Note,
+    /// All of them, up to the first hundred.
+    pub each: Vec<Note>,
 }
 
 impl Digest {
@@ -41,10 +46,15 @@ impl Digest {
     pub fn add(&mut self, seen: Seen) {
         match seen {
             Seen::Note(note) => {
-                self.notes
-                    .entry(note.kind)
-                    .and_modify(|n| n.count += 1)
-                    .or_insert(NoteCount { count: 1, first: note });
+                let all = self.notes.entry(note.kind).or_insert_with(|| NoteCount {
+                    count: 0,
+                    first: note.clone(),
+                    each: Vec::new(),
+                });
+                all.count += 1;
+                if all.each.len() < MAX_NOTES {
+                    all.each.push(note);
+                }
             }
             Seen::Report(finding) => {
                 let weight = weight(&finding);

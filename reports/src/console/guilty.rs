@@ -8,7 +8,7 @@ use memchr::memmem::Finder;
 use regex::bytes::{RegexSet, RegexSetBuilder};
 
 use super::blame::line_end;
-use super::report::lossy;
+use super::escaped::lossy;
 use super::words::Words;
 
 /// Files whose code runs in everybody's stacks, as that of headers does.
@@ -59,6 +59,12 @@ const GENERIC: &[&str] = &[
     r"^kernel/irq/",
     r"^kernel/hung_task\.c",
     r"^kernel/watchdog",
+    r"^kernel/smp\.c",
+    r"^kernel/notifier\.c",
+    r"^kernel/stop_machine\.c",
+    // Cores of buses: they do for drivers what those ask for.
+    r"^drivers/base/(?:core|bus|dd|driver|devres|platform)\.c",
+    r"^drivers/usb/core/(?:urb|message|hcd)\.c",
     // Entry, traps and stack walkers of the architectures.
     r"^arch/.*/entry",
     r"^arch/.*/traps",
@@ -83,23 +89,23 @@ static IS_GENERIC: LazyLock<RegexSet> = LazyLock::new(|| {
     RegexSetBuilder::new(GENERIC).unicode(false).build().expect("checked by a test")
 });
 
-/// The first source file that a line names with a line number: `mm/zswap.c:12`, at the line's
-/// beginning or behind a blank or a bracket.
-fn file(line: &[u8]) -> Option<&[u8]> {
+/// The source files that a line names with a line number: `mm/zswap.c:12`, at the line's
+/// beginning or behind a blank or a bracket. Of a decoded frame the innermost comes first.
+fn files(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let in_path = |b: &u8| b.is_ascii_alphanumeric() || b"_./-".contains(b);
-    for colon in memchr::memchr_iter(b':', line) {
+    memchr::memchr_iter(b':', line).filter_map(move |colon| {
         let path = &line[..colon];
-        let stem = [&b".c"[..], b".h", b".rs"].iter().find_map(|end| path.strip_suffix(*end));
-        let Some(stem) = stem.filter(|_| line.get(colon + 1).is_some_and(u8::is_ascii_digit))
-        else {
-            continue;
-        };
+        let stem = [&b".c"[..], b".h", b".rs"].iter().find_map(|end| path.strip_suffix(*end))?;
+        line.get(colon + 1).filter(|b| b.is_ascii_digit())?;
         let start = stem.iter().rposition(|b| !in_path(b)).map_or(0, |at| at + 1);
-        if start < stem.len() && (start == 0 || matches!(stem[start - 1], b' ' | b'(')) {
-            return Some(&path[start..]);
-        }
-    }
-    None
+        (start < stem.len() && (start == 0 || matches!(stem[start - 1], b' ' | b'(')))
+            .then(|| &path[start..])
+    })
+}
+
+/// True for `mm/zswap.c:12`.
+pub(super) fn is_place(text: &str) -> bool {
+    files(text.as_bytes()).next().is_some_and(|file| text.as_bytes().starts_with(file))
 }
 
 /// Lines that name places which only tell the history of locks and interrupts.
@@ -116,8 +122,18 @@ static ASIDE: LazyLock<Words> = LazyLock::new(|| {
     ])
 });
 
-/// The file to look at first, if the report names any.
-pub(super) fn find(text: &[u8]) -> Option<String> {
+/// The file to look at first, if the report names any: of its own lines, and of those of what
+/// came behind it where they name none that could be the cause.
+pub(super) fn of_report(own: &[u8], all: &[u8]) -> Option<String> {
+    let own_file = find(own);
+    match &own_file {
+        Some(file) if !is_generic(file) => own_file,
+        _ if own.len() == all.len() => own_file,
+        _ => find(all).filter(|file| !is_generic(file)).or(own_file),
+    }
+}
+
+fn find(text: &[u8]) -> Option<String> {
     // What a stalled CPU did is below the interrupt that noticed the stall.
     let head = &text[..text.len().min(200)];
     static DETECTED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"detected "));
@@ -130,28 +146,29 @@ pub(super) fn find(text: &[u8]) -> Option<String> {
     // Better than none if nothing else is there.
     let mut first: Option<Cow<'_, str>> = None;
     let mut rest = &text[from..];
-    let mut files = 0;
-    while files < MAX_FILES
+    let mut count = 0;
+    while count < MAX_FILES
         && let Some(at) = PLACE.find(rest)
     {
         let start = memchr::memrchr(b'\n', &rest[..at]).map_or(0, |nl| nl + 1);
         let end = line_end(rest, at);
         let line = rest[start..end].trim_ascii_end();
         rest = &rest[end..];
-        let Some(file) = file(line).map(|file| tidy(lossy(file))) else { continue };
-        if ASIDE.are_in(line) {
-            first.get_or_insert(file);
-            continue;
-        }
-        files += 1;
-        match &guilty {
-            // A file further down in the same part of the tree is closer to the cause.
-            Some(above) if !is_below(&file, above) || is_generic(&file) => {}
-            Some(_) => return Some(file.into_owned()),
-            None if is_generic(&file) => {
+        for file in files(line).take(MAX_FILES).map(|file| tidy(lossy(file))) {
+            if ASIDE.are_in(line) {
                 first.get_or_insert(file);
+                break;
             }
-            None => guilty = Some(file),
+            count += 1;
+            match &guilty {
+                // A file further down in the same part of the tree is closer to the cause.
+                Some(above) if !is_below(&file, above) || is_generic(&file) => {}
+                Some(_) => return Some(file.into_owned()),
+                None if is_generic(&file) => {
+                    first.get_or_insert(file);
+                }
+                None => guilty = Some(file),
+            }
         }
     }
     guilty.or(first).map(Cow::into_owned)
@@ -216,7 +233,7 @@ mod tests {
             (" a:.c:1 b.c:x c.S:1 [d.c:1] .h:3 e/f.c:2", "e/f.c"),
             ("time 12:30 and nothing else", ""),
         ] {
-            let found = file(line.as_bytes()).unwrap_or_default();
+            let found = files(line.as_bytes()).next().unwrap_or_default();
             assert_eq!(String::from_utf8_lossy(found), want, "{line}");
         }
     }
@@ -230,6 +247,7 @@ mod tests {
             ([lock, generic].concat(), Some("fs/a.c")),
             ([generic, lock].concat(), Some("mm/slub.c")),
             ([lock, generic, cause].concat(), Some("mm/zswap.c")),
+            (" g (./include/linux/mm.h:1 mm/zswap.c:3)\n".to_owned(), Some("mm/zswap.c")),
             (String::new(), None),
         ] {
             assert_eq!(find(text.as_bytes()).as_deref(), want, "{text}");

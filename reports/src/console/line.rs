@@ -8,6 +8,8 @@ use std::sync::LazyLock;
 
 use memchr::memmem;
 
+use super::{frames, head};
+
 static LOGIN: LazyLock<memmem::Finder<'static>> =
     LazyLock::new(|| memmem::Finder::new(b" login: "));
 
@@ -46,6 +48,8 @@ pub(super) enum Prefix<'a> {
     Time,
     /// A time stamp and a caller, brackets included.
     Caller(&'a [u8]),
+    /// A journal says that a program printed the line.
+    Program,
 }
 
 impl Prefix<'_> {
@@ -53,8 +57,14 @@ impl Prefix<'_> {
         self == Prefix::None
     }
 
+    /// True if the line says that the kernel printed it.
+    pub(super) fn is_kernels(self) -> bool {
+        matches!(self, Prefix::Time | Prefix::Caller(_))
+    }
+
     pub(super) fn matches(self, context: &Context) -> bool {
         match self {
+            Prefix::Program => false,
             Prefix::None => matches!(context, Context::Bare),
             Prefix::Time => matches!(context, Context::Console),
             Prefix::Caller(a) => matches!(context, Context::Caller(b) if a == b.as_slice()),
@@ -67,7 +77,7 @@ impl Prefix<'_> {
 
     pub(super) fn to_context(self) -> Context {
         match self {
-            Prefix::None => Context::Bare,
+            Prefix::None | Prefix::Program => Context::Bare,
             Prefix::Time => Context::Console,
             Prefix::Caller(text) => Context::Caller(text.to_vec()),
         }
@@ -78,7 +88,9 @@ impl Prefix<'_> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Line<'a> {
     pub(super) prefix: Prefix<'a>,
-    /// The line after its prefix; of an unreliable frame only the symbol.
+    /// The line after its prefix.
+    pub(super) message: &'a [u8],
+    /// The same; of an unreliable frame only the symbol.
     pub(super) text: &'a [u8],
     /// The unwinder only guessed this frame (` ? ` on x86, ` (unreliable)` on PowerPC).
     pub(super) unreliable: bool,
@@ -88,27 +100,35 @@ impl<'a> Line<'a> {
     /// Reads a line without its line end.
     pub(super) fn read(line: &'a [u8]) -> Self {
         let (prefix, text) = match stamp(line) {
-            Some((prefix, rest)) => (prefix, rest),
+            Some(found) => within_journal(found),
             None => match read_prefix(line) {
-                Prefix::None => {
-                    return Line { prefix: Prefix::None, text: line, unreliable: false };
-                }
+                Prefix::None => head::take_off(line),
                 // Even when the caller is in the way the cut is at the first "] ".
                 prefix => (prefix, memmem::find(line, b"] ").map_or(line, |at| &line[at + 2..])),
             },
         };
         let guess = memchr::memchr_iter(b'?', text)
-            .find(|&at| at > 0 && text[at - 1] == b' ' && is_symbol(&text[at + 1..]));
+            .find(|&at| (at == 0 || text[at - 1] == b' ') && is_symbol(&text[at + 1..]));
         let guess = match guess {
             Some(at) => Some(&text[at + 1..]),
             None => text.strip_suffix(b" (unreliable)"),
         };
         match guess {
             Some(symbol) if !ends_interrupt(text) => {
-                Line { prefix, text: symbol, unreliable: true }
+                Line { prefix, message: text, text: symbol, unreliable: true }
             }
-            _ => Line { prefix, text, unreliable: false },
+            _ => Line { prefix, message: text, text, unreliable: false },
         }
+    }
+}
+
+/// `[   12.345678] box kernel: ` of `journalctl -o short-monotonic`, whose other lines are
+/// programs'.
+fn within_journal<'a>((prefix, text): (Prefix<'a>, &'a [u8])) -> (Prefix<'a>, &'a [u8]) {
+    let host = memchr::memchr(b' ', &text[..text.len().min(65)]).unwrap_or(0);
+    match text[host..].strip_prefix(b" kernel: ") {
+        Some(message) if host > 0 && !text[..host].contains(&b':') => (prefix, message),
+        _ => (prefix, text),
     }
 }
 
@@ -117,7 +137,9 @@ fn is_symbol(text: &[u8]) -> bool {
     let name = trim_blanks(text);
     let in_name = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.');
     let len = name.iter().take_while(|b| in_name(b)).count();
-    len > 0 && name.len() < text.len() && name[len..].starts_with(b"+0x")
+    len > 0
+        && name.len() < text.len()
+        && (name[len..].starts_with(b"+0x") || frames::places(&name[len..]).is_some())
 }
 
 /// True for `<EOI>`: the stack below is the interrupted one's.
@@ -153,7 +175,7 @@ fn skip_dropped(line: &[u8]) -> Option<usize> {
 
 /// The prefix that a line begins with, and what follows it and its blank.
 #[inline]
-fn stamp(mut line: &[u8]) -> Option<(Prefix<'_>, &[u8])> {
+pub(super) fn stamp(mut line: &[u8]) -> Option<(Prefix<'_>, &[u8])> {
     if let Some(rest) = line.strip_prefix(b"<") {
         let level = digits(rest);
         if level > 0 && rest.get(level) == Some(&b'>') {
@@ -164,10 +186,18 @@ fn stamp(mut line: &[u8]) -> Option<(Prefix<'_>, &[u8])> {
     let seconds = digits(rest);
     let rest = rest.get(seconds..)?.strip_prefix(b".")?;
     let fraction = digits(rest);
-    let rest = rest.get(fraction..)?.strip_prefix(b"]")?;
+    let rest = rest.get(fraction..)?;
     if seconds == 0 || fraction == 0 {
         return None;
     }
+    let rest = match rest.strip_prefix(b"]") {
+        Some(rest) => rest,
+        // Some vendors' kernels add the CPU: `[    1.234567,0]`.
+        None => {
+            let cpu = rest.strip_prefix(b",").or_else(|| rest.strip_prefix(b"@"))?;
+            cpu[digits(cpu)..].strip_prefix(b"]")?
+        }
+    };
     if let Some(text) = rest.strip_prefix(b" ") {
         return Some((Prefix::Time, text));
     }
@@ -180,7 +210,7 @@ fn stamp(mut line: &[u8]) -> Option<(Prefix<'_>, &[u8])> {
 }
 
 /// How many digits a text begins with.
-fn digits(text: &[u8]) -> usize {
+pub(super) fn digits(text: &[u8]) -> usize {
     let digits = |text: &[u8]| text.iter().take_while(|b| b.is_ascii_digit()).count();
     // Numbers in prefixes are shorter than eight digits, and those are seen all at once: xor
     // leaves 0 to 9 of a digit, and adding 0x76 then sets the top bit of all but digits.
@@ -194,8 +224,9 @@ fn digits(text: &[u8]) -> usize {
     }
 }
 
-fn trim_blanks(text: &[u8]) -> &[u8] {
-    &text[text.iter().position(|&b| b != b' ').unwrap_or(text.len())..]
+/// The text without the blanks that it begins with.
+pub(super) fn trim_blanks(text: &[u8]) -> &[u8] {
+    &text[text.iter().position(|&b| b != b' ' && b != b'\t').unwrap_or(text.len())..]
 }
 
 #[cfg(test)]

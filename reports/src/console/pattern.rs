@@ -93,7 +93,7 @@ fn here(pattern: &str) -> String {
 
 fn expand(pattern: &str) -> String {
     pattern
-        .replace("{FUNC}", r"([a-zA-Z0-9_]+)[.+]")
+        .replace("{FUNC}", r"([a-zA-Z0-9_]+)(?:[.+]| \([a-zA-Z0-9_./\-?]+:[0-9?])")
         .replace("{PC}", r"\[<?(?:0x)?[0-9a-f]+>?\]")
         .replace("{SRC}", r"([a-zA-Z0-9_./\-]+\.[a-z]+:[0-9]+)")
 }

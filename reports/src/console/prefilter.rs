@@ -8,43 +8,45 @@ use super::words::Words;
 /// One of these is in every line that begins a report, is a note, or tells a fact about
 /// the whole log. At most 32 words of at least 4 bytes: that many the search looks for at
 /// once in 32 bytes of a console, and more of them halve its speed.
+///
+/// The search first looks for anything like the first four bytes of any word, and stops to look
+/// closer where it finds that. So words begin where four bytes are rare in consoles: with `ace:`
+/// and not with `Trac`. It takes every eighth word into one group, and what is like one word in its
+/// first byte and like another of the group in its second stops it, too. The order is one in which
+/// few texts do.
 pub const WORDS: &[&str] = &[
-    // Report headers.
-    "BUG:",
-    "BUG ",
-    "WARNING:",
-    "INFO:",
-    "nable to handle kernel",
-    "general protection fault",
-    "panic",
-    "PANIC: ", // double fault; init
-    "divide",
-    "invalid opcode:",
     "int3:",
-    "UBSAN:",
-    "Booting the kernel.",
+    "opcode:", // invalid opcode
+    "ck s",    // stack segment, stack smashing
+    "BUG:",
     "unregister_netdevice: w",
-    "VFS: ",
-    "al error:", // internal, fatal
-    "Unhandled fault:",
     "Alignment trap:",
-    "SYZFA",
-    // Lines that end what a title may use.
-    "FAULT_",
-    // Notes.
-    "ut of memory",
-    "oom-kill",
-    "allocation failure",
-    "hard LOCKUP",
-    "Bad swap",
-    "Unused swap",
-    "swap-device",
-    "zswap: ",
-    // Facts.
-    "VM disconnected",
-    "stack s", // segment, smashing
-    "SIGBUS",
+    "n failure", // allocation failure
     "segfault at",
+    "UBSAN:",
+    "ace:", // the line above a stack
+    "d LOCKUP",
+    "Booting the kernel.",
+    "VFS: ",
+    "VM disconnected",
+    "oom-kill",
+    " fault", // general protection, unhandled
+    "FAULT_", // ends what a title may use
+    "SYZFA",
+    "illed ", // what the out-of-memory killer says
+    "BUG ",
+    "ut of memory",
+    "wap: ", // zswap
+    "panic",
+    "p-device", // swap-device
+    "INFO:",
+    "SIGBUS",
+    "d swap", // bad, unused
+    "WARNING:",
+    "ror:", // internal, fatal, divide, vmalloc error
+    "to handle kernel",
+    "PANIC: ", // double fault; init
+    "zram",
 ];
 
 /// The words as a matcher.

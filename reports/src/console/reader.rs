@@ -10,11 +10,15 @@ use std::sync::LazyLock;
 use memchr::memmem::{self, Finder};
 
 use super::analyse::{self, CompiledDetector};
+use super::decode::Decoder;
 use super::detectors::{FOLLOW_UPS, INTRUSIONS};
+use super::escaped::escaped;
 use super::facts::{FactReader, Facts};
-use super::line::{Context, Line};
-use super::notes::{self, Note};
-use super::open::{Marks, Open};
+use super::head::{self, Plain};
+use super::headless::{self, Beginning};
+use super::line::{Context, Line, Prefix};
+use super::notes::{Note, NoteReader};
+use super::open::{Doubt, Marks, Open};
 use super::prefilter::PREFILTER;
 use super::report;
 use super::words::Words;
@@ -32,6 +36,8 @@ const USUAL_TEXT: usize = 8 << 10;
 const USUAL_LINES: usize = 128;
 /// Reports that are open at a time; one more closes the oldest.
 const MAX_OPEN: usize = 12;
+/// Lines in which a kernel's is looked for.
+const MOST_SOUGHT: u32 = 10_000;
 /// A panic or oops this many lines after a report still belongs to it.
 const AFTERMATH: u64 = 300;
 
@@ -54,6 +60,10 @@ static INTRUSION: LazyLock<Words> = LazyLock::new(|| Words::new(INTRUSIONS));
 pub struct Options {
     /// Lines that match one of these begin no report.
     pub ignore: Option<regex::bytes::RegexSet>,
+    /// A report that has ended is held back until the next one begins, so that a panic that
+    /// follows on it is among its follow-ups. Without this a report is told at once, and the
+    /// panic is only in the [`Facts`].
+    pub await_panic: bool,
 }
 
 /// What the reader saw.
@@ -92,6 +102,11 @@ pub struct Stats {
 /// ```
 pub struct Reader {
     options: Options,
+    decoder: Decoder,
+    /// Bytes decoded before the block that is worked on.
+    at: u64,
+    /// Room for a line without colours.
+    room: Vec<u8>,
     /// The unfinished last line, cut to [`MAX_LINE`].
     partial: Vec<u8>,
     /// Where `partial` began in the stream.
@@ -103,8 +118,28 @@ pub struct Reader {
     open: Vec<Open>,
     /// The previous line opened the youngest report; a replay notice takes that back.
     just_opened: bool,
+    /// Line in which the first report began.
+    first_report: Option<u64>,
     /// Line number after the last report closed, for follow-ups.
     last_report: Option<u64>,
+    /// The report that closed last, if what follows on it is awaited.
+    held: Option<Box<Finding>>,
+    /// A line of the kernel was seen.
+    kernel_seen: bool,
+    /// Lines in which it was looked for.
+    kernel_sought: u32,
+    /// Where in the console without carriage returns the history was last searched for stamps,
+    /// and the last stamp that was found.
+    stamps: (u64, Option<u64>),
+    /// Bytes without carriage returns before the block.
+    plain_at: u64,
+    /// Line of the last trace without a head.
+    headless: Option<u64>,
+    /// Whether the console begins within one.
+    beginning: Beginning,
+    notes: NoteReader,
+    /// Bytes that were looked at one by one, as often as they were.
+    work: u64,
     stats: Stats,
     facts: FactReader,
     out: Vec<Seen>,
@@ -115,13 +150,26 @@ impl Reader {
     pub fn new(options: Options) -> Self {
         Reader {
             options,
+            decoder: Decoder::default(),
+            at: 0,
+            room: Vec::new(),
             partial: Vec::new(),
             partial_at: 0,
             plain: Vec::new(),
             history: Vec::new(),
             open: Vec::new(),
             just_opened: false,
+            first_report: None,
             last_report: None,
+            held: None,
+            kernel_seen: false,
+            kernel_sought: 0,
+            stamps: (0, None),
+            plain_at: 0,
+            headless: None,
+            beginning: Beginning::default(),
+            notes: NoteReader::default(),
+            work: 0,
             stats: Stats::default(),
             facts: FactReader::default(),
             out: Vec::new(),
@@ -130,11 +178,22 @@ impl Reader {
 
     /// Takes the next bytes of the console and returns what they complete.
     pub fn push(&mut self, bytes: &[u8]) -> Vec<Seen> {
-        for block in bytes.chunks(BLOCK) {
-            self.block(block);
-            self.stats.bytes += block.len() as u64;
+        let mut decoder = std::mem::take(&mut self.decoder);
+        for chunk in bytes.chunks(BLOCK) {
+            for block in decoder.decode(chunk) {
+                self.blocks(block);
+            }
+            self.stats.bytes += chunk.len() as u64;
         }
+        self.decoder = decoder;
         std::mem::take(&mut self.out)
+    }
+
+    fn blocks(&mut self, decoded: &[u8]) {
+        for block in decoded.chunks(BLOCK) {
+            self.block(block);
+            self.at += block.len() as u64;
+        }
     }
 
     /// The console has been quiet for a while: what is open is as complete as it will be.
@@ -145,21 +204,37 @@ impl Reader {
 
     /// The console has ended.
     pub fn finish(&mut self) -> Vec<Seen> {
+        let mut decoder = std::mem::take(&mut self.decoder);
+        self.blocks(decoder.finish());
         if !self.partial.is_empty() {
             let line = std::mem::take(&mut self.partial);
             let at = self.partial_at;
             self.stats.lines += 1;
             let hit = PREFILTER.find(&line).is_some();
-            self.line(&line, hit, at, &[], 0);
+            self.look_at_first(&line);
+            self.line(&line, hit, at, Before { lines: &[], at: self.plain_at });
             self.stats.lines -= 1;
         }
         self.close_all();
         std::mem::take(&mut self.out)
     }
 
+    /// False if no line of the first thousands, and none that was looked at since, is one of a
+    /// kernel: neither its stamp nor what it prints at boot and in reports.
+    pub fn has_kernel_lines(&self) -> bool {
+        self.kernel_seen
+    }
+
     /// How much has been read.
     pub fn stats(&self) -> Stats {
         self.stats
+    }
+
+    /// Bytes that were looked at one by one, as often as they were: what hostile consoles are to
+    /// keep small.
+    #[doc(hidden)]
+    pub fn work(&self) -> u64 {
+        self.work
     }
 
     /// What is known about the log as a whole so far.
@@ -173,7 +248,7 @@ impl Reader {
     }
 
     fn block(&mut self, block: &[u8]) {
-        let mut offsets = Offsets { raw: &[], base: self.stats.bytes, raw_at: 0, plain_at: 0 };
+        let mut offsets = Offsets { raw: &[], base: self.at, raw_at: 0, plain_at: 0 };
         if memchr::memchr(b'\r', block).is_none() {
             self.plain_block(block, &mut offsets);
             return;
@@ -202,9 +277,11 @@ impl Reader {
             let line = std::mem::take(&mut self.partial);
             self.stats.lines += 1;
             let hit = PREFILTER.find(&line).is_some();
-            self.line(&line, hit, self.partial_at, &[], 0);
+            self.look_at_first(&line);
+            self.line(&line, hit, self.partial_at, Before { lines: &[], at: self.plain_at });
             self.remember(&line);
             self.remember(b"\n");
+            self.plain_at += line.len() as u64 + 1;
             self.partial = line;
             self.partial.clear();
             from = end + 1;
@@ -212,9 +289,32 @@ impl Reader {
         let whole = memchr::memrchr(b'\n', &block[from..]).map_or(from, |at| from + at + 1);
         self.lines(&block[from..whole], from, offsets);
         self.remember(&block[from..whole]);
+        self.plain_at += (whole - from) as u64;
         if whole < block.len() {
             self.partial_at = offsets.raw(whole);
             self.extend_partial(&block[whole..]);
+        }
+    }
+
+    /// Looks at the first lines: for one of a kernel, and for frames of a trace.
+    fn look_at_first(&mut self, lines: &[u8]) {
+        if lines.is_empty() {
+            return;
+        }
+        for line in lines.strip_suffix(b"\n").unwrap_or(lines).split(|&b| b == b'\n') {
+            let seeks_kernel = !self.kernel_seen && self.kernel_sought < MOST_SOUGHT;
+            if !seeks_kernel && !self.beginning.is_open() {
+                return;
+            }
+            let line = head::plain(&line[..line.len().min(MAX_LINE)], &mut self.room);
+            let read = Line::read(line.text);
+            if seeks_kernel {
+                self.kernel_sought += 1;
+                self.kernel_seen = headless::is_kernels(&read);
+            }
+            if self.beginning.is_open() {
+                self.beginning.read(&read);
+            }
         }
     }
 
@@ -234,6 +334,7 @@ impl Reader {
 
     /// Works through whole lines; `base` is where they begin in the block.
     fn lines(&mut self, lines: &[u8], base: usize, offsets: &mut Offsets<'_>) {
+        self.look_at_first(lines);
         let mut at = 0;
         let mut hit = 0;
         while at < lines.len() {
@@ -256,7 +357,8 @@ impl Reader {
             let line = &line[..line.len().min(MAX_LINE)];
             let is_hit = hit < end && (!cut || PREFILTER.find(line).is_some());
             if is_hit || !self.open.is_empty() || self.just_opened {
-                self.line(line, is_hit, offsets.raw(base + at), lines, at);
+                let before = Before { lines: &lines[..at], at: self.plain_at + at as u64 };
+                self.line(line, is_hit, offsets.raw(base + at), before);
             }
             at = end + 1;
         }
@@ -265,28 +367,58 @@ impl Reader {
         }
     }
 
-    /// Looks at one line. `lines[..before]` came just before it, behind the history.
-    fn line(&mut self, line: &[u8], hit: bool, offset: u64, lines: &[u8], before: usize) {
+    /// Looks at one line.
+    fn line(&mut self, line: &[u8], hit: bool, offset: u64, before: Before<'_>) {
         if std::mem::take(&mut self.just_opened) && REPLAY.find(line).is_some() {
             self.open.pop();
         }
         if !hit && self.open.is_empty() {
             return;
         }
+        let mut room = std::mem::take(&mut self.room);
+        self.plain_line(line.len(), &head::plain(line, &mut room), hit, offset, before);
+        self.room = room;
+    }
+
+    /// The same without colours; `length` is that of the line as it came.
+    fn plain_line(
+        &mut self,
+        length: usize,
+        plain: &Plain<'_>,
+        hit: bool,
+        offset: u64,
+        before: Before<'_>,
+    ) {
+        let line = plain.text;
+        self.work += (line.len() * (1 + self.open.len())) as u64;
         let read = Line::read(line);
-        let detector = if hit { self.detect(line) } else { None };
+        // A journal says that this is a program's: nothing of the kernel's is in it.
+        let hit = hit && read.prefix != Prefix::Program;
+        let mut detector = if hit { self.detect(&read) } else { None };
+        if detector.is_some() && self.open.iter().any(|open| open.is_about(read.message)) {
+            detector = None;
+        }
         if hit {
             self.facts.read(line);
-            if detector.is_none()
-                && let Some(note) = notes::read(read.text, offset)
-            {
-                self.out.push(Seen::Note(note));
+            if detector.is_none() {
+                let lines = self.stats.lines;
+                self.notes.read(read.text, offset, lines, &mut self.out);
+                self.seek_head(&read, offset, &before);
             }
+        }
+        if detector.is_some() && self.open.last().is_some_and(|open| open.is_doubled_by(read.text))
+        {
+            self.open.pop();
+            self.stats.reports -= 1;
         }
         let follow_up = detector.is_some() && FOLLOW_UP.are_in(line);
         let ends_title = hit && (detector.is_some() && !follow_up || INTRUSION.are_in(line));
+        let follows = follow_up && has_cause(line) && self.is_aftermath();
         let marks = Marks {
             ends_title,
+            begins: detector.is_some() && !follows,
+            length,
+            goes_on: plain.goes_on,
             noise: starts_with(read.text, b"Disabling lock debugging due to kernel taint"),
             all_cpus: starts_with(read.text, b"Sending NMI from CPU"),
             repeats: hit && REPEAT.are_in(line),
@@ -296,15 +428,17 @@ impl Reader {
             any_done |= open.feed(&read, &marks);
         }
         if let Some(detector) = detector {
-            if follow_up && has_cause(line) && self.is_aftermath() {
-                let head = report::printable(read.text, 256);
-                if let Some(open) = self.open.last_mut()
-                    && open.follow_ups.len() < 8
-                {
-                    open.follow_ups.push(head);
+            if follows {
+                let first = escaped(read.text, 256);
+                let follow_ups = match self.open.last_mut() {
+                    Some(open) => Some(&mut open.follow_ups),
+                    None => self.held.as_mut().map(|held| &mut held.follow_ups),
+                };
+                if let Some(follow_ups) = follow_ups.filter(|all| all.len() < 8) {
+                    follow_ups.push(first);
                 }
             } else {
-                self.begin(detector, &read, line, offset, lines, before);
+                self.begin(detector, &read, line, offset, before, &marks);
             }
         }
         if any_done {
@@ -312,12 +446,83 @@ impl Reader {
         }
     }
 
-    fn detect(&self, line: &[u8]) -> Option<&'static CompiledDetector> {
-        let detector = analyse::detect(line)?;
+    /// Notes a trace whose first lines are lost.
+    fn seek_head(&mut self, read: &Line<'_>, offset: u64, before: &Before<'_>) {
+        const APART: u64 = 50;
+        let lines = self.stats.lines;
+        if !headless::is_trace(read.text)
+            || self.is_aftermath()
+            || self.headless.is_some_and(|last| lines - last <= APART)
+        {
+            return;
+        }
+        self.headless = Some(lines);
+        let mut text = Vec::new();
+        let most = 40;
+        self.prelude(&read.prefix.to_context(), before.lines, most, &mut text);
+        if let Some(line) = headless::pointer(&text) {
+            let line = escaped(line, 256);
+            self.out.push(Seen::Note(Note::of_headless(line, offset)));
+        }
+    }
+
+    fn detect(&self, read: &Line<'_>) -> Option<&'static CompiledDetector> {
+        let detector = analyse::detect(read.message)?;
+        if head::is_programs(read.message) && detector.is_anybodys() {
+            return None;
+        }
+        // A boot's first line comes before there is a clock.
+        if detector.is_boot() && !read.prefix.is_none() {
+            return None;
+        }
         match &self.options.ignore {
-            Some(ignore) if ignore.is_match(line) => None,
+            Some(ignore) if ignore.is_match(read.message) => None,
             _ => Some(detector),
         }
+    }
+
+    /// Why a first line without a stamp may be no kernel's.
+    fn doubt(
+        &mut self,
+        detector: &CompiledDetector,
+        read: &Line<'_>,
+        before: &Before<'_>,
+    ) -> Doubt {
+        if !read.prefix.is_none() {
+            return Doubt::default();
+        }
+        let in_sentence = !detector.begins(read.message);
+        let is_certain = detector.is_no_others() && !in_sentence;
+        Doubt { in_sentence, unlike_others: !is_certain && self.stamped_before(before), is_certain }
+    }
+
+    /// True if one of the lines just before has the kernel's stamp.
+    fn stamped_before(&mut self, before: &Before<'_>) -> bool {
+        let window = before.at.saturating_sub(HISTORY as u64);
+        let (searched, found) = self.stamps;
+        if found.is_none_or(|found| found < window) {
+            let near = &before.lines[before.lines.len().saturating_sub(HISTORY)..];
+            let far = &self.history[self.history.len().saturating_sub(HISTORY - near.len())..];
+            let new = before.at - searched.max(window).min(before.at);
+            let mut left = usize::try_from(new).unwrap_or(HISTORY);
+            'search: for (bytes, behind) in [(near, 0), (far, near.len())] {
+                let mut end = before.at - behind as u64;
+                for line in bytes.rsplit(|&b| b == b'\n') {
+                    if left == 0 {
+                        break 'search;
+                    }
+                    if Line::read(&line[..line.len().min(MAX_LINE)]).prefix.is_kernels() {
+                        self.stamps.1 = Some(end);
+                        break 'search;
+                    }
+                    self.work += line.len() as u64 + 1;
+                    left = left.saturating_sub(line.len() + 1);
+                    end = end.saturating_sub(line.len() as u64 + 1);
+                }
+            }
+            self.stamps.0 = before.at;
+        }
+        self.stamps.1.is_some_and(|found| found >= window)
     }
 
     fn is_aftermath(&self) -> bool {
@@ -331,8 +536,8 @@ impl Reader {
         read: &Line<'_>,
         line: &[u8],
         offset: u64,
-        lines: &[u8],
-        before: usize,
+        before: Before<'_>,
+        marks: &Marks,
     ) {
         if self.open.len() >= MAX_OPEN {
             let oldest = self.open.remove(0);
@@ -340,7 +545,9 @@ impl Reader {
         }
         let context = read.prefix.to_context();
         let mut text = Vec::with_capacity(USUAL_TEXT);
-        self.prelude(&context, &lines[..before], &mut text);
+        let most = if context.is_task() { 50 } else { 5 };
+        self.prelude(&context, before.lines, most, &mut text);
+        let doubt = self.doubt(detector, read, &before);
         let mut open = Open {
             detector,
             context,
@@ -356,6 +563,11 @@ impl Reader {
             all_cpus: false,
             follow_ups: Vec::new(),
             done: false,
+            next: None,
+            doubt,
+            longest: marks.length,
+            wrapped: Vec::new(),
+            last: Some((marks.length, marks.goes_on)),
         };
         open.keep(read.text);
         self.open.push(open);
@@ -364,8 +576,7 @@ impl Reader {
     }
 
     /// Lines of the same context just before a report: they tell what led to it.
-    fn prelude(&self, context: &Context, lines: &[u8], text: &mut Vec<u8>) {
-        let most = if context.is_task() { 50 } else { 5 };
+    fn prelude(&mut self, context: &Context, lines: &[u8], most: usize, text: &mut Vec<u8>) {
         let near = &lines[lines.len().saturating_sub(HISTORY)..];
         let far = &self.history[self.history.len().saturating_sub(HISTORY - near.len())..];
         let mut kept: Vec<&[u8]> = Vec::with_capacity(most);
@@ -385,6 +596,7 @@ impl Reader {
                 }
                 let start = memchr::memrchr(b'\n', rest).map_or(0, |at| at + 1);
                 let line = &rest[start..];
+                self.work += line.len() as u64 + 1;
                 rest = &rest[..start.saturating_sub(1)];
                 let read = Line::read(&line[..line.len().min(MAX_LINE)]);
                 if read.prefix.matches(context) && !read.text.is_empty() && !read.unreliable {
@@ -415,21 +627,72 @@ impl Reader {
         for open in std::mem::take(&mut self.open) {
             self.close(open);
         }
+        self.release();
+        self.notes.finish(&mut self.out);
+        self.out.extend(self.beginning.take(self.first_report).map(Seen::Note));
     }
 
-    fn close(&mut self, open: Open) {
+    fn close(&mut self, mut open: Open) {
+        open.unwrap();
+        open.take_off_heads();
+        if open.is_hearsay() {
+            return;
+        }
+        self.release();
+        self.work += open.text.len() as u64;
+        self.first_report = Some(self.first_report.map_or(open.line, |at| at.min(open.line)));
         self.last_report = Some(self.stats.lines);
-        self.out.push(Seen::Report(Box::new(report::assemble(open))));
+        self.kernel_seen = true;
+        let finding = Box::new(report::assemble(open));
+        if self.options.await_panic {
+            self.held = Some(finding);
+        } else {
+            self.out.push(Seen::Report(finding));
+        }
+    }
+
+    /// Tells the report that was held back.
+    fn release(&mut self) {
+        self.out.extend(self.held.take().map(Seen::Report));
     }
 }
 
 /// False for panics that are news of their own wherever they come; their last line is none.
 fn has_cause(line: &[u8]) -> bool {
-    static CAUSES: LazyLock<Words> =
-        LazyLock::new(|| Words::new(&["Out of memory", "unregister_netdevice"]));
-    static END: LazyLock<Finder<'static>> =
-        LazyLock::new(|| Finder::new(b"---[ end Kernel panic - not syncing"));
-    !CAUSES.are_in(line) || END.find(line).is_some()
+    static PANIC: LazyLock<Finder<'static>> =
+        LazyLock::new(|| Finder::new(b"Kernel panic - not syncing"));
+    static NETDEVICE: LazyLock<Finder<'static>> =
+        LazyLock::new(|| Finder::new(b"unregister_netdevice"));
+    static CAUSES: LazyLock<Words> = LazyLock::new(|| Words::new(PANICS_THAT_FOLLOW));
+    let Some(at) = PANIC.find(line) else { return NETDEVICE.find(line).is_none() };
+    let message = &line[at + PANIC.needle().len()..];
+    line[..at].ends_with(b"end ") || message.trim_ascii() == b"" || CAUSES.are_in(message)
+}
+
+/// What `panic()` says where an oops, a warning or a hang made it: `make_task_dead()`,
+/// `oops_end()`, `check_panic_on_warn()`, the watchdogs, `panic_on_rcu_stall()` and the
+/// architectures' words for the same.
+const PANICS_THAT_FOLLOW: &[&str] = &[
+    "Fatal exception",
+    "panic_on",
+    " set ...",
+    "hung_task: blocked tasks",
+    "softlockup: hung tasks",
+    "hard LOCKUP",
+    "Hard LOCKUP",
+    "RCU Stall",
+    "Attempted to kill ",
+    "Aiee, killing interrupt handler",
+    "BUG!",
+    "Oops",
+    "Machine halted",
+];
+
+/// What came just before a line, behind the history.
+struct Before<'a> {
+    lines: &'a [u8],
+    /// Bytes of the console before the line, carriage returns left out.
+    at: u64,
 }
 
 /// As the method, but quick to see that not even the first byte is right.

@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 use memchr::memmem::Finder;
 use smol_str::SmolStr;
 
-use super::report::{lossy, printable};
+use super::escaped::{escaped, lossy};
+use super::words::Words;
 use crate::finding::Scene;
 
 /// Lines that are read at most.
@@ -14,17 +15,30 @@ const MAX_LINES: usize = 100;
 /// Longest value of a register.
 const MAX_VALUE: usize = 96;
 
-/// Reads the lines that `dump_stack_print_info()` and `show_regs()` print.
-pub(super) fn read<'t>(lines: impl Iterator<Item = &'t [u8]>) -> Scene {
+/// Reads the lines that `dump_stack_print_info()` and `show_regs()` print. The first line names
+/// the task of a hang: who prints the report is another.
+pub(super) fn read<'t>(mut lines: impl Iterator<Item = &'t [u8]>) -> Scene {
     let mut scene = Scene::default();
+    let head = lines.next().unwrap_or_default();
+    let hung = hung_task(head);
+    if let Some((comm, pid)) = &hung {
+        (scene.comm, scene.pid) = (escaped(comm, 64), Some(*pid));
+    }
+    let lines = std::iter::once(head).chain(lines);
     let lines = lines.map(<[u8]>::trim_ascii_start).filter(|line| tells(line));
     for line in lines.take(MAX_LINES) {
         let line = &*lossy(line[..line.len().min(512)].trim_ascii_end());
-        if line.starts_with("CPU: ") && scene.release.is_empty() {
-            read_cpu(line, &mut scene);
+        if let Some(release) = not_tainted(line).filter(|_| hung.is_some()) {
+            if scene.release.is_empty() {
+                scene.release = escaped(release.as_bytes(), 96);
+            }
+        } else if line.starts_with("CPU: ") || line.starts_with("Pid: ") {
+            if hung.is_none() && scene.pid.is_none() {
+                read_cpu(line, &mut scene);
+            }
         } else if let Some(rest) = line.strip_prefix("Workqueue: ") {
             if scene.workqueue.is_empty() {
-                scene.workqueue = printable(rest.as_bytes(), 128);
+                scene.workqueue = escaped(rest.as_bytes(), 128);
             }
         } else {
             read_register(line, &mut scene);
@@ -38,6 +52,8 @@ fn tells(line: &[u8]) -> bool {
     let is = |start: &[u8]| line.starts_with(start);
     match line.first() {
         Some(b'C') => is(b"CPU: ") || is(b"CR2: "),
+        Some(b'N') => is(b"Not tainted "),
+        Some(b'P') => is(b"Pid: "),
         Some(b'F') => is(b"FAR "),
         Some(b'R') => is(b"RIP: ") || is(b"RAX: ") || is(b"RDX: "),
         Some(b'W') => is(b"Workqueue: "),
@@ -49,20 +65,43 @@ fn tells(line: &[u8]) -> bool {
     }
 }
 
-static PID: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("PID: "));
-static COMM: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("Comm: "));
-static TAINTED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(" Tainted: "));
-static NOT_TAINTED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(" Not tainted "));
+/// `INFO: task swapoff:900 blocked for more than 120 seconds.`
+fn hung_task(head: &[u8]) -> Option<(&[u8], u32)> {
+    static TASK: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("INFO: task "));
+    static ENDS: LazyLock<Words> = LazyLock::new(|| {
+        Words::new(&[" blocked for more than ", " blocked in ", " can't die for "])
+    });
+    let rest = &head[TASK.find(head)? + TASK.needle().len()..];
+    let rest = &rest[..ENDS.find(rest)?];
+    let colon = memchr::memrchr(b':', rest)?;
+    let pid = std::str::from_utf8(&rest[colon + 1..]).ok()?.parse().ok()?;
+    Some((&rest[..colon], pid))
+}
 
-/// `CPU: 0 UID: 0 PID: 21 Comm: kworker/u4:1 Tainted: G    B   W  6.1.0 #1`.
+/// The release behind `Not tainted` on a line of its own.
+fn not_tainted(line: &str) -> Option<&str> {
+    line.strip_prefix("Not tainted ").map(|rest| until(b" ", rest))
+}
+
+static PID: LazyLock<Words> = LazyLock::new(|| Words::new(&["PID: ", "Pid: "]));
+static COMM: LazyLock<Words> = LazyLock::new(|| Words::new(&["Comm: ", "comm: "]));
+static TAINTED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(" Tainted: "));
+static NOT_TAINTED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(" Not tainted"));
+/// What kernels with a crash kernel loaded put behind the task, since v5.8.
+const KDUMP: &str = " Kdump: loaded";
+
+/// `CPU: 0 UID: 0 PID: 21 Comm: kworker/u4:1 Tainted: G    B   W  6.1.0 #1`, and before v3.9
+/// `Pid: 21, comm: kworker/u4:1 Not tainted 3.0.3 #1`.
 fn read_cpu(line: &str, scene: &mut Scene) {
     let find = |key: &Finder<'_>, text: &str| key.find(text.as_bytes());
-    let after = |key: &Finder<'_>| find(key, line).map(|at| &line[at + key.needle().len()..]);
+    // All keys are as long.
+    let after =
+        |keys: &Words| keys.find(line.as_bytes()).and_then(|at| line.get(at + "PID: ".len()..));
     scene.cpu = line.strip_prefix("CPU: ").and_then(number);
     scene.pid = after(&PID).and_then(number);
-    let Some(rest) = after(&COMM) else { return };
+    let Some(rest) = after(&COMM).map(str::trim_start) else { return };
     let (comm, rest) = match (find(&NOT_TAINTED, rest), find(&TAINTED, rest)) {
-        (Some(at), _) => (&rest[..at], &rest[at + " Not tainted ".len()..]),
+        (Some(at), _) => (&rest[..at], rest[at + " Not tainted".len()..].trim_start()),
         (None, Some(at)) => {
             // Letters and blanks come before the release, and newer kernels explain them
             // in brackets behind a comma.
@@ -75,12 +114,20 @@ fn read_cpu(line: &str, scene: &mut Scene) {
             if release.starts_with(',') || release.starts_with('[') {
                 release = release.split_once("] ").map_or("", |(_, r)| r);
             }
-            (&rest[..at], release)
+            // Red Hat's kernels have dashes between letters of their own.
+            let is_mark = |word: &str| word.bytes().all(|b| b == b'-' || b.is_ascii_uppercase());
+            while let Some((word, after)) = release.trim_start().split_once(' ')
+                && is_mark(word)
+            {
+                release = after;
+            }
+            (&rest[..at], release.trim_start())
         }
         (None, None) => (rest, ""),
     };
-    scene.comm = printable(comm.as_bytes(), 64);
-    scene.release = printable(until(b" ", rest).as_bytes(), 96);
+    let comm = comm.strip_suffix(KDUMP).unwrap_or(comm);
+    scene.comm = escaped(comm.as_bytes(), 64);
+    scene.release = escaped(until(b" ", rest).as_bytes(), 96);
 }
 
 /// `Comm: syz.3.12` names a program of the fuzzer: process 3, program 12.
@@ -117,16 +164,16 @@ fn read_register(line: &str, scene: &mut Scene) {
     let value = line[name.len()..].trim_start_matches([' ', '=', ':']);
     let value = until(b" ", value.strip_prefix("0010:").unwrap_or(value));
     if !value.is_empty() && scene.registers.len() < 8 {
-        scene.registers.entry(name.into()).or_insert_with(|| short_printable(value));
+        scene.registers.entry(name.into()).or_insert_with(|| short_escaped(value));
     }
 }
 
-/// A value as `printable` makes it. Most are plain and short, and need no allocation.
-fn short_printable(value: &str) -> SmolStr {
+/// A value as [`escaped`] makes it. Most are plain and short, and need no allocation.
+fn short_escaped(value: &str) -> SmolStr {
     if value.len() <= MAX_VALUE && value.bytes().all(|b| b.is_ascii_graphic()) {
         return value.into();
     }
-    printable(value.as_bytes(), MAX_VALUE).into()
+    escaped(value.as_bytes(), MAX_VALUE).into()
 }
 
 #[cfg(test)]
@@ -147,6 +194,33 @@ mod tests {
         assert_eq!(scene.release, "6.5.0-rc4");
         assert_eq!(scene.workqueue, "events shrink_worker");
         assert_eq!(scene.registers["CR2"], "0000000000000010");
+    }
+
+    #[test]
+    fn tasks_are_named_however_old_the_kernel() {
+        for (text, comm, pid, release) in [
+            ("CPU: 1 PID: 9 Comm: a b Kdump: loaded Not tainted 6.1.0 #1", "a b", 9, "6.1.0"),
+            ("CPU: 1 PID: 9 Comm: a Kdump: loaded Tainted: G  W  6.1.0 #1", "a", 9, "6.1.0"),
+            (
+                "CPU: 1 PID: 9 Comm: a Tainted: G  W   ------------ T 3.10.0-1.el7 #1",
+                "a",
+                9,
+                "3.10.0-1.el7",
+            ),
+            ("CPU: 1 PID: 9 Comm: a Not tainted", "a", 9, ""),
+            ("Pid: 9, comm: a Tainted: P   3.0.3 #1", "a", 9, "3.0.3"),
+            ("Pid: 9, comm:          a Not tainted 2.6.32 #1", "a", 9, "2.6.32"),
+            (
+                "INFO: task a:b:9 blocked for more than 1 seconds.\n  Not tainted 6.1.0 #1\nCPU: 0 PID: 3 Comm: khungtaskd",
+                "a:b",
+                9,
+                "6.1.0",
+            ),
+        ] {
+            let scene = scene_of(text.as_bytes());
+            let read = (scene.comm.as_str(), scene.pid, scene.release.as_str());
+            assert_eq!(read, (comm, Some(pid), release), "{text}");
+        }
     }
 
     #[test]

@@ -4,8 +4,10 @@
 use std::fmt::Write;
 
 use super::digest::Digest;
+use super::facts::Facts;
+use super::notes::{Note, NoteKind};
 use super::skip::never_blamed;
-use crate::finding::{Finding, Frame, Stack, StackRole};
+use crate::finding::{Finding, Frame, Scene, Stack, StackRole};
 use crate::render::Look;
 
 /// Lines of a stack that are shown.
@@ -18,9 +20,7 @@ pub fn report(finding: &Finding, expected_by: Option<&str>, look: Look) -> Strin
     line(&mut out, &paint(&finding.title, colour, look));
     let mut facts = vec![finding.kind.clone(), format!("line {}", finding.line)];
     let scene = &finding.scene;
-    if let Some(pid) = scene.pid {
-        facts.push(format!("{}/{pid}", scene.comm));
-    }
+    facts.extend(task(scene));
     if let Some(cpu) = scene.cpu {
         facts.push(format!("CPU {cpu}"));
     }
@@ -45,20 +45,41 @@ pub fn report(finding: &Finding, expected_by: Option<&str>, look: Look) -> Strin
     line(&mut out, &format!("  {}", finding.head));
     out.push_str(&stacks(finding, look));
     for follow_up in &finding.follow_ups {
-        line(&mut out, &format!("  then: {follow_up}"));
+        out.push_str(&self::follow_up(follow_up));
     }
     out
 }
 
-/// A report whose like was shown already.
-pub fn again(title: &str, count: u64) -> String {
-    format!("{count} more x {title}\n")
+/// The first line of what a report brought about.
+pub fn follow_up(first: &str) -> String {
+    format!("  then: {first}\n")
 }
 
-/// How many reports there were, in how many lines.
-pub fn summary(reports: u64, lines: u64) -> String {
-    let s = |n| if n == 1 { "" } else { "s" };
-    format!("{reports} report{} in {lines} line{}\n", s(reports), s(lines))
+/// Who was running, if the report says: `kswapd0/94`.
+pub fn task(scene: &Scene) -> Option<String> {
+    scene.pid.map(|pid| format!("{}/{pid}", scene.comm))
+}
+
+/// A report whose like was shown already, and the tasks that it was about.
+pub fn again(title: &str, count: u64, tasks: &[String]) -> String {
+    let tasks = if tasks.is_empty() { String::new() } else { format!(": {}", tasks.join(", ")) };
+    format!("{count} more x {title}{tasks}\n")
+}
+
+/// How many reports there were in how many lines, and what became of the kernel.
+pub fn summary(reports: u64, lines: u64, facts: Facts) -> String {
+    let panicked = if facts.panicked { "; the kernel panicked" } else { "" };
+    format!("{} in {}{panicked}\n", count(reports, "report"), count(lines, "line"))
+}
+
+/// The same of several logs.
+pub fn sum(reports: u64, lines: u64, logs: u64) -> String {
+    let (reports, lines) = (count(reports, "report"), count(lines, "line"));
+    format!("together: {reports} in {lines} of {}\n", count(logs, "log"))
+}
+
+fn count(number: u64, of: &str) -> String {
+    format!("{number} {of}{}", if number == 1 { "" } else { "s" })
 }
 
 /// How many notes of each kind there were; nothing if there were none.
@@ -67,9 +88,25 @@ pub fn notes(digest: &Digest) -> String {
     for (kind, note) in digest.notes() {
         let word = serde_json::to_value(kind).ok();
         let word = word.as_ref().and_then(|w| w.as_str()).unwrap_or("note");
+        if *kind == NoteKind::HeadlessTrace {
+            let what =
+                "trace of the kernel whose first lines are lost, so that nothing names the bug";
+            line(&mut out, &format!("{} x {what}: {}", note.count, note.first.text));
+            continue;
+        }
         line(&mut out, &format!("{} x {word}, first: {}", note.count, note.first.text));
+        let victims: Vec<String> = note.each.iter().filter_map(victim).collect();
+        if victims.len() > 1 {
+            line(&mut out, &format!("  {}", victims.join(", ")));
+        }
     }
     out
+}
+
+/// The task that was killed, and the memcg whose limit it was.
+fn victim(note: &Note) -> Option<String> {
+    let task = (note.kind == NoteKind::OomKill).then_some(&note.task)?;
+    Some(if note.place.is_empty() { task.clone() } else { format!("{task} ({})", note.place) })
 }
 
 /// One report as an annotation of a GitHub Actions run:

@@ -104,6 +104,10 @@ const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        what: "interrupts' way into the kernel, on top of the code that they came upon",
+        words: &["apic_timer_interrupt", "^asm_sysvec", "^sysvec_", "^asm_common_interrupt"],
+    },
+    Group {
         what: "arm and arm64 abort path",
         words: &[
             "do_mem_abort",
@@ -407,6 +411,7 @@ const GROUPS: &[Group] = &[
             "seqretry",
             "seqprop_",
             "seqlock",
+            "atomic_dec_and_",
             "refcount_",
             "kref_",
             "ref_tracker",
@@ -560,6 +565,9 @@ const GROUPS: &[Group] = &[
             "__unregister_client",
             "hwrng_unregister",
             "unregister_netdev$",
+            "unregister_netdevice_many$",
+            "unregister_netdevice_queue$",
+            "rollback_registered",
             "free_netdev",
             "cdev_del",
         ],
@@ -630,13 +638,14 @@ mod tests {
             va_format crc_t10dif_generic rep_movs_alternative vma_alloc_folio_noprof __up \
             downgrade_write rtmutex_spin_on_owner variable_test_bit arch___set_bit _find_first_zero_bit \
             try_to_grab_pending complete_with_flags dev_crit __raw_readq readl_relaxed logic_inb \
-            _cond_resched __cond_resched __x86_retpoline_rax hwrng_unregister";
+            _cond_resched __cond_resched __x86_retpoline_rax hwrng_unregister _atomic_dec_and_lock \
+            rollback_registered_many unregister_netdevice_many smp_trace_apic_timer_interrupt";
         for name in helpers.split_whitespace() {
             assert!(never_blamed(name), "{name}");
         }
         let callers = "bug_handler lock_downgrade __free_pages truncate_inode_partial_page \
             remove_wait_queue consume_skb input_unregister_device rtnl_lock __run_timers \
-            kernfs_fop_read_iter video_valid_state foo_check_flags my__up_call";
+            kernfs_fop_read_iter unregister_netdevice_notifier video_valid_state foo_check_flags my__up_call";
         for name in callers.split_whitespace() {
             assert!(!never_blamed(name), "{name}");
         }

@@ -93,6 +93,15 @@ pub(super) fn of_line(line: &[u8]) -> Option<Kind> {
     None
 }
 
+/// True for a line with which SLUB tells more of an object before v5.13, when it still began
+/// with `INFO: `.
+pub(super) fn is_of_slab(line: &[u8]) -> bool {
+    let Some(rest) = line.trim_ascii_start().strip_prefix(b"INFO: ") else { return false };
+    [&b"Allocated in "[..], b"Freed in ", b"Slab 0x", b"Object 0x", b"0x"]
+        .iter()
+        .any(|start| rest.starts_with(start))
+}
+
 /// What the hint at a place in a text belongs to.
 fn read(text: &[u8], at: usize) -> Option<Kind> {
     static REGISTERS: LazyLock<Regex> = LazyLock::new(|| {

@@ -9,7 +9,9 @@ use regex::{Regex, RegexSet};
 const MAX: usize = 120;
 
 /// Replacements in the order in which they are made, each until nothing changes.
-const REPLACEMENTS: [(&str, &str); 9] = [
+const REPLACEMENTS: [(&str, &str); 10] = [
+    // Places of a decoded trace.
+    (r"([a-zA-Z0-9_]) \([a-zA-Z0-9_./?-]+:[0-9?][^()]*(?:\([^()]*\)[^()]*)*\)?", "${1}"),
     // Numbered names of fuzzer processes and programs.
     (r"syz-executor\.?[0-9]+(?:[/:][0-9]+)?", "syz-executor"),
     (r"syzkaller[0-9]+(?:[/:][0-9]+)?", "syzkaller"),
@@ -136,6 +138,10 @@ mod tests {
             ("kernel BUG at mm/zswap.c:1275!", "kernel BUG at mm/zswap.c:LINE!"),
             ("zswap_load+0x67/0x570 on CPU#3", "zswap_load on CPU"),
             ("cfg80211_scan 80211", "cfg80211_scan NUM"),
+            (
+                "KCSAN: data-race in f (mm/a.c:1 (discriminator 2) mm/b.h:3) / g (??:?)",
+                "KCSAN: data-race in f / g",
+            ),
             ("a\tb\u{1}  c\u{e9}", "a b c"),
             ("at (0a\u{1}0000f now", "at (ADDR now"),
             ("at efface now", "at ADDR now"),

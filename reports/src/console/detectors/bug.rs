@@ -36,6 +36,7 @@ const LOCK: Blame = Blame { ways: &[&[Look::Line(LOCK_PLACE)]], skip: &[], pick:
 
 pub(super) static BUG: Detector = Detector {
     header: "BUG:",
+    only: "",
     except: &[
         // Debugging output of drivers that happens to end in the word.
         r"ODEBUG:",
@@ -93,6 +94,7 @@ pub(super) static BUG: Detector = Detector {
                 pick: Pick::Top,
             }),
             trust: Trust::Always,
+            ..BASE
         },
         Format {
             first: r"BUG: KMSAN:",
@@ -101,6 +103,7 @@ pub(super) static BUG: Detector = Detector {
             alt: &["bad-access in {F}"],
             blame: Some(&KMSAN),
             trust: Trust::Always,
+            ..BASE
         },
         Format { first: r"BUG: KCSAN: (.*)", title: "KCSAN: {1}", trust: Trust::Always, ..BASE },
         Format {

@@ -16,12 +16,15 @@ const RCU_STALL: Blame = Blame {
 
 pub(super) static INFO: Detector = Detector {
     header: "INFO:",
+    only: "",
     except: &[
         r"INFO: lockdep is turned off",
         r"INFO: Stall ended before state dump start",
         r"INFO: NMI handler",
         r"(?:handler|interrupt).*took too long",
         r"INFO: recovery required on readonly filesystem",
+        // More of a hang that was told just before.
+        r"INFO: task .* is blocked on an? .* likely ",
         // Drivers' and host programs' own marks.
         r"_INFO:",
         r"rmt_storage:INFO:",

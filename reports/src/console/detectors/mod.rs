@@ -4,7 +4,7 @@
 //! A [`Detector`] fires on a word in a line and so marks the first line of a report. Its
 //! [`Format`]s then say how the title is made from the report's text. Patterns are
 //! regular expressions in which `{FUNC}` captures a function's name that is followed by
-//! `.` or `+`, `{PC}` is a bracketed address and `{SRC}` captures `file.c:12`.
+//! `.`, `+` or its places in the source, `{PC}` is a bracketed address and `{SRC}` captures `file.c:12`.
 
 mod bug;
 mod info;
@@ -16,6 +16,8 @@ mod warning;
 pub(super) struct Detector {
     /// The line must contain this.
     pub(super) header: &'static str,
+    /// The line must match this, unless it is empty.
+    pub(super) only: &'static str,
     /// The line must match none of these.
     pub(super) except: &'static [&'static str],
     /// In the order in which they are tried.
@@ -38,6 +40,8 @@ pub(super) struct Format {
     pub(super) blame: Option<&'static Blame>,
     /// What the report must have to be believed.
     pub(super) trust: Trust,
+    /// Pattern of the first line that names the function which is blamed where no stack does.
+    pub(super) named: &'static str,
 }
 
 /// What a report must have to be believed.
@@ -86,8 +90,15 @@ pub(super) enum Pick {
 }
 
 /// Base of every table entry: `Format { first: .., title: .., ..BASE }`.
-const BASE: Format =
-    Format { first: "", then: "", title: "", alt: &[], blame: None, trust: Trust::Stack };
+const BASE: Format = Format {
+    first: "",
+    then: "",
+    title: "",
+    alt: &[],
+    blame: None,
+    trust: Trust::Stack,
+    named: "",
+};
 
 const IP: Look = Look::InstructionPointer;
 /// The line above a stack.
@@ -113,6 +124,11 @@ pub(super) const ORIGIN: Blame = Blame {
     pick: Pick::Top,
 };
 
+/// What a line must not hold before the word of its detector to be a kernel's whole line: the
+/// beginning of a mail's line, and the end of a sentence's first words.
+pub(super) const NO_BEGINNING: &[&str] =
+    &["Subject:", "Re:", "Fwd:", "Fw:", "Fixes:", "\"", "'", "`"];
+
 /// All detectors, in the order in which a line is tried.
 pub(super) fn all() -> impl Iterator<Item = &'static Detector> {
     [&bug::BUG, &warning::WARNING, &info::INFO].into_iter().chain(other::REST)
@@ -120,6 +136,8 @@ pub(super) fn all() -> impl Iterator<Item = &'static Detector> {
 
 /// Detectors whose line follows from the report before it, and begins no second one.
 pub(super) const FOLLOW_UPS: &[&str] = &[
+    // How RISC-V's oops goes on behind "kernel BUG at".
+    "Kernel BUG [#",
     "invalid opcode: 0000",
     "Kernel panic - not syncing",
     "unregister_netdevice: waiting for",

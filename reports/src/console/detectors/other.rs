@@ -4,22 +4,33 @@
 use super::*;
 
 const fn plain(header: &'static str, formats: &'static [Format]) -> Detector {
-    Detector { header, except: &[], formats }
+    Detector { header, only: "", except: &[], formats }
 }
 
 pub(super) static REST: &[Detector] = &[
     plain(
         "Unable to handle kernel",
-        &[Format {
-            first: r"Unable to handle kernel (paging request|NULL pointer dereference|access to user memory)",
-            title: "BUG: unable to handle kernel {1} in {F}",
-            alt: &["bad-access in {F}"],
-            blame: Some(&FROM_IP_OR_TRACE),
-            ..BASE
-        }],
+        &[
+            Format {
+                // s390 says where; a null pointer is not told apart.
+                first: r"Unable to handle kernel pointer dereference in virtual",
+                title: "BUG: unable to handle kernel pointer dereference in {F}",
+                alt: &["bad-access in {F}"],
+                blame: Some(&FROM_IP_OR_TRACE),
+                ..BASE
+            },
+            Format {
+                first: r"Unable to handle kernel (paging request|NULL pointer dereference|access to user memory)",
+                title: "BUG: unable to handle kernel {1} in {F}",
+                alt: &["bad-access in {F}"],
+                blame: Some(&FROM_IP_OR_TRACE),
+                ..BASE
+            },
+        ],
     ),
     Detector {
         header: "general protection fault",
+        only: "",
         except: &[
             // A user-space program's own fault.
             r"general protection fault .*error:[0-9]+ in ",
@@ -172,6 +183,29 @@ pub(super) static REST: &[Detector] = &[
             ..BASE
         }],
     ),
+    Detector {
+        header: "BUG ",
+        only: SLAB_LINE,
+        // KASAN has SLUB describe the object in the middle of its report.
+        except: &[r"kasan: bad access detected"],
+        formats: &[
+            Format { first: SLAB_OF_KMALLOC, title: "{0}", trust: Trust::Always, ..BASE },
+            Format {
+                first: r"BUG [^ ]+ \([^)]*\): (Poison overwritten|Left Redzone overwritten|Right Redzone overwritten|Redzone overwritten|Padding overwritten)",
+                title: "BUG: {1} in {F}",
+                blame: Some(&SLAB_USER),
+                trust: Trust::Always,
+                ..BASE
+            },
+            Format {
+                first: r"BUG [^ ]+ \([^)]*\): (.*)",
+                title: "BUG: {1} in {F}",
+                blame: Some(&FROM_TRACE),
+                trust: Trust::Always,
+                ..BASE
+            },
+        ],
+    },
     plain("divide error:", &[Format { first: r"divide error:", ..DIVIDE }]),
     plain("divide_error:", &[Format { first: r"divide_error:", ..DIVIDE }]),
     plain(
@@ -213,9 +247,10 @@ pub(super) static REST: &[Detector] = &[
     ),
     Detector {
         header: "Booting the kernel.",
+        only: "",
         except: &[
             // Only a line of its own is a boot; the words also turn up in echoed program text.
-            r"^[^B]",
+            r"^[^b]",
             r"Parsing ELF",
             r"Decompressing Linux",
         ],
@@ -314,6 +349,7 @@ pub(super) static REST: &[Detector] = &[
     ),
     Detector {
         header: "fatal error:",
+        only: "",
         except: &[
             // A compiler's complaint: `file.c:1:2: fatal error:`.
             r"[a-zA-Z0-9_./]+\.[chS]:[0-9:]+ fatal error:",
@@ -336,6 +372,7 @@ pub(super) static REST: &[Detector] = &[
     ),
     Detector {
         header: "panic:",
+        only: "",
         except: &[
             // Function names, and settings that drivers echo at boot.
             r"_panic:",
@@ -348,6 +385,21 @@ pub(super) static REST: &[Detector] = &[
 ];
 
 const DIVIDE: Format = Format { title: "divide error in {F}", blame: Some(&FROM_IP_ONLY), ..BASE };
+
+/// How `slab_bug()` of mm/slub.c begins.
+const SLAB_LINE: &str = r"^[^a-z]*BUG [^ ]+ \((?:Not tainted|Tainted: [^)]*)\): ";
+/// Its caches are everybody's: the line says more than a function that uses them.
+const SLAB_OF_KMALLOC: &str = r"BUG kmalloc-.*";
+/// Who freed the object that was written to since, or asked for the one that was written over.
+const SLAB_USER: Blame = Blame {
+    ways: &[
+        &[Look::Line(r"Freed in {FUNC}[^ ]* age="), FRAMES],
+        &[Look::Line(r"Allocated in {FUNC}[^ ]* age="), FRAMES],
+        &[TRACE, FRAMES],
+    ],
+    skip: &[],
+    pick: Pick::Top,
+};
 
 const UBSAN: Blame =
     Blame { ways: &[&[TRACE, FRAMES]], skip: &["ubsan", "overflow"], pick: Pick::Top };

@@ -30,8 +30,9 @@ const CIRCULAR: Blame = Blame {
 
 pub(super) static WARNING: Detector = Detector {
     header: "WARNING:",
+    only: "",
     except: &[
-        // User space and boot noise.
+        // User space and boot noise. A logger may have made capitals of it.
         r"WARNING: /etc/ssh/moduli does not exist, using fixed modulus",
         r"WARNING: workqueue cpumask:",
         r"WARNING: [Tt]he mand mount option",
@@ -127,6 +128,7 @@ pub(super) static WARNING: Detector = Detector {
             first: r"WARNING: (?:.*at |\[.*\] )?[a-zA-Z0-9_./\-]+\.[a-zA-Z]+:[0-9]+",
             title: "WARNING in {F}",
             blame: Some(&WARNED),
+            named: r"WARNING: (?:.*at |\[.*\] )?[a-zA-Z0-9_./\-]+\.[a-zA-Z]+:[0-9]+ (?:at )?{FUNC}",
             ..BASE
         },
         Format {
@@ -176,6 +178,12 @@ pub(super) static WARNING: Detector = Detector {
             ..BASE
         },
         Format {
+            first: r"WARNING: kernel stack regs at [0-9a-f]+ in .* has bad '([a-z]+)' value",
+            title: "WARNING: kernel stack regs has bad '{1}' value",
+            trust: Trust::Always,
+            ..BASE
+        },
+        Format {
             first: r"WARNING: kernel stack (?:regs|frame pointer) .*has bad .*value",
             title: "WARNING: kernel stack regs has bad value",
             trust: Trust::Always,
@@ -185,7 +193,7 @@ pub(super) static WARNING: Detector = Detector {
             first: r"WARNING: bad unlock balance detected!",
             title: "WARNING: bad unlock balance in {F}",
             blame: Some(&Blame {
-                ways: &[&[Look::Line(r"(?:{PC} +{FUNC}|at: (?:{PC} +)?{FUNC})")]],
+                ways: &[&[Look::Line(r"(?:{PC} +{FUNC}|at: (?:{PC} +)?{FUNC})")], &[TRACE, FRAMES]],
                 skip: &[],
                 pick: Pick::Top,
             }),
