@@ -7,7 +7,7 @@
 
 use crate::escape::printable;
 use crate::exit::Purpose;
-use crate::render::words::{headline, kernel_name, verdict_lines};
+use crate::render::words::{headline, verdict_lines};
 use crate::run::{Boot, CellReport, RunReport};
 use crate::shell;
 
@@ -61,9 +61,9 @@ impl Bundle<'_> {
     fn readme(&self) -> String {
         let cell = self.cell;
         let mut text =
-            format!("{}: {}\n", printable(&kernel_name(&cell.cell)), cell.verdict.word(),);
+            format!("{}: {}\n", printable(&cell.cell.kernel_name()), cell.verdict.word(),);
         // A bundle is written as soon as its cell is done; the run may have no answer yet.
-        if self.report.finished {
+        if self.report.finished() {
             text.push_str(&format!("{}\n", printable(&headline(self.report, Purpose::Repro))));
         }
         text.push('\n');
@@ -124,7 +124,7 @@ impl Bundle<'_> {
              trap 'exit 143' TERM\n\
              cd \"$disks\"\n",
             printable(&self.cell.cell.id),
-            printable(&kernel_name(&self.cell.cell)),
+            printable(&self.cell.cell.kernel_name()),
             printable(qemu),
             // Within double quotes.
             printable(qemu).replace(['"', '$', '`', '\\'], "?"),

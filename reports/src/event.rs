@@ -3,25 +3,41 @@
 //!
 //! `events.jsonl` holds one [`RunEvent`] a line, appended as things happen. Every
 //! report is a fold over these lines, so a run that was killed, merged from several
-//! machines or replayed from disk is read in the same way.
+//! machines or replayed from disk is read in the same way. `EVENTS.md` is the format.
+
+mod cell;
+mod digest;
+mod end;
+mod exposure;
 
 use std::collections::BTreeMap;
-use std::ops::Add;
 
 use serde::{Deserialize, Serialize};
 
+pub use cell::{Cell, KernelFacts, ProfileFacts, VIRTUAL, WALL};
+pub use digest::Digest;
+pub use end::{Fault, Meaning, VmEnd};
+pub use exposure::{Exposure, PointCounts, SampleTable};
+
+use crate::exit::Purpose;
 use crate::finding::Finding;
 use crate::rule::Rule;
 use crate::telemetry::Health;
 
 /// Version of the event format; a reader refuses a newer one.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
+/// Version within [`FORMAT`]: a newer one may add events and fields, which a reader skips.
+pub const MINOR: u32 = 2;
 
 /// One line of `events.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunEvent {
     /// Milliseconds since the run began, by a monotonic clock.
     pub at_ms: u64,
+    /// The run that it belongs to. Left out where it is the run whose `run-started` stands above:
+    /// only logs in which the lines of several runs alternate need it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
     /// What happened.
     #[serde(flatten)]
     pub what: What,
@@ -30,12 +46,18 @@ pub struct RunEvent {
 /// What happened. `cell` is the id of a [`Cell`]; `boot` counts virtual machines within a cell from 1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
-#[expect(clippy::large_enum_variant, reason = "events are written and folded one at a time")]
 pub enum What {
     /// First line of every log.
     RunStarted {
         /// [`FORMAT`].
         format: u32,
+        /// [`MINOR`].
+        #[serde(default)]
+        minor: u32,
+        /// Identifies the run among all that a report may merge: a word without blanks, at most 64
+        /// bytes. Empty in format 1.
+        #[serde(default)]
+        id: String,
         /// Program version.
         version: String,
         /// The command line, program name left out.
@@ -44,13 +66,18 @@ pub enum What {
         started: String,
         /// The run's seed; every cell derives its own from it.
         seed: u64,
-        /// Facts about the machine: cpus, memory_mib, qemu, ...
+        /// What the run is for. `None` in format 1, where the command says it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        purpose: Option<Purpose>,
+        /// Probability, from 0 to 1, with which an unfixed kernel must have shown its bug before a
+        /// clean one is called fixed. `None` in format 1.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        confidence: Option<f64>,
+        /// Name of the machine that leads the run. Empty in format 1.
+        #[serde(default)]
+        host_name: String,
+        /// Facts about that machine: cpus, memory_mib, qemu, ...
         host: BTreeMap<String, String>,
-    },
-    /// A cell will be run.
-    CellPlanned {
-        /// The cell.
-        cell: Cell,
     },
     /// The text of a rule that cells of this run name in `expect`, so that the log can be judged
     /// without the file. Needed for rules of the user's own; the program's are known by name.
@@ -58,21 +85,75 @@ pub enum What {
         /// The rule.
         rule: Rule,
     },
+    /// The text of a profile that cells of this run name.
+    ProfileLoaded {
+        /// The profile.
+        profile: ProfileFacts,
+    },
+    /// A cell will be run.
+    CellPlanned {
+        /// The cell.
+        cell: Cell,
+    },
+    /// A planned cell, or what is left of one that was begun, will not be run.
+    CellCancelled {
+        /// Cell id.
+        cell: String,
+        /// Why, for a person: `Ctrl-C`, `another cell has shown the bug`.
+        why: String,
+    },
+    /// The kernel of a cell is being made. Written when a stage begins, and within one at most once
+    /// in some seconds.
+    Building {
+        /// Cell id.
+        cell: String,
+        /// What is being done: `unpack`, `configure`, `compile`, ...
+        stage: String,
+        /// Objects compiled so far.
+        #[serde(default)]
+        done: u64,
+        /// Objects in all, where an earlier build tells.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expected: Option<u64>,
+    },
     /// The kernel of a cell was built or found in the store.
     KernelReady {
         /// Cell id.
         cell: String,
         /// What was built.
         kernel: KernelFacts,
+        /// The variant of the profile that this kernel wants, if the profile has variants.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        variant: Option<String>,
     },
-    /// A virtual machine was started.
+    /// Where the kernel of a cell can be stretched, and where not.
+    PointsPlaced {
+        /// Cell id.
+        cell: String,
+        /// The points that its machines will be stretched at.
+        points: Vec<PlacedPoint>,
+        /// The points of the profile that this kernel does not have.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        left_out: Vec<LeftOutPoint>,
+    },
+    /// A virtual machine was started: an attempt at the cell.
     VmStarted {
         /// Cell id.
         cell: String,
-        /// Which virtual machine of this cell, from 1.
+        /// Which attempt, from 1.
         boot: u32,
         /// `tcg` or `kvm`; [`crate::run::REMOTE`] for a machine that is not QEMU's.
         accel: String,
+        /// Why this accelerator, for a person: `/dev/kvm is missing`, `--accel`.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        accel_why: String,
+        /// The attempt's seed: token, guest and stretcher draw from it. `None` in format 1, where all
+        /// attempts have the cell's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seed: Option<u64>,
+        /// Name of the machine on which it runs; empty: the one that leads the run.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        host: String,
         /// QEMU's argument vector, paths relative to the run's folder where they lie in it; or
         /// the `ssh` command that reaches the machine.
         argv: Vec<String>,
@@ -88,7 +169,36 @@ pub enum What {
         /// Milliseconds since QEMU was started.
         boot_ms: u64,
     },
-    /// Counters so far, for this virtual machine.
+    /// What the numbers of the following `sample` events of this machine are. Written before the
+    /// first, and again if it changes. See [`SampleTable`].
+    Columns {
+        /// Cell id.
+        cell: String,
+        /// Virtual machine.
+        boot: u32,
+        /// Names: `guest_ms`, `seq`, then counters as the agent names them.
+        columns: Vec<String>,
+    },
+    /// One sample of the guest agent.
+    Sample {
+        /// Cell id.
+        cell: String,
+        /// Virtual machine.
+        boot: u32,
+        /// One value a column; `None` where the kernel does not have the counter.
+        row: Vec<Option<u64>>,
+    },
+    /// What has happened at the stretch points of this machine so far.
+    Windows {
+        /// Cell id.
+        cell: String,
+        /// Virtual machine.
+        boot: u32,
+        /// By the point's id.
+        points: BTreeMap<String, PointCounts>,
+    },
+    /// Counters so far, for this virtual machine. Format 1 has these in place of `columns`, `sample`
+    /// and `windows`.
     Exposure {
         /// Cell id.
         cell: String,
@@ -97,7 +207,8 @@ pub enum What {
         /// The counters.
         exposure: Exposure,
     },
-    /// The console showed a report.
+    /// The console showed a report, or the agent told of a hung task and gave its stack, or of an
+    /// invariant that does not hold.
     Found {
         /// Cell id.
         cell: String,
@@ -105,6 +216,14 @@ pub enum What {
         boot: u32,
         /// Milliseconds since the guest agent was ready (0 if it never was).
         guest_ms: u64,
+        /// The stretch point at which the reporting task was put to sleep, if the stretcher knows
+        /// that it is asleep or was when it reported.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        diverted: Option<String>,
+        /// By what measure the host gave the guest too little time around the report, for a person.
+        /// A report [about time](crate::starved) then says nothing about the kernel.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        starved: Option<String>,
         /// The report.
         finding: Finding,
     },
@@ -117,14 +236,35 @@ pub enum What {
         /// The agent's words, escaped.
         detail: String,
     },
+    /// The storm stood still, everything was swapped off, and the guest agent looked at all
+    /// invariants. What did not hold is a [`What::Found`] of its own.
+    GuestChecked {
+        /// Cell id.
+        cell: String,
+        /// Virtual machine.
+        boot: u32,
+        /// Which time it is on this machine, from 1.
+        phase: u64,
+        /// The numbers that were looked at, escaped. What the kernel does not have is left out.
+        detail: String,
+    },
     /// The guest agent says that something is not as it was asked for.
     GuestWarned {
         /// Cell id.
         cell: String,
         /// Virtual machine.
         boot: u32,
-        /// The agent's words, escaped.
+        /// The agent's words, escaped; the first one says what it is about (`stuck left=4`).
         detail: String,
+    },
+    /// The guest agent said its last line: the storm is over and the guest will end.
+    GuestDone {
+        /// Cell id.
+        cell: String,
+        /// Virtual machine.
+        boot: u32,
+        /// `time`, `stop`, `no-disks`, ...
+        reason: String,
     },
     /// How far the telemetry of a virtual machine can be trusted; logged before it is stopped.
     TelemetryChecked {
@@ -134,6 +274,15 @@ pub enum What {
         boot: u32,
         /// What was believed and what was not.
         health: Health,
+    },
+    /// What a machine on the virtual clock did; logged before it is stopped, if it came to its end by itself.
+    Digested {
+        /// Cell id.
+        cell: String,
+        /// Virtual machine.
+        boot: u32,
+        /// The digest.
+        digest: Digest,
     },
     /// A virtual machine ended.
     VmStopped {
@@ -161,143 +310,57 @@ pub enum What {
         /// Cell id.
         cell: String,
     },
+    /// Something that a reader of the report should know and that changes no verdict.
+    Notice {
+        /// Cell id; `None`: about the run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cell: Option<String>,
+        /// One sentence or two.
+        text: String,
+    },
+    /// Somebody wants the run to end.
+    CancelRequested {
+        /// `Ctrl-C`, `SIGTERM`, ...
+        by: String,
+        /// True if it is not to wait for guests that end kindly.
+        #[serde(default)]
+        at_once: bool,
+    },
     /// Last line of a run that ended by itself or was asked to stop.
     RunFinished {
         /// True after Ctrl-C.
         interrupted: bool,
     },
+    /// An event that a newer program with the same [`FORMAT`] wrote. It is never written.
+    #[serde(other)]
+    Unknown,
 }
 
-/// One point of the matrix.
+/// A stretch point in the kernel of a cell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cell {
-    /// Short unique name within the run, fit for a file name.
+pub struct PlacedPoint {
+    /// Names it within the profile: `zswap_writeback_entry:_raw_spin_lock:1`.
     pub id: String,
-    /// Manifest name, e.g. `debian-6.1`.
-    pub kernel: String,
-    /// Series name; `None` for the kernel as it is.
-    pub series: Option<String>,
-    /// Architecture name.
-    pub arch: String,
-    /// Profile name.
-    pub profile: String,
-    /// `natural` or `stretch`; [`crate::run::NO_TECHNIQUE`] for a guest to log in to.
-    pub technique: String,
-    /// The cell's seed.
-    pub seed: u64,
-    /// Name of the expected-bug rule, if the cell has one.
-    pub expect: Option<String>,
-    /// Whether the expected bug should show (`Some(true)`), must not (`Some(false)`), or is not known.
-    pub should_show: Option<bool>,
-    /// Exposure that a clean result must reach, if any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub wanted: Option<Exposure>,
+    /// The function whose call is the window's end, then the functions that the compiler put it
+    /// into, innermost first.
+    pub functions: Vec<String>,
+    /// Whether its windows are the expected bug's: only those count as exposure.
+    #[serde(default = "yes")]
+    pub bug: bool,
+    /// Where the profile would rather have it, in its order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed_over: Vec<LeftOutPoint>,
 }
 
-/// What is known of a kernel. One that we did not build has no `key`, and its `source` says so.
+/// A stretch point that the kernel of a cell does not have, or a place for one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KernelFacts {
-    /// `6.1.192`.
-    pub release: String,
-    /// First line of `gcc --version`.
-    pub compiler: String,
-    /// Store key, hexadecimal.
-    pub key: String,
-    /// True if the store had it.
-    pub cached: bool,
-    /// Milliseconds spent on it in this run.
-    pub ms: u64,
-    /// Source identity: package, version and the digest of what was fetched.
-    pub source: String,
-    /// Subjects of the patches, in order.
-    #[serde(default)]
-    pub patches: Vec<String>,
+pub struct LeftOutPoint {
+    /// `function:call` of the place; of a point that of its first one.
+    pub id: String,
+    /// Why, for a person.
+    pub why: String,
 }
 
-/// Counters that say how much the bug had a chance to show.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Exposure {
-    /// Guest milliseconds since the agent was ready.
-    pub guest_ms: u64,
-    /// Completed swapon calls.
-    pub swapons: u64,
-    /// Completed swapoff calls.
-    pub swapoffs: u64,
-    /// Pages that zswap stored.
-    pub stores: u64,
-    /// Pages that zswap wrote back.
-    pub writebacks: u64,
-    /// Windows stretched to their end or not yet ended.
-    pub windows: u64,
-    /// Stretch points reached where sleeping was not allowed.
-    pub refused: u64,
-    /// Pages read back and verified.
-    pub verified: u64,
-    /// Workers killed for lack of memory and started again.
-    pub oom_kills: u64,
-}
-
-impl Add for Exposure {
-    type Output = Self;
-
-    fn add(self, other: Self) -> Self {
-        Self {
-            guest_ms: self.guest_ms.saturating_add(other.guest_ms),
-            swapons: self.swapons.saturating_add(other.swapons),
-            swapoffs: self.swapoffs.saturating_add(other.swapoffs),
-            stores: self.stores.saturating_add(other.stores),
-            writebacks: self.writebacks.saturating_add(other.writebacks),
-            windows: self.windows.saturating_add(other.windows),
-            refused: self.refused.saturating_add(other.refused),
-            verified: self.verified.saturating_add(other.verified),
-            oom_kills: self.oom_kills.saturating_add(other.oom_kills),
-        }
-    }
-}
-
-/// Why a virtual machine ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum VmEnd {
-    /// Stopped by us: what we waited for was seen.
-    Enough,
-    /// Stopped by us: the budget was used up.
-    Budget,
-    /// Stopped by us: a report related to the expected bug came before it.
-    Derailed,
-    /// Stopped by us: Ctrl-C.
-    Interrupted,
-    /// The guest powered off by itself after its time.
-    PoweredOff,
-    /// The guest panicked or reset.
-    Crashed,
-    /// The kernel never printed a byte.
-    NeverSpoke,
-    /// The kernel printed, but the agent was never ready.
-    NeverReady,
-    /// Nothing was printed for too long.
-    WentSilent,
-    /// Lines were printed, but the counters stood still for too long.
-    NoProgress,
-    /// QEMU died or could not be spoken to.
-    QemuDied,
-    /// A machine that is not QEMU's could no longer be reached, or its agent ended unasked.
-    ConnectionLost,
-}
-
-/// Failures before a virtual machine ran.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Fault {
-    /// This configuration cannot show the bug.
-    Unreachable,
-    /// The kernel or the guest programs did not compile.
-    Build,
-    /// A patch did not apply.
-    PatchConflict,
-    /// The machine under us: disk, network, a missing tool.
-    Infrastructure,
-    /// Usage or configuration.
-    Configuration,
+fn yes() -> bool {
+    true
 }

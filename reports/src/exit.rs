@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The exit codes of every command, in one table.
 
+use serde::{Deserialize, Serialize};
+
+use crate::proof::Proof;
 use crate::run::{CellReport, RunReport};
 use crate::verdict::CellVerdict;
 
@@ -56,11 +59,13 @@ impl ExitCode {
 }
 
 /// What a run was for: it decides what is good news.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Purpose {
     /// `repro`: where the expected bug should show, showing it is success.
     Repro,
     /// Everything else: any bug is a bug.
+    #[default]
     Search,
 }
 
@@ -68,17 +73,27 @@ impl RunReport {
     /// The exit code that this run's verdicts come to; the worst cell decides, in the order
     /// kernel bug, configuration, infrastructure, inconclusive. An interrupted run is
     /// [`ExitCode::Interrupted`] whatever it had found: the report says what. A run without
-    /// its last event is never [`ExitCode::Clean`], since cells may be missing.
+    /// its last event, or one of which other lines are lost, is never [`ExitCode::Clean`]: what
+    /// is missing may be a report. Nor is a `repro` whose fixed kernel may have been lucky.
     pub fn exit_code(&self, purpose: Purpose) -> ExitCode {
-        if self.interrupted {
+        if self.interrupted() {
             return ExitCode::Interrupted;
         }
         match self.deciding_cell(purpose).map(|cell| cell_code(cell, purpose)) {
-            Some(ExitCode::Clean) if !self.finished => ExitCode::Inconclusive,
+            Some(ExitCode::Clean) if !self.is_whole() => ExitCode::Inconclusive,
+            Some(ExitCode::Clean) if purpose == Purpose::Repro && self.unproven().is_some() => {
+                ExitCode::Inconclusive
+            }
             Some(code) => code,
             // A run without a cell has judged nothing.
             None => ExitCode::Inconclusive,
         }
+    }
+
+    /// The proof that lacks most of the confidence that was asked for, if one lacks any.
+    pub fn unproven(&self) -> Option<Proof> {
+        let short = self.proofs().into_iter().filter(|proof| !proof.is_reached());
+        short.max_by(|a, b| a.pass_probability.total_cmp(&b.pass_probability))
     }
 
     /// The cell that decides the exit code: the first of the worst.

@@ -31,7 +31,8 @@ pub struct Finding {
     pub stacks: Vec<Stack>,
     /// The report's own lines, escaped and bounded (64 KiB).
     pub text: String,
-    /// Offset of the first byte of the report in the console stream.
+    /// Offset of the first byte of the report in the console stream; in a log that was saved as
+    /// UTF-16, of its text in UTF-8.
     pub offset: u64,
     /// Number of the first line in the console stream, from 1.
     #[serde(default)]
@@ -77,6 +78,14 @@ pub struct Scene {
     /// Registers that tell what went wrong (`RIP`, `CR2`, `pc`, `far`, ...) and their values.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub registers: BTreeMap<SmolStr, SmolStr>,
+}
+
+impl Scene {
+    /// Whether the kernel says that it had an oops before this report (taint `D`). What it reports then may be
+    /// no more than what the dead task left behind: locks, lists, counts of nesting.
+    pub fn died_before(&self) -> bool {
+        self.taint.contains('D')
+    }
 }
 
 /// What a stack is evidence of.

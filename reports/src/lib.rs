@@ -6,12 +6,15 @@
 //! run and a pasted log take the same path.
 
 pub mod bundle;
+pub mod comparison;
 pub mod console;
 pub mod escape;
 pub mod event;
 pub mod exit;
 pub mod finding;
 pub mod log;
+pub mod method;
+pub mod proof;
 pub mod rate;
 pub mod render;
 pub mod rule;
@@ -19,5 +22,7 @@ pub mod run;
 #[cfg(test)]
 mod sample;
 pub mod shell;
+pub mod starved;
+pub mod statistics;
 pub mod telemetry;
 pub mod verdict;

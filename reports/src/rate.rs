@@ -36,24 +36,31 @@ pub enum Chance {
     Window,
     /// A completed swapoff.
     Swapoff,
+    /// A CPU that was taken off.
+    CpuOff,
     /// An hour of guest time.
     GuestHour,
 }
 
 impl Chance {
-    /// Singular, as in "less than 1 in 50 for each stretched window".
-    pub fn name(self) -> &'static str {
+    /// Plural, as in "at most 1 in 50 stretched windows".
+    pub fn names(self) -> &'static str {
         match self {
-            Self::Window => "stretched window",
-            Self::Swapoff => "swapoff",
-            Self::GuestHour => "guest hour",
+            Self::Window => "stretched windows",
+            Self::Swapoff => "swapoffs",
+            Self::CpuOff => "CPUs taken off",
+            Self::GuestHour => "guest hours",
         }
     }
 }
 
 /// The bounds that this much exposure without an event gives, the most telling first.
 pub fn bounds(exposure: &Exposure) -> Vec<RateBound> {
-    let counted = [(Chance::Window, exposure.windows), (Chance::Swapoff, exposure.swapoffs)];
+    let counted = [
+        (Chance::Window, exposure.windows),
+        (Chance::Swapoff, exposure.swapoffs),
+        (Chance::CpuOff, exposure.cpu_offs),
+    ];
     let mut bounds: Vec<RateBound> = counted
         .into_iter()
         .filter(|(_, n)| *n > 0)

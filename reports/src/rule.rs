@@ -18,8 +18,10 @@ use crate::finding::{Finding, StackRole};
 pub const MAX_RULE_BYTES: usize = 64 * 1024;
 
 /// The rules that come with the program: name and text.
-const BUILT_IN: &[(&str, &str)] =
-    &[("zswap-writeback-swapoff", include_str!("../rules/zswap-writeback-swapoff.yaml"))];
+const BUILT_IN: &[(&str, &str)] = &[
+    ("zswap-writeback-swapoff", include_str!("../rules/zswap-writeback-swapoff.yaml")),
+    ("zswap-cpu-hotplug", include_str!("../rules/zswap-cpu-hotplug.yaml")),
+];
 
 /// An expected bug.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +50,17 @@ pub struct Rule {
     /// [`Rule::is_related`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub related: Option<Patterns>,
+    /// What a page that came back with wrong contents is to this bug. Left out: a bug of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub corruption: Option<Corruption>,
+}
+
+/// What wrong contents are to an expected bug.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Corruption {
+    /// What the same race may do instead, as [`Rule::related`].
+    Related,
 }
 
 /// Whether a finding is the expected bug.

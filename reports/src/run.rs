@@ -1,30 +1,59 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The fold over the event log: what a run showed.
+//! What a run showed: a fold over its event log.
+//!
+//! [`RunReport::push`] takes one event after the other, and the report is whole after each of them. An event
+//! costs a look-up, whatever came before it, and what is kept of a machine is bounded: of samples the newest,
+//! and what all of them came to, of reports the first of each title.
+
+mod fold;
+mod measured;
+mod proofs;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+pub use measured::Measured;
 use serde::Serialize;
+use smol_str::SmolStr;
 
-use crate::event::{Cell, Exposure, Fault, KernelFacts, RunEvent, VmEnd, What};
+use crate::event::{
+    Cell, Digest, Exposure, Fault, KernelFacts, LeftOutPoint, Meaning, PlacedPoint, PointCounts,
+    ProfileFacts, RunEvent, VmEnd,
+};
+use crate::exit::Purpose;
 use crate::finding::Finding;
-use crate::rule::{Match, Rule};
-use crate::telemetry::Health;
-use crate::verdict::{self, CellVerdict};
+use crate::proof::DEFAULT_CONFIDENCE;
+use crate::rule::Rule;
+use crate::telemetry::{Counters, Health};
+use crate::verdict::CellVerdict;
 
 /// What stands for the accelerator of a machine that already ran and was reached over SSH.
 pub const REMOTE: &str = "ssh";
-/// Most distinct bugs kept of a cell. More only come from a guest that forges them.
-const MAX_BUGS: usize = 256;
 /// The technique of a cell that provokes nothing: its guest belongs to whoever logs in to it.
 pub const NO_TECHNIQUE: &str = "none";
-/// Most data corruptions kept of a cell; the rest is counted.
-const MAX_CORRUPTIONS: usize = 16;
-/// Most distinct warnings kept of a cell.
-const MAX_WARNINGS: usize = 32;
 
-/// A run as its log tells it.
+/// One run or several, as their logs tell them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct RunReport {
+    /// The runs, in the order in which their logs were read.
+    pub runs: Vec<RunFacts>,
+    /// The cells, in the order in which they were planned.
+    pub cells: Vec<CellReport>,
+    /// What could not be understood, for a person: a rule that is missing, a cell never planned.
+    pub problems: Vec<String>,
+    /// Lines of the logs that are lost, cut last lines not counted: any of them may have been a report.
+    pub damaged: u64,
+    #[serde(skip)]
+    state: fold::State,
+}
+
+/// A run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct RunFacts {
+    /// What tells it from other runs. Of format 1, start and seed.
+    pub id: SmolStr,
+    /// Format of its log; 0 if the log does not begin with the run's start.
+    pub format: u32,
     /// Program version.
     pub version: String,
     /// The command line, program name left out.
@@ -33,60 +62,117 @@ pub struct RunReport {
     pub started: String,
     /// The run's seed.
     pub seed: u64,
-    /// Facts about the machine.
+    /// What it was for.
+    pub purpose: Purpose,
+    /// Probability with which an unfixed kernel must have shown its bug before another is called fixed.
+    pub confidence: f64,
+    /// Name of the machine that led it; empty if not known.
+    pub host_name: String,
+    /// Facts about that machine.
     pub host: BTreeMap<String, String>,
+    /// The profiles that its cells use, by name.
+    #[serde(skip)]
+    pub profiles: BTreeMap<String, ProfileFacts>,
     /// Milliseconds from the run's start to its last event.
     pub ms: u64,
     /// False if the log has no last line: the run goes on or was killed.
     pub finished: bool,
     /// True after Ctrl-C.
     pub interrupted: bool,
-    /// The cells, in the order in which they were planned.
-    pub cells: Vec<CellReport>,
-    /// What could not be understood, for a person: a rule that is missing, a cell never planned.
-    pub problems: Vec<String>,
+    /// Who wanted it to end, if somebody did.
+    pub cancelled_by: Option<String>,
+    /// What a reader should know of the run.
+    pub notices: Vec<String>,
 }
 
 /// A cell as the log tells it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CellReport {
+    /// [`RunFacts::id`] of its run.
+    pub run: SmolStr,
     /// What was to be run.
     pub cell: Cell,
     /// The expected-bug rule that judged its findings.
     #[serde(skip)]
-    pub rule: Option<Rule>,
+    pub rule: Option<Arc<Rule>>,
     /// Whose fault it is.
     #[serde(flatten)]
     pub verdict: CellVerdict,
     /// When the expected bug first showed.
     pub time_to_bug: Option<Moment>,
-    /// Exposure of all boots together.
+    /// Exposure of all boots together, but for those that [do not count](Boot::counts).
     pub exposure: Exposure,
+    /// What is being done for its kernel, until that is ready.
+    pub building: Option<Building>,
     /// The kernel, once it was built or found.
     pub kernel: Option<KernelFacts>,
+    /// Where its machines are stretched, with the counts of the boots that count.
+    pub points: Vec<PointReport>,
+    /// The variant of the profile that its kernel wants, if the profile has variants.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+    /// Stretch points of the profile that its kernel does not have.
+    pub left_out: Vec<LeftOutPoint>,
     /// Bugs by title, in the order in which they first showed.
     pub bugs: Vec<Bug>,
     /// The first data corruptions.
     pub corruptions: Vec<Corruption>,
     /// How many there were.
     pub corruption_count: u64,
+    /// How often all invariants were looked at.
+    pub checks: u64,
     /// What the guest could not do as it was asked to, each once.
     pub warnings: Vec<String>,
+    /// What a reader should know of it, each once.
+    pub notices: Vec<String>,
     /// The last failure that no retry has made good.
     pub failure: Option<Failure>,
+    /// Why it was not run, or not to its end.
+    pub cancelled: Option<String>,
     /// The virtual machines.
     pub boots: Vec<Boot>,
     /// Whether the log says that the cell is finished.
     pub finished: bool,
+    /// Format of the log that tells of it.
+    #[serde(skip)]
+    pub(crate) format: u32,
 }
 
-/// One virtual machine.
+/// What is being done for a kernel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Building {
+    /// `unpack`, `configure`, `compile`, ...
+    pub stage: String,
+    /// Objects compiled so far.
+    pub done: u64,
+    /// Objects in all, if known.
+    pub expected: Option<u64>,
+}
+
+/// A stretch point and what happened there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PointReport {
+    /// Where it is.
+    #[serde(flatten)]
+    pub point: PlacedPoint,
+    /// What happened there, in all boots that count.
+    #[serde(flatten)]
+    pub counts: PointCounts,
+}
+
+/// One virtual machine: an attempt at a cell.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Boot {
     /// From 1.
     pub number: u32,
+    /// Its seed; `None` in format 1, where it is the cell's.
+    pub seed: Option<u64>,
+    /// Name of the machine that carried it; empty: the one that led the run.
+    pub host: String,
     /// `tcg` or `kvm`.
     pub accel: String,
+    /// Why this one.
+    pub accel_why: String,
     /// QEMU's argument vector.
     pub argv: Vec<String>,
     /// The kernel command line.
@@ -95,24 +181,83 @@ pub struct Boot {
     pub started_ms: u64,
     /// Milliseconds from there until the guest agent was ready; `None` if it never was.
     pub boot_ms: Option<u64>,
-    /// The newest counters.
+    /// How much the bug had a chance to show, as far as is known.
     pub exposure: Exposure,
+    /// The newest sample in full; `None` in format 1.
+    pub counters: Option<Counters>,
+    /// How many samples there were.
+    pub samples: u64,
+    /// What all counters came to over the storm.
+    #[serde(skip)]
+    pub measured: Measured,
+    /// What happened at its stretch points.
+    pub points: BTreeMap<String, PointCounts>,
     /// How far the counters can be trusted.
     pub health: Option<Health>,
     /// Reports read from its console.
     pub findings: u64,
     /// Whether one of them is the expected bug.
     pub showed_expected: bool,
+    /// Whether the agent could not get rid of its tasks when it was to stop.
+    pub stuck: bool,
+    /// The stretch point at which the method itself brought about a report, if it did.
+    pub method_fault: Option<String>,
+    /// By what measure the host gave it too little time, if a report came of that.
+    pub starved: Option<String>,
+    /// The reason that the agent's last line gave; `None` if it never came.
+    pub done: Option<String>,
     /// Why it ended; `None` if the log does not say.
     pub end: Option<VmEnd>,
     /// More words on that.
     pub end_detail: String,
+    /// What it did, if it lived by the virtual clock and came to its end by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// Names of a sample's numbers, while it runs.
+    #[serde(skip)]
+    columns: Arc<Vec<String>>,
+    /// Whether the expected bug, or in a cell that should show it a related one, was reported.
+    #[serde(skip)]
+    struck: bool,
+    /// When its agent was ready, the newest sample came, and the expected bug first showed, in
+    /// milliseconds of the run.
+    #[serde(skip)]
+    times: Times,
+}
+
+/// Moments of a machine, in milliseconds of the run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Times {
+    ready: u64,
+    sample: u64,
+    bug: Option<u64>,
 }
 
 impl Boot {
     /// Whether the guest agent has spoken.
     pub fn ready(&self) -> bool {
         self.boot_ms.is_some()
+    }
+
+    /// The word behind an option of QEMU's; `None` if QEMU was not given it, or the machine is not QEMU's.
+    pub fn option(&self, option: &str) -> Option<&str> {
+        self.argv.iter().skip_while(|word| *word != option).nth(1).map(String::as_str)
+    }
+
+    /// Whether its exposure says anything about the kernel: neither the machine under it nor the
+    /// method was at fault.
+    pub fn counts(&self) -> bool {
+        self.method_fault.is_none()
+            && !matches!(self.meaning(), Some(Meaning::Host | Meaning::Method))
+    }
+
+    /// What its end says about the kernel; `None` while the log does not tell. Whatever end a machine came to
+    /// whose detectors spoke because the host starved it, it is the host's.
+    pub fn meaning(&self) -> Option<Meaning> {
+        match &self.starved {
+            Some(_) => Some(Meaning::Host),
+            None => self.end.map(VmEnd::meaning),
+        }
     }
 }
 
@@ -122,13 +267,20 @@ impl Boot {
 pub enum Standing {
     /// The expected bug.
     Expected,
-    /// A consequence of the expected bug: the same code, later in the same boot.
+    /// A consequence of the expected bug, or of one related to it: later in the same boot, from the same code
+    /// or from a kernel that says itself that it had died before.
     FollowUp,
     /// A report that was cut, of the expected type and later in the same boot: which bug it is
     /// cannot be told. The end of a machine that had shown what was waited for cuts reports so.
     Cut,
     /// Not the expected bug but [related](Rule::is_related) to it, in a cell that should show it.
     Related,
+    /// Brought about by the stretcher, or behind such a report in the same boot: see
+    /// [`crate::method`]. It says nothing about the kernel.
+    Method,
+    /// About time, in a guest that the host starved: see [`crate::starved`]. It says nothing about the
+    /// kernel.
+    Starved,
     /// Another bug.
     Another,
 }
@@ -168,6 +320,8 @@ pub struct Moment {
 pub struct Corruption {
     /// Virtual machine.
     pub boot: u32,
+    /// What it is to the cell's rule.
+    pub standing: Standing,
     /// Milliseconds since the run began.
     pub run_ms: u64,
     /// The agent's words.
@@ -186,22 +340,84 @@ pub struct Failure {
 impl RunReport {
     /// Folds a log, complete or not, into what it shows.
     pub fn fold(events: impl IntoIterator<Item = RunEvent>) -> Self {
-        let mut fold = Fold::default();
+        let mut report = Self::default();
         for event in events {
-            fold.push(event);
+            report.push(&event);
         }
-        fold.finish()
+        report
     }
 
-    /// The words of a command that repeats the run: the same one, with the seed that it had if
-    /// anything was drawn from it.
+    /// The first cell of this id; of a merged report, [`RunReport::cell_of`] tells the runs apart.
+    pub fn cell(&self, id: &str) -> Option<&CellReport> {
+        self.runs.iter().find_map(|run| self.cell_of(&run.id, id))
+    }
+
+    /// The run of a cell.
+    pub fn run_of(&self, cell: &CellReport) -> Option<&RunFacts> {
+        self.runs.iter().find(|run| run.id == cell.run)
+    }
+
+    /// Whether this is more than one run.
+    pub fn is_merged(&self) -> bool {
+        self.runs.len() > 1
+    }
+
+    /// A name that no other cell of the report has: its id, behind its run's where there are several.
+    pub fn name_of(&self, cell: &CellReport) -> String {
+        if self.is_merged() {
+            format!("{}/{}", cell.run, cell.cell.id)
+        } else {
+            cell.cell.id.clone()
+        }
+    }
+
+    /// Whether every run came to its end. A report without a run did not.
+    pub fn finished(&self) -> bool {
+        !self.runs.is_empty() && self.runs.iter().all(|run| run.finished)
+    }
+
+    /// Whether nothing is missing that could change a verdict: every log has its first line and its
+    /// last, and no other is lost.
+    pub fn is_whole(&self) -> bool {
+        self.finished() && self.damaged == 0 && self.runs.iter().all(|run| run.format > 0)
+    }
+
+    /// Whether a run was interrupted.
+    pub fn interrupted(&self) -> bool {
+        self.runs.iter().any(|run| run.interrupted)
+    }
+
+    /// What the runs were for: [`Purpose::Repro`] only if every one was.
+    pub fn purpose(&self) -> Purpose {
+        let repro = |run: &RunFacts| run.purpose == Purpose::Repro;
+        if !self.runs.is_empty() && self.runs.iter().all(repro) {
+            Purpose::Repro
+        } else {
+            Purpose::Search
+        }
+    }
+
+    /// The highest confidence that a run asked for.
+    pub fn confidence(&self) -> f64 {
+        let asked = self.runs.iter().map(|run| run.confidence);
+        asked.max_by(f64::total_cmp).unwrap_or(DEFAULT_CONFIDENCE)
+    }
+
+    /// The words of a command that repeats the first run.
     pub fn repeat_command(&self) -> Vec<String> {
+        self.runs.first().map_or_else(Vec::new, |run| self.repeat_command_of(run))
+    }
+
+    /// The words of a command that repeats a run: the same one, with the seed that it had if
+    /// anything was drawn from it.
+    pub fn repeat_command_of(&self, run: &RunFacts) -> Vec<String> {
         let mut words = vec!["swapstorm".to_owned()];
-        if self.cells.iter().any(|cell| cell.cell.technique == NO_TECHNIQUE) {
-            words.extend(self.command.iter().cloned());
+        let mut own = self.cells.iter().filter(|cell| cell.run == run.id);
+        if own.any(|cell| cell.cell.technique == NO_TECHNIQUE) {
+            words.extend(run.command.iter().cloned());
             return words;
         }
-        let mut rest = self.command.iter();
+        let mut rest = run.command.iter();
         while let Some(word) = rest.next() {
             if word == "--seed" {
                 rest.next();
@@ -209,163 +425,12 @@ impl RunReport {
                 words.push(word.clone());
             }
         }
-        words.extend(["--seed".to_owned(), self.seed.to_string()]);
+        words.extend(["--seed".to_owned(), run.seed.to_string()]);
         words
-    }
-
-    /// The cell of this id.
-    pub fn cell(&self, id: &str) -> Option<&CellReport> {
-        self.cells.iter().find(|cell| cell.cell.id == id)
-    }
-}
-
-#[derive(Default)]
-struct Fold {
-    report: RunReport,
-    rules: BTreeMap<String, Rule>,
-}
-
-impl Fold {
-    fn push(&mut self, event: RunEvent) {
-        let at_ms = event.at_ms;
-        self.report.ms = self.report.ms.max(at_ms);
-        match event.what {
-            What::RunStarted { version, command, started, seed, host, format: _ } => {
-                // Of a log merged from several machines the first start is shown.
-                if self.report.started.is_empty() {
-                    let report = &mut self.report;
-                    (report.version, report.command, report.started) = (version, command, started);
-                    (report.seed, report.host) = (seed, host);
-                }
-            }
-            What::RuleLoaded { rule } => {
-                self.rules.insert(rule.name.as_str().to_owned(), rule);
-            }
-            What::CellPlanned { cell } => self.plan(cell),
-            What::KernelReady { cell, kernel } => {
-                let cell = self.cell(&cell);
-                cell.retried();
-                cell.kernel = Some(kernel);
-            }
-            What::VmStarted { cell, boot, accel, argv, cmdline } => {
-                let cell = self.cell(&cell);
-                cell.retried();
-                let boot = cell.boot(boot);
-                (boot.accel, boot.argv, boot.cmdline) = (accel, argv, cmdline);
-                boot.started_ms = at_ms;
-            }
-            What::GuestReady { cell, boot, boot_ms } => {
-                self.cell(&cell).boot(boot).boot_ms = Some(boot_ms);
-            }
-            What::Exposure { cell, boot, exposure } => {
-                self.cell(&cell).boot(boot).exposure = exposure;
-            }
-            What::TelemetryChecked { cell, boot, health } => {
-                self.cell(&cell).boot(boot).health = Some(health);
-            }
-            What::Found { cell, boot, guest_ms, finding } => {
-                self.cell(&cell).found(boot, at_ms, guest_ms, finding);
-            }
-            What::Corruption { cell, boot, detail } => {
-                let cell = self.cell(&cell);
-                cell.corruption_count += 1;
-                if cell.corruptions.len() < MAX_CORRUPTIONS {
-                    cell.corruptions.push(Corruption { boot, run_ms: at_ms, detail });
-                }
-            }
-            What::GuestWarned { cell, detail, .. } => {
-                let warnings = &mut self.cell(&cell).warnings;
-                if warnings.len() < MAX_WARNINGS && !warnings.contains(&detail) {
-                    warnings.push(detail);
-                }
-            }
-            What::VmStopped { cell, boot, why, detail } => {
-                let boot = self.cell(&cell).boot(boot);
-                (boot.end, boot.end_detail) = (Some(why), detail);
-            }
-            What::CellFailed { cell, fault, detail } => {
-                self.cell(&cell).failure = Some(Failure { fault, detail });
-            }
-            What::CellFinished { cell } => self.cell(&cell).finished = true,
-            What::RunFinished { interrupted } => {
-                self.report.finished = true;
-                self.report.interrupted |= interrupted;
-            }
-        }
-    }
-
-    fn plan(&mut self, cell: Cell) {
-        let rule = cell
-            .expect
-            .as_ref()
-            .and_then(|name| self.rules.get(name).cloned().or_else(|| Rule::built_in(name)));
-        if let (Some(name), None) = (&cell.expect, &rule) {
-            self.report.problems.push(format!(
-                "cell {}: the log has no rule `{name}`, so every report counts as another bug",
-                cell.id
-            ));
-        }
-        if self.report.cell(&cell.id).is_some() {
-            self.report.problems.push(format!("cell {} was planned twice", cell.id));
-        } else {
-            self.report.cells.push(CellReport::new(cell, rule));
-        }
-    }
-
-    /// The cell of this id. One that was never planned is shown too, or its bugs would be lost.
-    fn cell(&mut self, id: &str) -> &mut CellReport {
-        let cells = &mut self.report.cells;
-        let at = cells.iter().position(|cell| cell.cell.id == id).unwrap_or_else(|| {
-            self.report.problems.push(format!("cell {id} was never planned"));
-            cells.push(CellReport::new(unplanned(id), None));
-            cells.len() - 1
-        });
-        &mut cells[at]
-    }
-
-    fn finish(mut self) -> RunReport {
-        for cell in &mut self.report.cells {
-            cell.exposure = cell.boots.iter().fold(Exposure::default(), |sum, b| sum + b.exposure);
-            cell.verdict = verdict::judge(cell);
-        }
-        self.report
-    }
-}
-
-fn unplanned(id: &str) -> Cell {
-    Cell {
-        id: id.to_owned(),
-        kernel: "unknown".to_owned(),
-        series: None,
-        arch: String::new(),
-        profile: String::new(),
-        technique: String::new(),
-        seed: 0,
-        expect: None,
-        should_show: None,
-        wanted: None,
     }
 }
 
 impl CellReport {
-    fn new(cell: Cell, rule: Option<Rule>) -> Self {
-        Self {
-            cell,
-            rule,
-            verdict: CellVerdict::Inconclusive { reason: String::new() },
-            time_to_bug: None,
-            exposure: Exposure::default(),
-            kernel: None,
-            bugs: Vec::new(),
-            corruptions: Vec::new(),
-            corruption_count: 0,
-            warnings: Vec::new(),
-            failure: None,
-            boots: Vec::new(),
-            finished: false,
-        }
-    }
-
     /// The first report of the bug that decided the verdict, if one did.
     pub fn deciding_bug(&self) -> Option<&Bug> {
         let CellVerdict::KernelBug { expected, .. } = &self.verdict else { return None };
@@ -386,53 +451,6 @@ impl CellReport {
     /// Whether the expected bug showed, whatever else did.
     pub fn showed_expected(&self) -> bool {
         self.time_to_bug.is_some()
-    }
-
-    fn boot(&mut self, number: u32) -> &mut Boot {
-        let at = self.boots.iter().position(|boot| boot.number == number).unwrap_or_else(|| {
-            self.boots.push(Boot { number, ..Boot::default() });
-            self.boots.len() - 1
-        });
-        &mut self.boots[at]
-    }
-
-    /// A stage that follows has begun, so an infrastructure fault before it was made good.
-    fn retried(&mut self) {
-        self.failure.take_if(|failure| failure.fault == Fault::Infrastructure);
-    }
-
-    fn found(&mut self, number: u32, run_ms: u64, guest_ms: u64, finding: Finding) {
-        let matched = self.rule.as_ref().map(|rule| rule.matches(&finding));
-        let same_code = self.rule.as_ref().is_some_and(|r| r.is_about_the_same_code(&finding));
-        let cut = self.rule.as_ref().is_some_and(|rule| rule.lacks_evidence(&finding));
-        let related = self.cell.should_show == Some(true)
-            && self.rule.as_ref().is_some_and(|rule| rule.is_related(&finding));
-        let boot = self.boot(number);
-        boot.findings += 1;
-        let after_expected = boot.showed_expected;
-        let (standing, why_not) = match matched {
-            None => (Standing::Another, None),
-            Some(Match::Yes) => (Standing::Expected, None),
-            Some(Match::No(why)) if after_expected && same_code => (Standing::FollowUp, Some(why)),
-            Some(Match::No(why)) if after_expected && cut => (Standing::Cut, Some(why)),
-            Some(Match::No(why)) if related => (Standing::Related, Some(why)),
-            Some(Match::No(why)) => (Standing::Another, Some(why)),
-        };
-        boot.showed_expected |= standing == Standing::Expected;
-        let vm_ms = run_ms.saturating_sub(boot.started_ms);
-        let first = Moment { boot: number, run_ms, vm_ms, guest_ms };
-        if standing == Standing::Expected && self.time_to_bug.is_none() {
-            self.time_to_bug = Some(first);
-        }
-        let known = self
-            .bugs
-            .iter_mut()
-            .find(|bug| bug.standing == standing && bug.finding.title == finding.title);
-        if let Some(bug) = known {
-            bug.count += 1;
-        } else if self.bugs.len() < MAX_BUGS || self.bugs.iter().all(|b| b.standing != standing) {
-            self.bugs.push(Bug { standing, why_not, after_expected, count: 1, first, finding });
-        }
     }
 }
 

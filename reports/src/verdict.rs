@@ -8,9 +8,9 @@
 use serde::Serialize;
 
 use crate::escape::printable;
-use crate::event::{Exposure, Fault, VmEnd};
+use crate::event::{Exposure, Fault, Meaning, VmEnd};
 use crate::rate::{self, RateBound};
-use crate::run::{Boot, CellReport, Standing};
+use crate::run::{Boot, Building, CellReport, Standing};
 
 /// The verdict on a cell.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -101,31 +101,57 @@ impl CellVerdict {
 /// Judges a cell by everything that the log says of it.
 pub(crate) fn judge(cell: &CellReport) -> CellVerdict {
     bug(cell)
+        .or_else(|| method_fault(cell))
         .or_else(|| failure(cell))
         .or_else(|| boot_failure(cell))
-        .or_else(|| missing(cell).map(|reason| CellVerdict::Inconclusive { reason }))
+        .or_else(|| doubt(cell).or_else(|| shortage(cell)).map(inconclusive))
         .unwrap_or_else(|| CellVerdict::Clean { bounds: rate::bounds(&cell.exposure) })
+}
+
+/// Whether what was seen of a cell is worth something although it may be too little: there is no bug, no
+/// failure, and no doubt.
+pub(crate) fn adds_to_proof(cell: &CellReport) -> bool {
+    bug(cell).is_none()
+        && method_fault(cell).is_none()
+        && failure(cell).is_none()
+        && boot_failure(cell).is_none()
+        && doubt(cell).is_none()
+}
+
+fn inconclusive(reason: String) -> CellVerdict {
+    CellVerdict::Inconclusive { reason }
 }
 
 /// Bugs: first any other than the expected one, then the expected one. One related to it is
 /// another, but decides nothing once the expected one has shown where it should.
 fn bug(cell: &CellReport) -> Option<CellVerdict> {
     let titled = |standing| {
-        cell.bugs.iter().find(|bug| bug.standing == standing).map(|bug| bug.finding.title.clone())
+        let bug = cell.bugs.iter().find(|bug| bug.standing == standing);
+        let corruption = || cell.corruptions.iter().find(|c| c.standing == standing);
+        bug.map(|bug| bug.finding.title.clone())
+            .or_else(|| corruption().map(|c| format!("data corruption: {}", c.detail)))
     };
-    let another = titled(Standing::Another)
-        .or_else(|| cell.corruptions.first().map(|c| format!("data corruption: {}", c.detail)))
-        .or_else(|| {
-            let crash = cell.boots.iter().find(|boot| {
-                boot.ready() && boot.end == Some(VmEnd::Crashed) && boot.findings == 0
-            })?;
-            Some(format!("the guest crashed without a readable report (boot {})", crash.number))
-        });
     let verdict = |expected| move |title| CellVerdict::KernelBug { expected, title };
-    another
+    titled(Standing::Another)
         .map(verdict(false))
         .or_else(|| titled(Standing::Expected).map(verdict(true)))
         .or_else(|| titled(Standing::Related).map(verdict(false)))
+}
+
+/// The stretcher brought about a report. What it did to that machine is its own fault, and the next one
+/// would fare no better.
+fn method_fault(cell: &CellReport) -> Option<CellVerdict> {
+    let own = cell.bugs.iter().find(|bug| bug.standing == Standing::Method);
+    let title = own.map_or("a report", |bug| bug.finding.title.as_str());
+    let reason = cell.boots.iter().find_map(|boot| match (&boot.method_fault, boot.meaning()) {
+        (Some(point), _) => Some(format!(
+            "the method brought about {title} at the stretch point {point}: it says nothing about \
+                 the kernel"
+        )),
+        (None, Some(Meaning::Method)) => Some(described(boot)),
+        _ => None,
+    })?;
+    Some(CellVerdict::Infrastructure { reason })
 }
 
 fn failure(cell: &CellReport) -> Option<CellVerdict> {
@@ -145,40 +171,87 @@ fn failure(cell: &CellReport) -> Option<CellVerdict> {
 fn boot_failure(cell: &CellReport) -> Option<CellVerdict> {
     let last = cell.boots.last()?;
     let reason = || described(last);
-    match last.end {
-        Some(VmEnd::QemuDied | VmEnd::ConnectionLost) => {
-            Some(CellVerdict::Infrastructure { reason: reason() })
-        }
-        Some(VmEnd::Interrupted) | None => None,
-        Some(_) if cell.boots.iter().any(Boot::ready) => None,
-        Some(_) => Some(CellVerdict::BootFailure { reason: reason() }),
+    match last.meaning()? {
+        Meaning::Host => Some(CellVerdict::Infrastructure { reason: reason() }),
+        Meaning::CutShort => None,
+        _ if cell.boots.iter().any(Boot::ready) => None,
+        _ => Some(CellVerdict::BootFailure { reason: reason() }),
     }
 }
 
-/// What is missing for "clean"; `None` if nothing is.
-fn missing(cell: &CellReport) -> Option<String> {
-    let short = cell.cell.wanted.map(|wanted| shortfall(&cell.exposure, &wanted));
-    let enough = short.as_ref().is_some_and(Vec::is_empty);
-    let interrupted = cell.boots.iter().any(|boot| boot.end == Some(VmEnd::Interrupted));
-    let hung = cell.boots.iter().find(|boot| {
-        boot.ready() && matches!(boot.end, Some(VmEnd::WentSilent | VmEnd::NoProgress))
-    });
-    let doubt = cell.boots.iter().find_map(|boot| boot.health?.doubt());
-
+/// Why the cell cannot be clean, however much exposure it has; `None` if it can.
+fn doubt(cell: &CellReport) -> Option<String> {
+    let ready = || cell.boots.iter().filter(|boot| boot.ready());
     if cell.boots.is_empty() {
-        return Some("it was not run".to_owned());
+        return Some(match (&cell.cancelled, &cell.building) {
+            (Some(why), _) => format!("it was not run: {why}"),
+            (None, None) => "it was not run".to_owned(),
+            (None, Some(Building { stage, done, expected })) => {
+                let of = expected.map_or_else(String::new, |n| format!(" of {n}"));
+                format!("it was not run: its kernel was being made ({stage}, {done}{of} objects)")
+            }
+        });
     }
-    if let Some(boot) = hung {
+    if let Some(boot) = ready().find(|boot| boot.meaning() == Some(Meaning::Doubtful)) {
+        let words = match boot.end {
+            Some(VmEnd::Crashed) => "a crash that could not print, or lines that were lost",
+            _ => "a hung kernel or a starved host, the console may tell",
+        };
+        return Some(format!("{}: {words}", described(boot)));
+    }
+    if let Some(boot) = ready().find(|boot| boot.stuck && boot.counts()) {
         return Some(format!(
-            "{}: a hung kernel or a starved host, the console may tell",
-            described(boot)
+            "boot {}: tasks of the guest did not end when they were killed: a hung kernel or a starved \
+             host, the console may tell",
+            boot.number
         ));
     }
-    if let Some(doubt) = doubt {
+    // A storm that takes CPUs off counts what is refused.
+    let kept = |boot: &Boot| boot.counters.filter(|n| n.cpu_refused > 0 && n.cpu_offs == 0);
+    if let Some((boot, counters)) = ready().find_map(|boot| Some((boot, kept(boot)?))) {
+        return Some(format!(
+            "boot {}: no CPU could be taken off ({} refused)",
+            boot.number, counters.cpu_refused
+        ));
+    }
+    if cell.checks == 0 && ready().any(is_to_check) {
+        return Some("the guest never came to look at the invariants".to_owned());
+    }
+    if let Some(doubt) = cell.boots.iter().find_map(|boot| boot.health?.doubt()) {
         return Some(format!("the guest's counters cannot be believed: {doubt}"));
     }
-    if interrupted && !enough {
+    // Before format 2 the log did not say what the agent said last.
+    let ended = |boot: &&Boot| boot.meaning() == Some(Meaning::Sound);
+    if cell.format >= 2
+        && let Some(boot) = ready().filter(ended).find(|boot| boot.done.is_none())
+    {
+        return Some(format!(
+            "boot {}: the guest ended, but its agent never said that it was done",
+            boot.number
+        ));
+    }
+    if cell.finished
+        && let Some(boot) = ready().find(|boot| boot.end.is_none())
+    {
+        return Some(format!("boot {}: the log does not say how it ended", boot.number));
+    }
+    None
+}
+
+/// What is missing for "clean" of a cell without a doubt; `None` if nothing is.
+fn shortage(cell: &CellReport) -> Option<String> {
+    let short = cell.cell.wanted.map(|wanted| shortfall(&cell.exposure, &wanted));
+    let enough = short.as_ref().is_some_and(Vec::is_empty);
+    let cut = |end| cell.boots.iter().any(|boot| boot.end == Some(end));
+
+    if cut(VmEnd::Interrupted) && !enough {
         return Some("it was interrupted".to_owned());
+    }
+    if (cell.cancelled.is_some() || cut(VmEnd::Cancelled)) && !enough {
+        return Some(match &cell.cancelled {
+            Some(why) => format!("it was cancelled: {why}"),
+            None => "it was cancelled".to_owned(),
+        });
     }
     if !cell.finished && !enough {
         return Some("the log ends before the cell does".to_owned());
@@ -201,6 +274,12 @@ fn missing(cell: &CellReport) -> Option<String> {
     }
 }
 
+/// Whether the agent was asked to look at the invariants, by a word of the kernel's command line.
+fn is_to_check(boot: &Boot) -> bool {
+    let mut words = boot.cmdline.split_ascii_whitespace();
+    words.any(|word| word.strip_prefix("swapstorm.check_s=").is_some_and(|every| every != "0"))
+}
+
 /// Whether there was any chance for a race of writeback and swapoff. A stretched window is a
 /// writeback that was begun, even if no page came to be written.
 fn was_exercised(had: &Exposure) -> bool {
@@ -212,6 +291,7 @@ fn shortfall(had: &Exposure, wanted: &Exposure) -> Vec<String> {
     [
         ("windows", had.windows, wanted.windows),
         ("swapoffs", had.swapoffs, wanted.swapoffs),
+        ("CPUs taken off", had.cpu_offs, wanted.cpu_offs),
         ("swapons", had.swapons, wanted.swapons),
         ("writebacks", had.writebacks, wanted.writebacks),
         ("stores", had.stores, wanted.stores),
@@ -226,8 +306,13 @@ fn shortfall(had: &Exposure, wanted: &Exposure) -> Vec<String> {
 
 /// A virtual machine's end in words.
 fn described(boot: &Boot) -> String {
-    let words = boot.end.map_or("it did not end", end_words);
-    let detail = printable(&boot.end_detail);
+    let (words, detail) = match (boot.end, &boot.starved) {
+        (Some(VmEnd::Starved), _) | (_, None) => {
+            (boot.end.map_or("it did not end", end_words), &boot.end_detail)
+        }
+        (_, Some(why)) => (end_words(VmEnd::Starved), why),
+    };
+    let detail = printable(detail);
     match detail.as_ref() {
         "" => format!("boot {}: {words}", boot.number),
         detail => format!("boot {}: {words} ({detail})", boot.number),
@@ -240,15 +325,22 @@ pub fn end_words(end: VmEnd) -> &'static str {
         VmEnd::Enough => "what was waited for was seen",
         VmEnd::Budget => "the budget was used up",
         VmEnd::Derailed => "a related report came before the expected bug",
+        VmEnd::HostBudget => "the host's cap on its time was reached",
         VmEnd::Interrupted => "interrupted",
+        VmEnd::Cancelled => "its result was no longer needed",
         VmEnd::PoweredOff => "the guest powered off",
-        VmEnd::Crashed => "the guest panicked or reset",
+        VmEnd::Crashed => "the guest panicked, reset or ended without its agent's last line",
         VmEnd::NeverSpoke => "the kernel never printed a byte",
         VmEnd::NeverReady => "the kernel printed, but the guest agent was never ready",
         VmEnd::WentSilent => "the guest stopped printing",
         VmEnd::NoProgress => "the guest went on printing, but its counters stood still",
+        VmEnd::DidNotStop => "the guest did not stop when it was asked to",
+        VmEnd::MethodFault => "the stretcher brought about a report of its own",
+        VmEnd::StretcherDied => "the stretcher ended",
         VmEnd::QemuDied => "QEMU died",
         VmEnd::ConnectionLost => "the machine could no longer be reached",
+        VmEnd::Starved => "the host gave the guest too little time",
+        VmEnd::Suspended => "swapstorm itself was stopped for a while",
     }
 }
 

@@ -2,7 +2,7 @@
 //! The console reader on whole logs: our own, made-up ones, and any bytes at all.
 
 use proptest::prelude::*;
-use reports::console::{Form, NoteKind, Options, Reader, Seen, Unwrapper};
+use reports::console::{NoteKind, Options, Reader, Seen};
 use reports::finding::{Finding, StackRole};
 
 const WRITEBACK: &[u8] = include_bytes!("../corpus/zswap-writeback-6.1.log");
@@ -195,6 +195,12 @@ fn what_follows_from_a_report_belongs_to_it() {
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].title, "kernel BUG in zswap_load");
     assert_eq!(found[0].follow_ups, ["invalid opcode: 0000 [#1] SMP"]);
+    // Who can wait gets what came after the end, too.
+    let mut reader = Reader::new(Options { await_panic: true, ..Options::default() });
+    assert_eq!(reader.push(log.as_bytes()), []);
+    let [Seen::Report(finding)] = &reader.finish()[..] else { panic!("one report") };
+    let panic = "Kernel panic - not syncing: Fatal exception";
+    assert_eq!(finding.follow_ups, ["invalid opcode: 0000 [#1] SMP", panic]);
 }
 
 #[test]
@@ -265,22 +271,6 @@ fn carriage_returns_change_nothing_but_offsets() {
 }
 
 #[test]
-fn dmesg_and_the_journal_say_the_same() {
-    let console = titles(&String::from_utf8_lossy(SHRINK));
-    for prefix in ["[Sun Nov 22 13:41:46 2026] ", "Nov 22 13:41:46 ci kernel: "] {
-        let log: String = String::from_utf8_lossy(SHRINK)
-            .lines()
-            .map(|line| format!("{prefix}{}\n", line.rsplit_once("] ").map_or(line, |(_, m)| m)))
-            .collect();
-        let mut unwrapper = Unwrapper::new(Form::of(log.as_bytes()));
-        let mut plain = Vec::new();
-        unwrapper.push(log.as_bytes(), &mut plain);
-        unwrapper.finish(&mut plain);
-        assert_eq!(titles(&String::from_utf8_lossy(&plain)), console, "{prefix}");
-    }
-}
-
-#[test]
 fn hostile_consoles_cost_little() {
     let mut reader = Reader::new(Options::default());
     let long = vec![b'x'; 1 << 20];
@@ -299,6 +289,58 @@ fn hostile_consoles_cost_little() {
         assert!(!finding.text.contains('\x1b') && !finding.head.contains('\x1b'));
     }
 }
+
+#[test]
+fn work_grows_as_a_hostile_console_does() {
+    let work = |log: &[u8]| {
+        let mut reader = Reader::new(Options::default());
+        log.chunks(64 << 10).for_each(|chunk| drop(reader.push(chunk)));
+        reader.finish();
+        reader.work()
+    };
+    let stack = "Call Trace:\n f+0x1/0x2\n";
+    let lines = [
+        "BUG:\n",
+        "BUG: KASAN: use-after-free in f+0x1/0x2\nRead of size 8\n",
+        "WARNING: CPU: 0 PID: 7 at mm/a.c:1 f+0x1/0x2\n",
+        "INFO: task a:1 blocked for more than 1 seconds\n",
+        "Kernel panic - not syncing: x\n",
+        "Killed process 1 (a)\n",
+        "\n\n\n\nBUG:\n",
+        stack,
+    ];
+    let heads = [
+        "",
+        "> ",
+        "[    1.000000] ",
+        "[    1.000000][   T{n}] ",
+        "[Sun Nov 22 13:41:46 2026] ",
+        "Nov 22 13:41:46 box kernel: ",
+        "Nov 22 13:41:46 box app[7]: ",
+        "6,1234,5678901,-,caller=T{n};",
+        "2026-11-22T13:41:46.123456789Z stdout F ",
+        "(rig-7/ttyUSB0) {n} | ",
+        "\x1b[32m",
+    ];
+    for (line, head) in lines.iter().flat_map(|line| heads.map(|head| (line, head))) {
+        let log = |count: usize| {
+            let one = |n: usize| {
+                let head = head.replace("{n}", &n.to_string());
+                line.split_inclusive('\n').map(|line| format!("{head}{line}")).collect::<String>()
+            };
+            (0..count).map(one).collect::<String>()
+        };
+        let (short, long) = (log(400), log(800));
+        let (little, much) = (work(short.as_bytes()), work(long.as_bytes()));
+        let bytes = long.len() as u64;
+        assert!(much <= 2 * little + bytes, "{little} {much} {head:?} {line:?}");
+        assert!(much <= MOST_WORK * bytes, "{much} of {bytes} {head:?} {line:?}");
+    }
+}
+
+/// How often a byte may be looked at: twelve reports may be open at a time, and each keeps what
+/// led to it.
+const MOST_WORK: u64 = 40;
 
 /// Bytes that look like a console now and then.
 fn console() -> impl Strategy<Value = Vec<u8>> {

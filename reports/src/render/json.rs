@@ -3,26 +3,45 @@
 
 use serde::Serialize;
 
+use super::words::proof_sentence;
 use crate::exit::Purpose;
+use crate::proof::Proof;
 use crate::run::RunReport;
 
 /// Version of `report.json`. It changes when a field changes its meaning or goes away; fields
 /// may be added at any time.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 #[derive(Serialize)]
 struct Document<'a> {
     format: u32,
     exit_code: u8,
+    finished: bool,
+    interrupted: bool,
+    proofs: Vec<ProofDocument>,
     #[serde(flatten)]
     report: &'a RunReport,
 }
 
+#[derive(Serialize)]
+struct ProofDocument {
+    #[serde(flatten)]
+    proof: Proof,
+    reached: bool,
+    sentence: String,
+}
+
 /// The run as one JSON object that ends with a line feed. Its fields are those of
-/// [`RunReport`], with `format` and `exit_code` before them.
+/// [`RunReport`], with `format`, `exit_code`, `finished`, `interrupted` and [`RunReport::proofs`] before them.
 pub fn render(report: &RunReport, purpose: Purpose) -> String {
     let exit_code = report.exit_code(purpose).code();
-    let document = Document { format: FORMAT, exit_code, report };
+    let proof = |proof: Proof| {
+        let (reached, sentence) = (proof.is_reached(), proof_sentence(&proof));
+        ProofDocument { proof, reached, sentence }
+    };
+    let proofs = report.proofs().into_iter().map(proof).collect();
+    let (finished, interrupted) = (report.finished(), report.interrupted());
+    let document = Document { format: FORMAT, exit_code, finished, interrupted, proofs, report };
     // serde_json fails on maps whose keys are no strings, and on a writer's errors: none is here.
     let mut text = serde_json::to_string_pretty(&document).expect("plain data is JSON");
     text.push('\n');

@@ -7,10 +7,12 @@
 
 use super::layout::{Style, wrapped, write as write_lines};
 use super::text::plain_cells;
-use super::words::{duration, headline, kernel_name};
+use super::words::{
+    VIRTUAL_CLOCK, boot_words, count, duration, elsewhere, headline, proof_sentences,
+};
 use crate::escape::{printable, printable_lines};
 use crate::exit::Purpose;
-use crate::run::{Bug, CellReport, REMOTE, RunReport, Standing};
+use crate::run::{Bug, CellReport, PointReport, REMOTE, RunFacts, RunReport, Standing};
 use crate::shell;
 
 /// Columns: a mail may be quoted twice and still fit 80.
@@ -25,15 +27,20 @@ pub fn render(report: &RunReport, purpose: Purpose) -> String {
     let title = rule.map_or("swapstorm report", |rule| rule.title.as_str());
     heading(&mut out, 1, title);
     paragraph(&mut out, &headline(report, purpose));
+    for words in proof_sentences(report) {
+        paragraph(&mut out, &words);
+    }
     fenced(&mut out, &plain_cells(report, WIDTH));
     if let Some(rule) = rule {
         paragraph(&mut out, rule.description.trim());
     }
     heading(&mut out, 2, "How to repeat it");
-    fenced(&mut out, &shell::command(&report.repeat_command(), WIDTH));
-    list(&mut out, &run_facts(report));
+    for run in &report.runs {
+        fenced(&mut out, &shell::command(&report.repeat_command_of(run), WIDTH));
+        list(&mut out, &run_facts(report, run));
+    }
     for cell in &report.cells {
-        self::cell(&mut out, cell);
+        self::cell(&mut out, report, cell);
     }
     if !report.problems.is_empty() {
         heading(&mut out, 2, "Problems with the event log");
@@ -43,27 +50,43 @@ pub fn render(report: &RunReport, purpose: Purpose) -> String {
     out
 }
 
-fn run_facts(report: &RunReport) -> Vec<(String, String)> {
+fn run_facts(report: &RunReport, run: &RunFacts) -> Vec<(String, String)> {
     let mut facts = vec![
-        ("seed".to_owned(), report.seed.to_string()),
-        ("started".to_owned(), report.started.clone()),
-        ("took".to_owned(), duration(report.ms)),
-        ("swapstorm".to_owned(), report.version.clone()),
+        ("seed".to_owned(), run.seed.to_string()),
+        ("started".to_owned(), run.started.clone()),
+        ("took".to_owned(), duration(run.ms)),
+        ("swapstorm".to_owned(), run.version.clone()),
     ];
-    facts.extend(report.host.clone());
+    if report.is_merged() {
+        facts.insert(0, ("run".to_owned(), run.id.to_string()));
+    }
+    if !run.host_name.is_empty() {
+        facts.push(("host".to_owned(), run.host_name.clone()));
+    }
+    facts.extend(run.host.clone());
+    facts.extend(run.notices.iter().map(|notice| (String::new(), notice.clone())));
     facts
 }
 
-fn cell(out: &mut String, cell: &CellReport) {
-    heading(out, 2, &format!("{}: {}", kernel_name(&cell.cell), cell.verdict.word()));
+fn cell(out: &mut String, report: &RunReport, cell: &CellReport) {
+    heading(out, 2, &format!("{}: {}", cell.cell.kernel_name(), cell.verdict.word()));
     let mut facts = Vec::new();
     let mut fact = |name: &str, value: &str| facts.push((name.to_owned(), value.to_owned()));
     if !cell.verdict.reason().is_empty() {
         fact("verdict", cell.verdict.reason());
     }
-    fact("cell", &cell.cell.id);
-    fact("technique", &cell.cell.technique);
+    fact("cell", &report.name_of(cell));
+    fact("key", &cell.cell.key);
     fact("seed", &cell.cell.seed.to_string());
+    if cell.cell.is_virtual() {
+        fact("clock", VIRTUAL_CLOCK);
+    }
+    for boot in &cell.boots {
+        fact(&format!("boot {}", boot.number), &boot_words(boot));
+        if let Some(digest) = &boot.digest {
+            fact(&format!("SHA-256 of boot {}'s console", boot.number), &digest.console);
+        }
+    }
     if let Some(kernel) = &cell.kernel {
         fact("kernel release", &kernel.release);
         fact("compiler", &kernel.compiler);
@@ -75,8 +98,26 @@ fn cell(out: &mut String, cell: &CellReport) {
             fact("patch", patch);
         }
     }
+    if let Some(variant) = &cell.variant {
+        fact("variant of the profile", variant);
+    }
+    for point in &cell.points {
+        fact("stretch point", &point_words(point));
+        if let Some(words) = elsewhere(&point.point) {
+            fact("stretch point chosen", &words);
+        }
+    }
+    for point in &cell.left_out {
+        fact("stretch point left out", &format!("{}: {}", point.id, point.why));
+    }
+    for notice in &cell.notices {
+        fact("notice", notice);
+    }
     for warning in &cell.warnings {
         fact("guest warning", warning);
+    }
+    if cell.checks > 0 {
+        fact("invariants looked at", &format!("{} times", cell.checks));
     }
     for corruption in &cell.corruptions {
         fact("data corruption", &corruption.detail);
@@ -91,12 +132,26 @@ fn cell(out: &mut String, cell: &CellReport) {
     }
 }
 
+fn point_words(point: &PointReport) -> String {
+    let counts = &point.counts;
+    let role = if point.point.bug { "" } else { ", not the bug's window" };
+    let windows = if counts.stretched == 1 { "window" } else { "windows" };
+    let mut words =
+        format!("{}{role}: {} {windows} stretched", point.point.id, count(counts.stretched));
+    for (reason, n) in &counts.refused {
+        words.push_str(&format!(", {} refused ({reason})", count(*n)));
+    }
+    words
+}
+
 fn bug(out: &mut String, bug: &Bug) {
     let what = match bug.standing {
         Standing::Expected => "The expected bug",
         Standing::FollowUp => "A consequence of it",
         Standing::Cut => "A report that was cut after it",
         Standing::Related => "A report related to it",
+        Standing::Method => "Brought about by the stretcher, no bug",
+        Standing::Starved => "Brought about by a starved host, no bug",
         Standing::Another => "Another bug",
     };
     heading(out, 3, &format!("{what}: {}", bug.finding.title));

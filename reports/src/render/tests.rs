@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 use super::{Look, json, markdown, text};
-use crate::event::{Fault, What};
+use crate::event::{Fault, LeftOutPoint, PlacedPoint, VmEnd, What};
 use crate::exit::Purpose;
 use crate::run::RunReport;
 use crate::sample::events::{BUGGY, FIXED, Log, good_repro};
@@ -14,19 +14,22 @@ fn shown(report: &RunReport, width: usize) -> String {
 fn a_repro_at_80_columns() {
     insta::assert_snapshot!(shown(&good_repro().report(), 80), @r#"
 Reproduced: the bug shows on debian-6.1, not with zswap-writeback-swapoff-6.1.
+With a probability of 4.8 %, a kernel that is not fixed would have looked like
+this: the bug showed in 1 of 1 guests within 3 windows and 18 swapoffs, and here
+not within 60 windows and 408 swapoffs.
 
 debian-6.1                               debian-6.1
 as it is                                 + zswap-writeback-swapoff-6.1
 Linux 6.1.192, x86_64, gcc 12.2.0        Linux 6.1.192, x86_64, gcc 12.2.0
 ──────────────────────────────────────   ──────────────────────────────────────
 EXPECTED BUG                             CLEAN
-KASAN: use-after-free Write in           at most 1 in 12 stretched windows
+KASAN: use-after-free Write in           at most 1 in 20 stretched windows
 zswap_writeback_entry                    at most 1 in 136 swapoffs (95 %)
 311 ms after the guest was ready
 1.7 s after QEMU's start
 
-windows stretched                    3   windows stretched                   36
-swapoffs                            18     refused, atomic                    2
+windows stretched                    3   windows stretched                   60
+swapoffs                            18     refused, preempt-count             2
 pages written back                 147   swapoffs                           408
 pages stored                     2,310   pages written back               2,913
 pages verified                   4,096   pages stored                    41,877
@@ -51,6 +54,8 @@ access by kworker/1:1/21                 freed by task 35
   ret_from_fork
 
 buggy: as its consequence: general protection fault in zswap_writeback_entry
+the stretch point shrink_memcg_cb:_raw_spin_lock:1 is left out: there is no
+function shrink_memcg_cb
 "#);
 }
 
@@ -58,18 +63,20 @@ buggy: as its consequence: general protection fault in zswap_writeback_entry
 fn a_repro_at_120_columns() {
     insta::assert_snapshot!(shown(&good_repro().report(), 120), @r#"
 Reproduced: the bug shows on debian-6.1, not with zswap-writeback-swapoff-6.1.
+With a probability of 4.8 %, a kernel that is not fixed would have looked like this: the bug showed in 1 of 1 guests
+within 3 windows and 18 swapoffs, and here not within 60 windows and 408 swapoffs.
 
 debian-6.1                                                   debian-6.1
 as it is                                                     + zswap-writeback-swapoff-6.1
 Linux 6.1.192, x86_64, gcc 12.2.0                            Linux 6.1.192, x86_64, gcc 12.2.0
 ──────────────────────────────────────────────────────────   ──────────────────────────────────────────────────────────
 EXPECTED BUG                                                 CLEAN
-KASAN: use-after-free Write in zswap_writeback_entry         at most 1 in 12 stretched windows
+KASAN: use-after-free Write in zswap_writeback_entry         at most 1 in 20 stretched windows
 311 ms after the guest was ready                             at most 1 in 136 swapoffs (95 %)
 1.7 s after QEMU's start
 
-windows stretched                      3                     windows stretched                     36
-swapoffs                              18                       refused, atomic                      2
+windows stretched                      3                     windows stretched                     60
+swapoffs                              18                       refused, preempt-count               2
 pages written back                   147                     swapoffs                             408
 pages stored                       2,310                     pages written back                 2,913
 pages verified                     4,096                     pages stored                      41,877
@@ -94,6 +101,7 @@ access by kworker/1:1/21                                     freed by task 35
   ret_from_fork+0x1f/0x30
 
 buggy: as its consequence: general protection fault in zswap_writeback_entry
+the stretch point shrink_memcg_cb:_raw_spin_lock:1 is left out: there is no function shrink_memcg_cb
 "#);
 }
 
@@ -102,6 +110,10 @@ fn a_repro_below_80_columns() {
     insta::assert_snapshot!(shown(&good_repro().report(), 60), @r#"
 Reproduced: the bug shows on debian-6.1, not with
 zswap-writeback-swapoff-6.1.
+With a probability of 4.8 %, a kernel that is not fixed
+would have looked like this: the bug showed in 1 of 1 guests
+within 3 windows and 18 swapoffs, and here not within 60
+windows and 408 swapoffs.
 
 debian-6.1
 as it is
@@ -124,11 +136,11 @@ debian-6.1
 Linux 6.1.192, x86_64, gcc 12.2.0
 ────────────────────────────────────────────────────────────
 CLEAN
-at most 1 in 12 stretched windows
+at most 1 in 20 stretched windows
 at most 1 in 136 swapoffs (95 %)
 
-windows stretched                     36
-  refused, atomic                      2
+windows stretched                     60
+  refused, preempt-count               2
 swapoffs                             408
 pages written back                 2,913
 pages stored                      41,877
@@ -165,6 +177,8 @@ freed by task 35
 
 buggy: as its consequence: general protection fault in
 zswap_writeback_entry
+the stretch point shrink_memcg_cb:_raw_spin_lock:1 is left
+out: there is no function shrink_memcg_cb
 "#);
 }
 
@@ -230,6 +244,8 @@ access by kworker/1:1/21                           freed by task 35
   ret_from_fork+0x1f/0x30
 
 buggy: as its consequence: general protection fault in zswap_writeback_entry
+buggy: the stretch point shrink_memcg_cb:_raw_spin_lock:1 is left out: there is no function
+shrink_memcg_cb
 "#);
 }
 
@@ -274,6 +290,8 @@ access by kworker/1:1/21                 freed by task 35
   ret_from_fork
 
 buggy: as its consequence: general protection fault in zswap_writeback_entry
+buggy: the stretch point shrink_memcg_cb:_raw_spin_lock:1 is left out: there is
+no function shrink_memcg_cb
 "#);
 }
 
@@ -306,14 +324,16 @@ fn many_cells_become_a_table() {
     insta::assert_snapshot!(shown(&report, 100), @r#"
 Reproduced: the bug shows on debian-6.1 in 2 of 2 runs, not with zswap-writeback-swapoff-6.1 in 2 of
 2 runs.
+With a probability of 0.3 %, a kernel that is not fixed would have looked like this: the bug showed
+in 2 of 2 guests within 6 windows and 36 swapoffs, and here not within 120 windows and 816 swapoffs.
 
 cell                                   verdict          bug after    guest time   windows   swapoffs
 buggy  debian-6.1                      expected bug        311 ms        740 ms         3         18
-fixed  debian-6.1 + zswap-writebac...  clean                             13.2 s        36        408
+fixed  debian-6.1 + zswap-writebac...  clean                             13.2 s        60        408
 buggy  debian-6.1                      expected bug        311 ms        740 ms         3         18
-fixed  debian-6.1 + zswap-writebac...  clean                             13.2 s        36        408
-debian-6.1 + zswap-writeback-swapoff-6.1, 2 cells together: at most 1 in 24 stretched windows, at
-most 1 in 272 swapoffs (95 %)
+fixed  debian-6.1 + zswap-writebac...  clean                             13.2 s        60        408
+debian-6.1 + zswap-writeback-swapoff-6.1, x86_64, zswap-writeback-swapoff, stretch, 2 cells
+together: at most 1 in 40 stretched windows, at most 1 in 272 swapoffs (95 %)
 
 debian-6.1 reports, 2 times:
 BUG: KASAN: use-after-free in _raw_spin_lock+0x60/0xb0
@@ -333,7 +353,22 @@ access by kworker/1:1/21                           freed by task 35
 
 buggy: as its consequence: general protection fault in zswap_writeback_entry
 buggy: as its consequence: general protection fault in zswap_writeback_entry
+the stretch point shrink_memcg_cb:_raw_spin_lock:1 is left out: there is no function shrink_memcg_cb
 "#);
+}
+
+#[test]
+fn what_stopped_several_cells_is_said_once() {
+    let missing = "qemu-system-x86_64 is not installed\n  hint: install qemu-system-x86";
+    let log = ["buggy-1", "buggy-2", "fixed-1"].iter().fold(Log::new(), |log, id| {
+        let detail = if *id == "fixed-1" { "the disk is full" } else { missing };
+        log.planned(id).failed(id, Fault::Infrastructure, detail).finished(id)
+    });
+    let text = shown(&log.end(false).report(), 100);
+    let reasons: Vec<&str> = text.lines().skip_while(|line| !line.contains(": ")).skip(1).collect();
+    let said = "buggy-1, buggy-2: qemu-system-x86_64 is not installed\nhint: install qemu-system-x86\n\
+                fixed-1: the disk is full";
+    assert!(reasons.join("\n").contains(said), "{text}");
 }
 
 /// A guest that tries to leave its code block, to colour the terminal and to write HTML.
@@ -353,6 +388,18 @@ fn hostile() -> RunReport {
         .finished(BUGGY)
         .end(false)
         .report()
+}
+
+#[test]
+fn how_often_invariants_were_looked_at_is_told() {
+    let look =
+        |phase| What::GuestChecked { cell: FIXED.into(), boot: 1, phase, detail: "x=0".into() };
+    let log = Log::new().planned(FIXED).kernel(FIXED).started(FIXED, 1).ready(FIXED, 1);
+    let report = log.then(look(1)).then(look(2)).finished(FIXED).end(false).report();
+    let text = shown(&report, 80);
+    let row = text.lines().find(|line| line.starts_with("looks at invariants"));
+    assert_eq!(row.map(|row| row.split_whitespace().last()), Some(Some("2")), "{text}");
+    assert!(markdown(&report, Purpose::Search).contains("invariants looked at"), "{text}");
 }
 
 #[test]
@@ -423,19 +470,23 @@ fn a_repro_as_a_mail() {
 Reproduced: the bug shows on debian-6.1, not with
 zswap-writeback-swapoff-6.1.
 
+With a probability of 4.8 %, a kernel that is not fixed would have
+looked like this: the bug showed in 1 of 1 guests within 3 windows and
+18 swapoffs, and here not within 60 windows and 408 swapoffs.
+
 ```
 debian-6.1                           debian-6.1
 as it is                             + zswap-writeback-swapoff-6.1
 Linux 6.1.192, x86_64, gcc 12.2.0    Linux 6.1.192, x86_64, gcc 12.2.0
 ----------------------------------   ----------------------------------
 EXPECTED BUG                         CLEAN
-KASAN: use-after-free Write in       at most 1 in 12 stretched windows
+KASAN: use-after-free Write in       at most 1 in 20 stretched windows
 zswap_writeback_entry                at most 1 in 136 swapoffs (95 %)
 311 ms after the guest was ready
 1.7 s after QEMU's start
 
-windows stretched                3   windows stretched               36
-swapoffs                        18     refused, atomic                2
+windows stretched                3   windows stretched               60
+swapoffs                        18     refused, preempt-count         2
 pages written back             147   swapoffs                       408
 pages stored                 2,310   pages written back           2,913
 pages verified               4,096   pages stored                41,877
@@ -461,6 +512,7 @@ swapstorm repro --kernel debian-6.1 --seed 42
 * started: 2026-11-22T13:37:02Z
 * took: 5.8 s
 * swapstorm: 0.1.0
+* host: box
 * accel: tcg
 * cpus: 2
 * memory_mib: 7955
@@ -470,12 +522,22 @@ swapstorm repro --kernel debian-6.1 --seed 42
 
 * verdict: KASAN: use-after-free Write in zswap_writeback_entry
 * cell: buggy
-* technique: stretch
+* key:
+  debian-6.1/x86_64/gcc/kasan-generic/zswap-writeback-swapoff@5d1e0c87f2
+  b9/stretch/1
 * seed: 1552301884
+* boot 1: tcg (/dev/kvm is missing), seed 1; what was waited for was
+  seen
 * kernel release: 6.1.192
 * compiler: gcc (Debian 12.2.0-14+deb12u1) 12.2.0
 * source: linux-source-6.1 6.1.192-2, sha256 9d0f51c2
 * build key: 3f1c9a0be27d4458
+* stretch point: zswap_writeback_entry:\_raw_spin_lock:1: 3 windows
+  stretched
+* stretch point: zswap_writeback_entry:\__zswap_load:1, not the bug's
+  window: 0 windows stretched
+* stretch point left out: shrink_memcg_cb:\_raw_spin_lock:1: there is no
+  function shrink_memcg_cb
 
 ### The expected bug: KASAN: use-after-free Write in zswap_writeback_entry
 
@@ -515,13 +577,23 @@ qemu-system-x86_64 -nodefaults -no-user-config -display none -nic none \
 ## debian-6.1 + zswap-writeback-swapoff-6.1: clean
 
 * cell: fixed
-* technique: stretch
+* key:
+  debian-6.1+zswap-writeback-swapoff-6.1/x86_64/gcc/kasan-generic/zswap-
+  writeback-swapoff@5d1e0c87f2b9/stretch/1
 * seed: 9130547722
+* boot 1: tcg (/dev/kvm is missing), seed 1; what was waited for was
+  seen
 * kernel release: 6.1.192
 * compiler: gcc (Debian 12.2.0-14+deb12u1) 12.2.0
 * source: linux-source-6.1 6.1.192-2, sha256 9d0f51c2
 * build key: a7720e51bc94d00f
 * patch: mm/zswap: hold the swap device before touching its tree
+* stretch point: zswap_writeback_entry:\_raw_spin_lock:1: 60 windows
+  stretched, 2 refused (preempt-count)
+* stretch point: zswap_writeback_entry:\__zswap_load:1, not the bug's
+  window: 0 windows stretched
+* stretch point left out: shrink_memcg_cb:\_raw_spin_lock:1: there is no
+  function shrink_memcg_cb
 
 ### QEMU
 
@@ -546,24 +618,58 @@ qemu-system-x86_64 -nodefaults -no-user-config -display none -nic none \
 fn a_program_gets_verdicts_and_numbers() {
     let report = good_repro().report();
     let json: serde_json::Value = serde_json::from_str(&json(&report, Purpose::Repro)).unwrap();
-    assert_eq!((&json["format"], &json["exit_code"]), (&1.into(), &0.into()));
+    assert_eq!((&json["format"], &json["exit_code"]), (&2.into(), &0.into()));
     let mut fixed = json["cells"][1].clone();
     assert_eq!(json["cells"][0]["verdict"], "kernel-bug");
     assert_eq!(json["cells"][0]["expected"], true);
     assert_eq!(json["cells"][0]["time_to_bug"]["guest_ms"], 311);
     assert_eq!(json["cells"][0]["bugs"][1]["standing"], "follow-up");
     fixed["boots"][0]["argv"] = "...".into();
+    let proof = &json["proofs"][0];
+    assert_eq!((&proof["reached"], &proof["wanted"]["windows"]), (&true.into(), &57.into()));
+    let sentence = proof["sentence"].as_str().unwrap();
+    assert!(
+        sentence.starts_with("With a probability of 4.8 %, a kernel that is not"),
+        "{sentence}"
+    );
     insta::assert_snapshot!(serde_json::to_string_pretty(&fixed).unwrap(), @r#"
 {
   "boots": [
     {
       "accel": "tcg",
+      "accel_why": "/dev/kvm is missing",
       "argv": "...",
       "boot_ms": 1430,
       "cmdline": "console=ttyS0 nokaslr kasan_multi_shot swapstorm.token=k3x9",
+      "counters": {
+        "corruptions": 0,
+        "cpu_offs": 0,
+        "cpu_ons": 0,
+        "cpu_refused": 0,
+        "oom_kills": 1,
+        "respawns": 0,
+        "rounds": 0,
+        "swapoff": 408,
+        "swapoff_ebusy": 0,
+        "swapoff_eintr": 0,
+        "swapoff_einval": 0,
+        "swapoff_enomem": 0,
+        "swapoff_other": 0,
+        "swapon": 412,
+        "swapon_ebusy": 0,
+        "swapon_einval": 0,
+        "swapon_enomem": 0,
+        "swapon_other": 0,
+        "touched": 0,
+        "verified": 96512,
+        "zswpout": 41877,
+        "zswpwb": 2913
+      },
+      "done": "stop",
       "end": "enough",
       "end_detail": "",
       "exposure": {
+        "cpu_offs": 0,
         "guest_ms": 13280,
         "oom_kills": 1,
         "refused": 2,
@@ -571,7 +677,7 @@ fn a_program_gets_verdicts_and_numbers() {
         "swapoffs": 408,
         "swapons": 412,
         "verified": 96512,
-        "windows": 36,
+        "windows": 60,
         "writebacks": 2913
       },
       "findings": 0,
@@ -583,15 +689,30 @@ fn a_program_gets_verdicts_and_numbers() {
         "suspicious": 0,
         "unknown": 0
       },
+      "host": "",
+      "method_fault": null,
       "number": 1,
+      "points": {
+        "zswap_writeback_entry:_raw_spin_lock:1": {
+          "refused": {
+            "preempt-count": 2
+          },
+          "returned": 60,
+          "stretched": 60
+        }
+      },
+      "samples": 1,
+      "seed": 1,
       "showed_expected": false,
-      "started_ms": 3630
+      "started_ms": 3630,
+      "starved": null,
+      "stuck": false
     }
   ],
   "bounds": [
     {
-      "at_most": 0.07984650951989439,
-      "chances": 36.0,
+      "at_most": 0.04870291331009749,
+      "chances": 60.0,
       "per": "window"
     },
     {
@@ -606,31 +727,42 @@ fn a_program_gets_verdicts_and_numbers() {
     }
   ],
   "bugs": [],
+  "building": null,
+  "cancelled": null,
   "cell": {
     "arch": "x86_64",
+    "clock": "wall",
     "expect": "zswap-writeback-swapoff",
     "id": "fixed",
+    "kasan": "generic",
     "kernel": "debian-6.1",
+    "key": "debian-6.1+zswap-writeback-swapoff-6.1/x86_64/gcc/kasan-generic/zswap-writeback-swapoff@5d1e0c87f2b9/stretch/1",
+    "number": 1,
     "profile": "zswap-writeback-swapoff",
+    "profile_digest": "5d1e0c87f2b94a36",
     "seed": 9130547722,
     "series": "zswap-writeback-swapoff-6.1",
     "should_show": false,
     "technique": "stretch",
+    "toolchain": "gcc",
     "wanted": {
+      "cpu_offs": 0,
       "guest_ms": 0,
       "oom_kills": 0,
       "refused": 0,
       "stores": 0,
-      "swapoffs": 180,
+      "swapoffs": 342,
       "swapons": 0,
       "verified": 0,
-      "windows": 30,
+      "windows": 57,
       "writebacks": 0
     }
   },
+  "checks": 0,
   "corruption_count": 0,
   "corruptions": [],
   "exposure": {
+    "cpu_offs": 0,
     "guest_ms": 13280,
     "oom_kills": 1,
     "refused": 2,
@@ -638,7 +770,7 @@ fn a_program_gets_verdicts_and_numbers() {
     "swapoffs": 408,
     "swapons": 412,
     "verified": 96512,
-    "windows": 36,
+    "windows": 60,
     "writebacks": 2913
   },
   "failure": null,
@@ -654,6 +786,37 @@ fn a_program_gets_verdicts_and_numbers() {
     "release": "6.1.192",
     "source": "linux-source-6.1 6.1.192-2, sha256 9d0f51c2"
   },
+  "left_out": [
+    {
+      "id": "shrink_memcg_cb:_raw_spin_lock:1",
+      "why": "there is no function shrink_memcg_cb"
+    }
+  ],
+  "notices": [],
+  "points": [
+    {
+      "bug": true,
+      "functions": [
+        "zswap_writeback_entry"
+      ],
+      "id": "zswap_writeback_entry:_raw_spin_lock:1",
+      "refused": {
+        "preempt-count": 2
+      },
+      "returned": 60,
+      "stretched": 60
+    },
+    {
+      "bug": false,
+      "functions": [
+        "zswap_writeback_entry"
+      ],
+      "id": "zswap_writeback_entry:__zswap_load:1",
+      "returned": 0,
+      "stretched": 0
+    }
+  ],
+  "run": "night-1",
   "time_to_bug": null,
   "verdict": "clean",
   "warnings": []
@@ -699,4 +862,71 @@ hint: build with CONFIG_PREEMPT=y, or
 boot a PREEMPT_DYNAMIC kernel with
 preempt=full
 "#);
+}
+
+#[test]
+fn the_variant_that_a_kernel_wants_is_named() {
+    let report = good_repro().report();
+    let kernel = report.cell(BUGGY).unwrap().kernel.clone().unwrap();
+    let plain = Log::new().planned(BUGGY).kernel(BUGGY).report();
+    assert!(
+        !shown(&plain, 80).contains("variant")
+            && !markdown(&plain, Purpose::Repro).contains("variant")
+    );
+    let variant = Some("shrinker\u{1b}[31m".to_owned());
+    let ready = What::KernelReady { cell: BUGGY.to_owned(), kernel, variant };
+    let report = Log::new().planned(BUGGY).then(ready).report();
+    let text = shown(&report, 80);
+    assert!(text.contains("the kernel wants the variant shrinker"), "{text}");
+    assert!(!text.contains('\u{1b}'), "{text}");
+    assert!(markdown(&report, Purpose::Repro).contains("shrinker"));
+}
+
+#[test]
+fn a_place_that_was_passed_over_is_told_with_its_reason() {
+    let gone = |id: &str, why: &str| LeftOutPoint { id: id.to_owned(), why: why.to_owned() };
+    let first =
+        gone("zswap_writeback_entry:lock", "this kernel has no function f (inlined?); it has g");
+    let second = gone("g:lock", "g makes no call number 1 to lock; its calls are, in order: a, b");
+    let with = |passed_over: &[LeftOutPoint]| {
+        let point = PlacedPoint {
+            id: "shrink_memcg_cb:xa_load#1".to_owned(),
+            functions: vec!["shrink_memcg_cb".to_owned()],
+            bug: true,
+            passed_over: passed_over.to_vec(),
+        };
+        let (cell, left_out) = (BUGGY.to_owned(), Vec::new());
+        let placed = What::PointsPlaced { cell, points: vec![point], left_out };
+        Log::new().planned(BUGGY).kernel(BUGGY).then(placed).report()
+    };
+    let one_line = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let words = "a stretch point stands at shrink_memcg_cb:xa_load#1; passed over: \
+                 zswap_writeback_entry:lock because this kernel has no function f";
+    assert!(one_line(shown(&with(std::slice::from_ref(&first)), 80)).contains(words));
+    // The mail tells all of several, the terminal how many.
+    let both = with(&[first, second]);
+    let words = "a stretch point stands at shrink_memcg_cb:xa_load#1; report.md says why at none of \
+                 the 2 places before it";
+    let text = one_line(shown(&both, 80));
+    assert!(text.contains(words), "{text}");
+    let mail = one_line(markdown(&both, Purpose::Repro));
+    assert!(mail.contains("zswap_writeback_entry:lock because this kernel has no function f"));
+    assert!(mail.contains("g:lock because g makes no call number 1 to lock"), "{mail}");
+    // Of one that stands where the profile wants it there is nothing to say.
+    let report = Log::new().planned(BUGGY).kernel(BUGGY).points(BUGGY).report();
+    assert!(!shown(&report, 80).contains("passed over"));
+}
+
+#[test]
+fn a_report_of_a_starved_guest_is_told_as_the_hosts() {
+    let mut finding = bug_elsewhere();
+    finding.title = "BUG: soft lockup in try_to_unuse".to_owned();
+    let log = Log::new().planned(FIXED).kernel(FIXED).started(FIXED, 1).ready(FIXED, 1);
+    let log = log.found_starved(FIXED, 1, finding).stopped(FIXED, 1, VmEnd::Starved);
+    let report = log.finished(FIXED).end(false).report();
+    let text = shown(&report, 100);
+    let words = "fixed: brought about by a starved host, no bug: BUG: soft lockup in try_to_unuse";
+    assert!(text.contains(words) && text.contains("INFRASTRUCTURE"), "{text}");
+    let mail = markdown(&report, Purpose::Search);
+    assert!(mail.contains("Brought about by a starved host, no bug"), "{mail}");
 }

@@ -4,13 +4,16 @@
 //! Two cells, as of a `repro`, stand beside each other, and so do the two stacks of a report.
 //! Below 80 columns everything stands in one column. More cells become a table.
 
+use std::collections::{BTreeMap, HashMap};
+
 use super::layout::{Line, Style, beside, wrapped, write};
 use super::words::{
-    ShownFrame, bound_lines, compiler, count, duration, exposure_rows, head_lines, headline,
-    kernel_name, shown_frames, stack_title, telling_stacks, verdict_lines,
+    ShownFrame, VIRTUAL_CLOCK, bound_lines, compiler, count, duration, elsewhere, exposure_rows,
+    head_lines, headline, proof_sentences, shown_frames, stack_title, telling_stacks,
+    verdict_lines,
 };
 use crate::escape::printable;
-use crate::event::Exposure;
+use crate::event::{Cell, Exposure};
 use crate::exit::{ExitCode, Purpose};
 use crate::rate;
 use crate::rule::Rule;
@@ -42,6 +45,9 @@ pub fn render(report: &RunReport, purpose: Purpose, look: Look) -> String {
         _ => Style::Doubtful,
     };
     let mut lines = wrapped(style, &headline(report, purpose), width);
+    for words in proof_sentences(report) {
+        lines.extend(wrapped(Style::Plain, &words, width));
+    }
     lines.push(Line::blank());
     lines.extend(cells(report, width, width >= TWO_COLUMNS));
     for bug in bugs_worth_showing(report) {
@@ -77,7 +83,7 @@ fn cells(report: &RunReport, width: usize, two_columns: bool) -> Vec<Line> {
                 lines
             })
             .collect(),
-        many => table(many, width),
+        _ => table(report, width),
     }
 }
 
@@ -118,10 +124,10 @@ fn exposure(cell: &CellReport, width: usize) -> Vec<Line> {
         return Vec::new();
     }
     let mut lines = vec![Line::blank()];
-    for (name, value) in exposure_rows(&cell.exposure, cell.cell.technique == "stretch") {
-        let blanks = width.min(40).saturating_sub(name.len() + value.len());
+    for (name, value) in exposure_rows(cell) {
+        let blanks = width.min(40).saturating_sub(name.chars().count() + value.len());
         lines.push(
-            Line::new(Style::Dim, name)
+            Line::new(Style::Dim, &name)
                 .and(Style::Plain, &" ".repeat(blanks))
                 .and(Style::Plain, &value),
         );
@@ -130,8 +136,9 @@ fn exposure(cell: &CellReport, width: usize) -> Vec<Line> {
 }
 
 /// One line a cell. The kernel is named where there are several, the time where there is room.
-fn table(cells: &[CellReport], width: usize) -> Vec<Line> {
-    let several = cells.iter().any(|cell| kernel_name(&cell.cell) != kernel_name(&cells[0].cell));
+fn table(report: &RunReport, width: usize) -> Vec<Line> {
+    let cells = &report.cells;
+    let several = cells.iter().any(|cell| cell.cell.kernel_name() != cells[0].cell.kernel_name());
     let timed = width >= TWO_COLUMNS;
     let numbers = |after: &str, time: &str, windows: &str, swapoffs: &str| {
         let time = if timed { format!("  {time:>12}") } else { String::new() };
@@ -140,8 +147,8 @@ fn table(cells: &[CellReport], width: usize) -> Vec<Line> {
     // The verdict takes 14 columns, and two blanks before it.
     let room = width.saturating_sub(16 + numbers("", "", "", "").len()).max(12);
     let name = |cell: &CellReport| {
-        let kernel = if several { format!("  {}", kernel_name(&cell.cell)) } else { String::new() };
-        clipped(&printable(&format!("{}{kernel}", cell.cell.id)), room)
+        let kernel = if several { format!("  {}", cell.cell.kernel_name()) } else { String::new() };
+        clipped(&printable(&format!("{}{kernel}", report.name_of(cell))), room)
     };
     let widest = cells.iter().map(|cell| name(cell).chars().count()).max().unwrap_or(0).max(4);
     let heads = numbers("bug after", "guest time", "windows", "swapoffs");
@@ -157,35 +164,43 @@ fn table(cells: &[CellReport], width: usize) -> Vec<Line> {
                 .and(Style::Plain, &numbers),
         );
     }
-    for cell in cells {
-        let clean_or_bug =
-            matches!(cell.verdict, CellVerdict::Clean { .. } | CellVerdict::KernelBug { .. });
-        if !clean_or_bug {
-            let reason = format!("{}: {}", cell.cell.id, cell.verdict.reason());
-            lines.extend(wrapped(Style::Plain, &reason, width));
-        }
+    for (names, reason) in reasons(report) {
+        let text = format!("{}: {reason}", names.join(", "));
+        lines.extend(text.lines().flat_map(|line| wrapped(Style::Plain, line, width)));
     }
-    lines.extend(together(cells, width));
+    lines.extend(together(report, width));
     lines
 }
 
-/// What the clean cells of a kernel say together, for kernels with several and nothing else:
-/// leaving out a cell with a bug would make the bound of the others a lie.
-fn together(cells: &[CellReport], width: usize) -> Vec<Line> {
-    let mut names: Vec<String> = cells.iter().map(|cell| kernel_name(&cell.cell)).collect();
-    names.sort_unstable();
-    names.dedup();
-    let mut lines = Vec::new();
-    for name in names {
-        let own: Vec<&CellReport> =
-            cells.iter().filter(|cell| kernel_name(&cell.cell) == name).collect();
-        let clean = own.iter().all(|cell| matches!(cell.verdict, CellVerdict::Clean { .. }));
-        if clean && own.len() > 1 {
-            let sum = own.iter().fold(Exposure::default(), |sum, cell| sum + cell.exposure);
-            let bounds = bound_lines(&rate::bounds(&sum)).join(", ");
-            let text = format!("{}, {} cells together: {bounds}", printable(&name), own.len());
-            lines.extend(wrapped(Style::Plain, &text, width));
+/// What stands behind verdicts that are neither a bug nor clean, each once, with the names of its cells.
+fn reasons(report: &RunReport) -> Vec<(Vec<String>, &str)> {
+    let mut reasons: Vec<(Vec<String>, &str)> = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    for cell in &report.cells {
+        if matches!(cell.verdict, CellVerdict::Clean { .. } | CellVerdict::KernelBug { .. }) {
+            continue;
         }
+        let reason = cell.verdict.reason();
+        let place = *places.entry(reason).or_insert(reasons.len());
+        match reasons.get_mut(place) {
+            Some((names, _)) => names.push(report.name_of(cell)),
+            None => reasons.push((vec![report.name_of(cell)], reason)),
+        }
+    }
+    reasons
+}
+
+/// What clean cells of one kernel in one setting say together.
+fn together(report: &RunReport, width: usize) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for (cells, exposure) in report.clean_together() {
+        let bounds = bound_lines(&rate::bounds(&exposure)).join(", ");
+        let Cell { arch, profile, technique, .. } = &cells[0].cell;
+        let clock = if cells[0].cell.is_virtual() { ", virtual clock" } else { "" };
+        let name =
+            format!("{}, {arch}, {profile}, {technique}{clock}", cells[0].cell.kernel_name());
+        let text = format!("{}, {} cells together: {bounds}", printable(&name), cells.len());
+        lines.extend(wrapped(Style::Plain, &text, width));
     }
     lines
 }
@@ -215,7 +230,7 @@ fn bugs_worth_showing(report: &RunReport) -> Vec<(&CellReport, &Bug)> {
 /// A report's head and its stacks.
 fn bug(cell: &CellReport, bug: &Bug, width: usize) -> Vec<Line> {
     let times = if bug.count == 1 { String::new() } else { format!(", {} times", bug.count) };
-    let whose = format!("{} reports{times}:", kernel_name(&cell.cell));
+    let whose = format!("{} reports{times}:", cell.cell.kernel_name());
     let mut lines = wrapped(Style::Dim, &whose, width);
     for (at, head) in head_lines(&bug.finding).into_iter().enumerate() {
         let style = if at == 0 { Style::Bold } else { Style::Plain };
@@ -232,7 +247,7 @@ fn bug(cell: &CellReport, bug: &Bug, width: usize) -> Vec<Line> {
     if let Some(why) = &bug.finding.corrupted {
         lines.extend(wrapped(Style::Doubtful, &format!("The report is damaged: {why}."), width));
     }
-    let stacks = stacks(bug, cell.rule.as_ref(), width);
+    let stacks = stacks(bug, cell.rule.as_deref(), width);
     if !stacks.is_empty() {
         lines.push(Line::blank());
         lines.extend(stacks);
@@ -294,7 +309,7 @@ fn clipped(text: &str, width: usize) -> String {
 fn notes(report: &RunReport, width: usize) -> Vec<Line> {
     let mut notes = Vec::new();
     for cell in &report.cells {
-        let name = &cell.cell.id;
+        let name = report.name_of(cell);
         let first = cell.time_to_bug.map_or(0, |moment| moment.run_ms);
         for bug in &cell.bugs {
             let what = match bug.standing {
@@ -304,16 +319,26 @@ fn notes(report: &RunReport, width: usize) -> Vec<Line> {
                 Standing::FollowUp => "as its consequence",
                 Standing::Cut => "after it, cut",
                 Standing::Related => "a report related to it",
+                Standing::Method => "brought about by the stretcher, no bug",
+                Standing::Starved => "brought about by a starved host, no bug",
             };
             let times = if bug.count == 1 { "" } else { &format!(", {} times", bug.count) };
             notes.push(format!("{name}: {what}{times}: {}", bug.finding.title));
         }
         for corruption in &cell.corruptions {
-            notes.push(format!("{name}: data corruption: {}", corruption.detail));
+            let what = match corruption.standing {
+                Standing::Related => "data corruption, as the expected bug may bring it about",
+                _ => "data corruption",
+            };
+            notes.push(format!("{name}: {what}: {}", corruption.detail));
         }
         for warning in &cell.warnings {
             notes.push(format!("{name}: the guest warns: {warning}"));
         }
+    }
+    notes.extend(shared_notes(report));
+    for run in &report.runs {
+        notes.extend(run.notices.iter().cloned());
     }
     notes.extend(report.problems.iter().map(|problem| format!("event log: {problem}")));
     if notes.is_empty() {
@@ -322,4 +347,44 @@ fn notes(report: &RunReport, width: usize) -> Vec<Line> {
     let mut lines = vec![Line::blank()];
     lines.extend(notes.iter().flat_map(|note| wrapped(Style::Dim, note, width)));
     lines
+}
+
+/// What cells have in common, each once: a clock of their own, variants of profiles, points that stand elsewhere or are left out, and
+/// notices.
+fn shared_notes(report: &RunReport) -> Vec<String> {
+    let mut whose: BTreeMap<String, Vec<&CellReport>> = BTreeMap::new();
+    for cell in &report.cells {
+        let left_out = cell
+            .left_out
+            .iter()
+            .map(|point| format!("the stretch point {} is left out: {}", point.id, point.why));
+        // Newer kernels pass over a page of places.
+        let standing = cell.points.iter().filter_map(|point| match point.point.passed_over.len() {
+            0 | 1 => elsewhere(&point.point),
+            n => Some(format!(
+                "a stretch point stands at {}; report.md says why at none of the {n} places before it",
+                point.point.id
+            )),
+        });
+        let variant = cell.variant.iter().map(|name| {
+            let words = format!("the kernel wants the variant {name} of {}", cell.cell.profile);
+            printable(&words).into_owned()
+        });
+        let clock = cell.cell.is_virtual().then(|| VIRTUAL_CLOCK.to_owned());
+        for words in clock
+            .into_iter()
+            .chain(variant)
+            .chain(standing)
+            .chain(left_out)
+            .chain(cell.notices.iter().cloned())
+        {
+            whose.entry(words).or_default().push(cell);
+        }
+    }
+    let told = |(words, cells): (String, Vec<&CellReport>)| match &cells[..] {
+        [cell] => format!("{}: {words}", report.name_of(cell)),
+        all if all.len() == report.cells.len() => words,
+        some => format!("{words} ({} of {} cells)", some.len(), report.cells.len()),
+    };
+    whose.into_iter().map(told).collect()
 }

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Numbers, names and stacks in words that every rendering shares.
 
-use crate::event::{Cell, Exposure, KernelFacts};
+use std::collections::BTreeMap;
+
+use crate::event::{Exposure, KernelFacts, PlacedPoint, PointCounts};
 use crate::exit::{ExitCode, Purpose};
 use crate::finding::{Finding, Stack, StackRole};
+use crate::proof::{Evidence, Proof};
 use crate::rate::{Chance, RateBound};
 use crate::rule::Rule;
-use crate::run::{CellReport, RunReport};
-use crate::verdict::CellVerdict;
+use crate::run::{Boot, CellReport, RunReport};
+use crate::verdict::{CellVerdict, end_words};
 
 /// Most frames shown of a stack.
 const MAX_FRAMES: usize = 10;
@@ -38,28 +41,42 @@ pub(crate) fn duration(ms: u64) -> String {
 
 /// `at most 1 in 12 stretched windows`; rounded so that the bound stays one.
 pub(crate) fn bound(bound: &RateBound) -> String {
-    let name = bound.per.name();
+    let names = bound.per.names();
     if bound.per == Chance::GuestHour {
         let most = if bound.at_most < 10.0 {
             format!("{:.2}", (bound.at_most * 100.0).ceil() / 100.0)
         } else {
             count(bound.at_most.ceil() as u64)
         };
-        format!("at most {most} per {name}")
+        format!("at most {most} per guest hour")
     } else if bound.at_most > 0.5 {
-        format!("at most {:.0} % of {name}s", (bound.at_most * 100.0).ceil())
+        format!("at most {:.0} % of {names}", (bound.at_most * 100.0).ceil())
     } else {
-        format!("at most 1 in {} {name}s", count((1.0 / bound.at_most).floor() as u64))
+        format!("at most 1 in {} {names}", count((1.0 / bound.at_most).floor() as u64))
     }
 }
 
-/// `debian-6.1` or `debian-6.1 + the-series`.
-pub(crate) fn kernel_name(cell: &Cell) -> String {
-    match &cell.series {
-        Some(series) => format!("{} + {series}", cell.kernel),
-        None => cell.kernel.clone(),
-    }
+/// Where a stretch point stands, if the profile would rather have it elsewhere: `a stretch point stands at f:g#1;
+/// passed over: h:g because this kernel has no function h`.
+pub(crate) fn elsewhere(point: &PlacedPoint) -> Option<String> {
+    let over: Vec<String> = point
+        .passed_over
+        .iter()
+        .map(|place| format!("{} because {}", place.id, first_clause(&place.why)))
+        .collect();
+    let words = format!("a stretch point stands at {}; passed over: {}", point.id, over.join(", "));
+    (!over.is_empty()).then_some(words)
 }
+
+/// A reason without the names that it goes on to list; the event log has them.
+fn first_clause(why: &str) -> &str {
+    let end = [" (", "; "].iter().filter_map(|mark| why.find(mark)).min();
+    end.map_or(why, |end| &why[..end])
+}
+
+/// What tells a cell whose numbers must not be mixed with others'.
+pub(crate) const VIRTUAL_CLOCK: &str =
+    "guest time is virtual: it goes by the guest's instructions, not by the host's clock";
 
 /// `gcc 12.2.0` of `gcc (Debian 12.2.0-14+deb12u1) 12.2.0`, and `clang 14.0.6` of
 /// `Debian clang version 14.0.6`.
@@ -75,23 +92,67 @@ pub(crate) fn compiler(kernel: &KernelFacts) -> String {
 }
 
 /// Counters that a person wants to see, with their names.
-pub(crate) fn exposure_rows(exposure: &Exposure, stretched: bool) -> Vec<(&'static str, String)> {
+pub(crate) fn exposure_rows(cell: &CellReport) -> Vec<(String, String)> {
+    let exposure = &cell.exposure;
     let mut rows = Vec::new();
-    if stretched {
-        rows.push(("windows stretched", count(exposure.windows)));
-        if exposure.refused > 0 {
-            rows.push(("  refused, atomic", count(exposure.refused)));
+    let mut row = |name: &str, n: u64| rows.push((name.to_owned(), count(n)));
+    if cell.cell.technique == "stretch" {
+        row("windows stretched", exposure.windows);
+        for (reason, n) in refusals(cell) {
+            row(&format!("  refused, {reason}"), n);
+        }
+        let others = cell.points.iter().filter(|point| !point.point.bug);
+        match others.map(|point| point.counts.stretched).sum() {
+            0 => {}
+            n => row("  others, not the bug's", n),
         }
     }
-    rows.push(("swapoffs", count(exposure.swapoffs)));
-    rows.push(("pages written back", count(exposure.writebacks)));
-    rows.push(("pages stored", count(exposure.stores)));
-    rows.push(("pages verified", count(exposure.verified)));
-    if exposure.oom_kills > 0 {
-        rows.push(("OOM kills", count(exposure.oom_kills)));
+    row("swapoffs", exposure.swapoffs);
+    if exposure.cpu_offs > 0 {
+        row("CPUs taken off", exposure.cpu_offs);
     }
-    rows.push(("guest time", duration(exposure.guest_ms)));
+    row("pages written back", exposure.writebacks);
+    row("pages stored", exposure.stores);
+    row("pages verified", exposure.verified);
+    if cell.checks > 0 {
+        row("looks at invariants", cell.checks);
+    }
+    if exposure.oom_kills > 0 {
+        row("OOM kills", exposure.oom_kills);
+    }
+    rows.push(("guest time".to_owned(), duration(exposure.guest_ms)));
     rows
+}
+
+/// How often sleeping was refused at points of the bug, by reason. Format 1 knows a single one.
+fn refusals(cell: &CellReport) -> BTreeMap<String, u64> {
+    let mut sum = PointCounts::default();
+    let bugs = cell.points.iter().filter(|point| point.point.bug);
+    bugs.for_each(|point| sum.add(&point.counts));
+    if cell.points.is_empty() && cell.exposure.refused > 0 {
+        sum.refused.insert("atomic".to_owned(), cell.exposure.refused);
+    }
+    sum.refused
+}
+
+/// A virtual machine in a line: what carried it, its seed, how it ended.
+pub(crate) fn boot_words(boot: &Boot) -> String {
+    let mut words = boot.accel.clone();
+    if !boot.accel_why.is_empty() {
+        words.push_str(&format!(" ({})", boot.accel_why));
+    }
+    if !boot.host.is_empty() {
+        words.push_str(&format!(" on {}", boot.host));
+    }
+    if let Some(seed) = boot.seed {
+        words.push_str(&format!(", seed {seed}"));
+    }
+    let end = boot.end.map_or("the log does not say how it ended", end_words);
+    words.push_str(&format!("; {end}"));
+    if !boot.end_detail.is_empty() {
+        words.push_str(&format!(" ({})", boot.end_detail));
+    }
+    words
 }
 
 /// What a stack is evidence of: `access by kworker/1:1/21`, `freed by task 35`, `stack of task 7`.
@@ -189,7 +250,7 @@ pub(crate) fn head_lines(finding: &Finding) -> Vec<&str> {
 pub(crate) fn headline(report: &RunReport, purpose: Purpose) -> String {
     let code = report.exit_code(purpose);
     let decided = report.deciding_cell(purpose);
-    let name = decided.map_or_else(String::new, |cell| kernel_name(&cell.cell));
+    let name = decided.map_or_else(String::new, |cell| cell.cell.kernel_name());
     let verdict = decided.map(|cell| &cell.verdict);
     match (code, purpose, verdict) {
         (ExitCode::Interrupted, ..) => "Interrupted; this is what had been seen.".to_owned(),
@@ -207,9 +268,24 @@ pub(crate) fn headline(report: &RunReport, purpose: Purpose) -> String {
         }
         (ExitCode::KernelBug, Purpose::Search, _) => format!("A kernel bug was found on {name}."),
         (.., None | Some(CellVerdict::Clean { .. } | CellVerdict::KernelBug { .. })) => {
-            "No answer: the log ends before the run does.".to_owned()
+            format!("No answer: {}.", without_answer(report))
         }
         (.., Some(verdict)) => format!("No answer: {} on {name}.", verdict.word()),
+    }
+}
+
+/// Why there is no answer although no cell stands in its way.
+fn without_answer(report: &RunReport) -> &'static str {
+    if report.runs.is_empty() {
+        "there is no run"
+    } else if !report.finished() {
+        "the log ends before the run does"
+    } else if !report.is_whole() {
+        "lines of the log are lost, and any of them may have been a report"
+    } else if report.cells.is_empty() {
+        "the run had no cell"
+    } else {
+        "the bug did not show, but that may be luck"
     }
 }
 
@@ -220,16 +296,94 @@ fn reproduced(report: &RunReport) -> String {
         n => format!(" in {n} of {n} runs"),
     };
     let Some(buggy) = cells(true).next() else { return "Clean.".to_owned() };
-    let shows = format!("the bug shows on {}{}", kernel_name(&buggy.cell), runs(true));
+    let shows = format!("the bug shows on {}{}", buggy.cell.kernel_name(), runs(true));
     match cells(false).next() {
         None => format!("Reproduced: {shows}."),
         Some(fixed) => {
             let other = match &fixed.cell.series {
                 Some(series) if fixed.cell.kernel == buggy.cell.kernel => format!("with {series}"),
-                _ => format!("on {}", kernel_name(&fixed.cell)),
+                _ => format!("on {}", fixed.cell.kernel_name()),
             };
             format!("Reproduced: {shows}, not {other}{}.", runs(false))
         }
+    }
+}
+
+/// What each proof that a kernel is fixed is worth, in a sentence; two if it is not worth enough.
+pub(crate) fn proof_sentences(report: &RunReport) -> Vec<String> {
+    report.proofs().iter().map(proof_sentence).collect()
+}
+
+pub(crate) fn proof_sentence(proof: &Proof) -> String {
+    let Evidence { machines, hits, exposure: buggy } = &proof.buggy;
+    if *hits == 0 {
+        return "How likely it is that a kernel that is not fixed looks like this is not known: the bug \
+                did not show at all."
+            .to_owned();
+    }
+    let within = |exposure: &Exposure| {
+        let mut parts = vec![several(exposure.swapoffs, "swapoff")];
+        if buggy.windows > 0 {
+            parts.insert(0, several(exposure.windows, "window"));
+        }
+        if buggy.cpu_offs > 0 {
+            parts.push(cpus_off(exposure.cpu_offs));
+        }
+        listed(&parts)
+    };
+    let mut words = format!(
+        "With a probability of {}, a kernel that is not fixed would have looked like this: the bug showed \
+         in {hits} of {machines} guests within {}, and here not within {}.",
+        percent_up(proof.pass_probability),
+        within(buggy),
+        within(&proof.fixed),
+    );
+    let missing = proof.missing().filter(|missing| missing.exposure != Exposure::default());
+    if let Some(missing) = missing {
+        let Exposure { windows, swapoffs, cpu_offs, .. } = missing.exposure;
+        let parts = [(windows, "window"), (swapoffs, "swapoff")];
+        let parts = parts.into_iter().filter(|(n, _)| *n > 0);
+        let mut parts: Vec<String> = parts.map(|(n, name)| several(n, name)).collect();
+        parts.extend((cpu_offs > 0).then(|| cpus_off(cpu_offs)));
+        let time = missing
+            .guest_ms
+            .map_or_else(String::new, |ms| format!(", about {} of storm", duration(ms)));
+        words.push_str(&format!(
+            " At most {} is asked for, which takes {} more{time}.",
+            percent_up(1.0 - proof.confidence),
+            listed(&parts)
+        ));
+    }
+    words
+}
+
+/// `a`, `a and b`, `a, b and c`.
+fn listed(parts: &[String]) -> String {
+    match parts {
+        [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+        _ => parts.concat(),
+    }
+}
+
+/// `1 CPU taken off`, `12 CPUs taken off`.
+fn cpus_off(n: u64) -> String {
+    format!("{} taken off", several(n, "CPU"))
+}
+
+/// `1 window`, `12,345 windows`.
+fn several(n: u64, name: &str) -> String {
+    format!("{} {name}{}", count(n), if n == 1 { "" } else { "s" })
+}
+
+/// `4.8 %`, rounded up, so that it stays a bound.
+fn percent_up(probability: f64) -> String {
+    let tenths = (probability * 1000.0 - 1e-9).ceil();
+    if tenths <= 0.0 {
+        "less than 0.1 %".to_owned()
+    } else if tenths % 10.0 == 0.0 {
+        format!("{:.0} %", tenths / 10.0)
+    } else {
+        format!("{:.1} %", tenths / 10.0)
     }
 }
 

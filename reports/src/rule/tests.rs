@@ -134,7 +134,7 @@ fn the_allocation_tells_the_object_only_where_nobody_knows_who_freed_it() {
 fn a_wrong_rule_file_is_refused_with_its_place() {
     let good = BUILT_IN[0].1;
     let refused = |text: &str| Rule::from_yaml("my.yaml", text).unwrap_err().to_string();
-    insta::assert_snapshot!(refused(&good.replace("freed_by:", "freed-by:")), @r#"my.yaml:22:1: unknown field `freed-by`, expected one of `name`, `title`, `description`, `types`, `access`, `freed_by`, `allocated_by`, `related`"#);
+    insta::assert_snapshot!(refused(&good.replace("freed_by:", "freed-by:")), @r#"my.yaml:22:1: unknown field `freed-by`, expected one of `name`, `title`, `description`, `types`, `access`, `freed_by`, `allocated_by`, `related`, `corruption`"#);
     insta::assert_snapshot!(refused(&good.replace("name: zswap", "name: ../zswap")), @r#"my.yaml:2:7: name: invalid value: string "../zswap-writeback-swapoff", expected a name of 1 to 64 letters, digits, `-`, `_` or `.`"#);
     insta::assert_snapshot!(refused("name: x\ntitle: y\ntypes: KASAN*\naccess: [a]\n"), @r#"my.yaml:3:8: types: invalid type: string "KASAN*", expected a list of one pattern or more"#);
     insta::assert_snapshot!(refused("name: x\ntitle: y\ntypes: [KASAN*]\naccess: []\n"), @r#"my.yaml:4:9: access: invalid length 0, expected a list of one pattern or more"#);
@@ -174,6 +174,35 @@ fn read(console: &str) -> Vec<Finding> {
             Seen::Note(_) => None,
         })
         .collect()
+}
+
+/// Each rule knows its own bug in what 6.1 prints, and neither takes the other's for it.
+#[test]
+fn a_cpu_that_went_is_another_bug_than_a_device_that_went() {
+    let hotplug = Rule::built_in("zswap-cpu-hotplug").unwrap();
+    let text = include_str!("../../testdata/cpu-hotplug-6.1.txt");
+    let [finding] = &read(text)[..] else { panic!("not one report") };
+    assert_eq!(hotplug.matches(finding), Match::Yes, "{finding:#?}");
+    assert!(matches!(rule().matches(finding), Match::No(_)));
+    assert!(matches!(hotplug.matches(&sample::race_6_1()), Match::No(_)));
+
+    // Freed by others, who had the memory in between: no proof, but no other bug, either.
+    let again = text.replace("zswap_cpu_comp_dead", "seq_release");
+    let [again] = &read(&again)[..] else { panic!("not one report") };
+    assert!(matches!(hotplug.matches(again), Match::No(_)) && hotplug.is_related(again));
+    // What lies in memory that is another's: other lengths, other pointers.
+    for kind in ["KASAN-READ", "KASAN-WRITE", "DoS"] {
+        let other = Finding { kind: kind.to_owned(), ..finding.clone() };
+        assert!(matches!(hotplug.matches(&other), Match::No(_)) && hotplug.is_related(&other));
+        let elsewhere = Finding { kind: kind.to_owned(), ..sample::bug_elsewhere() };
+        assert!(!hotplug.is_related(&elsewhere), "{kind}");
+    }
+    // Nobody knows who freed it: who allocated it tells.
+    let forgotten = Finding {
+        stacks: finding.stacks.iter().filter(|s| s.role != StackRole::FreedBy).cloned().collect(),
+        ..finding.clone()
+    };
+    assert_eq!(hotplug.matches(&forgotten), Match::Yes);
 }
 
 #[test]

@@ -1,27 +1,46 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Logs of runs, event by event.
 
-use crate::event::{Cell, Exposure, FORMAT, Fault, KernelFacts, RunEvent, VmEnd, What};
+use std::collections::BTreeMap;
+
+use crate::event::{
+    Cell, Exposure, FORMAT, Fault, KernelFacts, LeftOutPoint, MINOR, Meaning, PlacedPoint,
+    PointCounts, RunEvent, SampleTable, VmEnd, WALL, What,
+};
+use crate::exit::Purpose;
 use crate::finding::Finding;
+use crate::proof::DEFAULT_CONFIDENCE;
 use crate::run::RunReport;
-use crate::telemetry::Health;
+use crate::telemetry::{Counters, Health, Sample};
 
 pub(crate) const BUGGY: &str = "buggy";
+/// By what measure a guest was starved.
+pub(crate) const STARVED: &str = "no sample for 24.1 s, in which QEMU had 0.3 s";
 pub(crate) const FIXED: &str = "fixed";
+/// A stretch point.
+pub(crate) const POINT: &str = "zswap_writeback_entry:_raw_spin_lock:1";
+/// One that is not the bug's window.
+pub(crate) const OTHER_POINT: &str = "zswap_writeback_entry:__zswap_load:1";
 
 pub(crate) fn cell(id: &str) -> Cell {
     let fixed = id == FIXED;
     Cell {
         id: id.to_owned(),
+        key: String::new(),
         kernel: "debian-6.1".to_owned(),
         series: fixed.then(|| "zswap-writeback-swapoff-6.1".to_owned()),
         arch: "x86_64".to_owned(),
+        toolchain: "gcc".to_owned(),
+        kasan: "generic".to_owned(),
         profile: "zswap-writeback-swapoff".to_owned(),
+        profile_digest: "5d1e0c87f2b94a36".to_owned(),
         technique: "stretch".to_owned(),
+        clock: WALL.to_owned(),
+        number: 1,
         seed: if fixed { 9_130_547_722 } else { 1_552_301_884 },
         expect: Some("zswap-writeback-swapoff".to_owned()),
         should_show: Some(!fixed),
-        wanted: fixed.then(|| Exposure { windows: 30, swapoffs: 180, ..Exposure::default() }),
+        wanted: fixed.then(|| Exposure { windows: 57, swapoffs: 342, ..Exposure::default() }),
     }
 }
 
@@ -35,10 +54,15 @@ impl Log {
     pub(crate) fn new() -> Self {
         Self::default().then(What::RunStarted {
             format: FORMAT,
+            minor: MINOR,
+            id: "night-1".to_owned(),
             version: "0.1.0".to_owned(),
             command: ["repro", "--kernel", "debian-6.1", "--seed", "42"].map(String::from).into(),
             started: "2026-11-22T13:37:02Z".to_owned(),
             seed: 42,
+            purpose: Some(Purpose::Repro),
+            confidence: Some(DEFAULT_CONFIDENCE),
+            host_name: "box".to_owned(),
             host: [
                 ("accel", "tcg"),
                 ("cpus", "2"),
@@ -52,14 +76,19 @@ impl Log {
 
     pub(crate) fn then(mut self, what: What) -> Self {
         let at_ms = self.events.last().map_or(0, |event| event.at_ms + 100);
-        self.events.push(RunEvent { at_ms, what });
+        self.events.push(RunEvent { at_ms, run: None, what });
         self
+    }
+
+    /// At the same time as the event before.
+    pub(crate) fn at_once(self, what: What) -> Self {
+        self.after(0, what)
     }
 
     pub(crate) fn after(mut self, ms: u64, what: What) -> Self {
         self = self.then(what);
         if let Some(event) = self.events.last_mut() {
-            event.at_ms += ms.saturating_sub(100);
+            event.at_ms = event.at_ms + ms - 100;
         }
         self
     }
@@ -83,14 +112,22 @@ impl Log {
             kernel.patches =
                 vec!["mm/zswap: hold the swap device before touching its tree".to_owned()];
         }
-        self.then(What::KernelReady { cell: id.to_owned(), kernel })
+        self.then(What::KernelReady { cell: id.to_owned(), kernel, variant: None })
     }
 
     pub(crate) fn started(self, id: &str, boot: u32) -> Self {
+        self.started_with(id, boot, "swapstorm.token=k3x9")
+    }
+
+    /// As [`Log::started`], with these words at the end of the command line.
+    pub(crate) fn started_with(self, id: &str, boot: u32, words: &str) -> Self {
         self.then(What::VmStarted {
             cell: id.to_owned(),
             boot,
             accel: "tcg".to_owned(),
+            accel_why: "/dev/kvm is missing".to_owned(),
+            seed: Some(u64::from(boot)),
+            host: String::new(),
             argv: [
                 "qemu-system-x86_64 -nodefaults -no-user-config -display none -nic none -no-reboot",
                 "-machine q35 -accel tcg,thread=multi -cpu max -smp 2 -m 256M",
@@ -106,7 +143,7 @@ impl Log {
             .flat_map(|words| words.split(' '))
             .map(|word| word.replace('\u{a0}', " "))
             .collect(),
-            cmdline: "console=ttyS0 nokaslr kasan_multi_shot swapstorm.token=k3x9".to_owned(),
+            cmdline: format!("console=ttyS0 nokaslr kasan_multi_shot {words}"),
         })
     }
 
@@ -114,15 +151,78 @@ impl Log {
         self.after(1430, What::GuestReady { cell: id.to_owned(), boot, boot_ms: 1430 })
     }
 
-    pub(crate) fn exposure(self, id: &str, boot: u32, exposure: Exposure) -> Self {
-        self.after(400, What::Exposure { cell: id.to_owned(), boot, exposure })
+    /// A sample, and windows, that come to this exposure.
+    pub(crate) fn exposure(mut self, id: &str, boot: u32, exposure: Exposure) -> Self {
+        let counters = Counters {
+            swapon: exposure.swapons,
+            swapoff: exposure.swapoffs,
+            verified: exposure.verified,
+            oom_kills: exposure.oom_kills,
+            cpu_offs: exposure.cpu_offs,
+            zswpout: Some(exposure.stores),
+            zswpwb: Some(exposure.writebacks),
+            ..Counters::default()
+        };
+        let since_ready_ms = exposure.guest_ms;
+        let sample = Sample { since_ready_ms, seq: 1, counters, ..Sample::default() };
+        for (at, what) in SampleTable::default().events(id, boot, &sample).into_iter().enumerate() {
+            self = if at == 0 { self.after(400, what) } else { self.at_once(what) };
+        }
+        let counts = PointCounts {
+            stretched: exposure.windows,
+            returned: exposure.windows,
+            refused: match exposure.refused {
+                0 => BTreeMap::new(),
+                n => BTreeMap::from([("preempt-count".to_owned(), n)]),
+            },
+            ..PointCounts::default()
+        };
+        let points = BTreeMap::from([(POINT.to_owned(), counts)]);
+        self.at_once(What::Windows { cell: id.to_owned(), boot, points })
+    }
+
+    /// Where the kernel is stretched.
+    pub(crate) fn points(self, id: &str) -> Self {
+        let functions = vec!["zswap_writeback_entry".to_owned()];
+        let point = |id: &str, bug| PlacedPoint {
+            id: id.into(),
+            functions: functions.clone(),
+            bug,
+            passed_over: Vec::new(),
+        };
+        self.at_once(What::PointsPlaced {
+            cell: id.to_owned(),
+            points: vec![point(POINT, true), point(OTHER_POINT, false)],
+            left_out: vec![LeftOutPoint {
+                id: "shrink_memcg_cb:_raw_spin_lock:1".to_owned(),
+                why: "there is no function shrink_memcg_cb".to_owned(),
+            }],
+        })
     }
 
     pub(crate) fn found(self, id: &str, boot: u32, guest_ms: u64, finding: Finding) -> Self {
-        self.after(300, What::Found { cell: id.to_owned(), boot, guest_ms, finding })
+        let (cell, diverted, starved) = (id.to_owned(), None, None);
+        self.after(300, What::Found { cell, boot, guest_ms, diverted, starved, finding })
     }
 
-    pub(crate) fn stopped(self, id: &str, boot: u32, why: VmEnd) -> Self {
+    /// As [`Log::found`], while the host starved the guest.
+    pub(crate) fn found_starved(self, id: &str, boot: u32, finding: Finding) -> Self {
+        let (cell, guest_ms, diverted) = (id.to_owned(), 9_000, None);
+        let starved = Some(STARVED.to_owned());
+        self.after(300, What::Found { cell, boot, guest_ms, diverted, starved, finding })
+    }
+
+    /// The machine ends; one that ends well has said that it is done.
+    pub(crate) fn stopped(mut self, id: &str, boot: u32, why: VmEnd) -> Self {
+        if why.meaning() == Meaning::Sound {
+            let reason = "stop".to_owned();
+            self = self.at_once(What::GuestDone { cell: id.to_owned(), boot, reason });
+        }
+        self.ended(id, boot, why)
+    }
+
+    /// The machine ends, and that is all.
+    pub(crate) fn ended(self, id: &str, boot: u32, why: VmEnd) -> Self {
         self.then(What::VmStopped { cell: id.to_owned(), boot, why, detail: String::new() })
     }
 
@@ -150,6 +250,7 @@ impl Log {
         follow_up.head = "general protection fault, probably for non-canonical address".to_owned();
         follow_up.stacks.truncate(1);
         self.kernel(BUGGY)
+            .points(BUGGY)
             .started(BUGGY, 1)
             .ready(BUGGY, 1)
             .found(BUGGY, 1, 311, super::race_6_1())
@@ -168,6 +269,7 @@ impl Log {
                     refused: 0,
                     verified: 4096,
                     oom_kills: 0,
+                    cpu_offs: 0,
                 },
             )
             .checked(BUGGY, 1, Health { believed: 5, ..Health::default() })
@@ -178,6 +280,7 @@ impl Log {
     /// The fixed cell as it should be.
     pub(crate) fn fixed_cell(self) -> Self {
         self.kernel(FIXED)
+            .points(FIXED)
             .started(FIXED, 1)
             .ready(FIXED, 1)
             .exposure(FIXED, 1, enough())
@@ -199,10 +302,11 @@ pub(crate) fn enough() -> Exposure {
         swapoffs: 408,
         stores: 41_877,
         writebacks: 2_913,
-        windows: 36,
+        windows: 60,
         refused: 2,
         verified: 96_512,
         oom_kills: 1,
+        cpu_offs: 0,
     }
 }
 

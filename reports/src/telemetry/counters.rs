@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The counters of a `sample` line: one table says name and kind of each.
+//! The counters of a sample that a verdict rests on: one table says name and kind of each.
 
 use serde::{Deserialize, Serialize};
+
+use crate::event::Exposure;
 
 /// Highest believable rise of a counter in one guest millisecond; a hundred fast CPUs stay below it.
 const MAX_RISE_PER_MS: u64 = 100_000;
@@ -38,7 +40,7 @@ macro_rules! counters {
             }
 
             /// Sets the counter `key`; false if there is none of that name.
-            pub(super) fn set(&mut self, key: &str, value: u64) -> bool {
+            pub(crate) fn set(&mut self, key: &str, value: u64) -> bool {
                 match key {
                     $(stringify!($agent) => self.$agent = value,)*
                     $(stringify!($kernel) => self.$kernel = Some(value),)*
@@ -86,6 +88,12 @@ counters! {
         oom_kills,
         /// Workers and loops started again.
         respawns,
+        /// CPUs taken off.
+        cpu_offs,
+        /// CPUs taken on again.
+        cpu_ons,
+        /// CPUs that the kernel would not take off or on.
+        cpu_refused,
     }
     kernel {
         /// debugfs `zswap/stored_pages`: a level, not a count.
@@ -110,6 +118,17 @@ counters! {
 }
 
 impl Counters {
+    /// Sets the counters of `exposure` that the guest counts; time and windows stay.
+    pub(super) fn apply(&self, exposure: &mut Exposure) {
+        exposure.swapons = self.swapon;
+        exposure.swapoffs = self.swapoff;
+        exposure.stores = self.zswpout.unwrap_or(0);
+        exposure.writebacks = self.writebacks();
+        exposure.verified = self.verified;
+        exposure.oom_kills = self.oom_kills;
+        exposure.cpu_offs = self.cpu_offs;
+    }
+
     /// Pages written back by zswap, from whichever source the kernel has.
     pub fn writebacks(&self) -> u64 {
         self.written_back_pages.max(self.zswpwb).unwrap_or(0)

@@ -8,15 +8,21 @@
 //! [`Health`]. The token keeps accidents and other programs apart. It is no secret from the
 //! guest's root, who can read it from the kernel command line.
 
+mod columns;
 mod counters;
+mod hung;
 mod line;
 mod stream;
+mod violation;
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+pub use columns::Columns;
 pub use counters::Counters;
+pub use hung::Hung;
 pub use stream::{MAX_LINE, TelemetryReader};
+pub use violation::{Checked, INVARIANT, Violation};
 
 use crate::escape::printable;
 use crate::event::Exposure;
@@ -28,8 +34,20 @@ pub enum Telemetry {
     Hello(Hello),
     /// The storm has begun.
     Ready(Ready),
+    /// The names of all counters are known, for the first time or anew.
+    Columns(Columns),
     /// Counters so far.
     Sample(Box<Sample>),
+    /// A process does not get on while others do, or did not end when it was to: a kernel bug,
+    /// unless [`Hung::excuse`] says otherwise.
+    Hung(Box<Hung>),
+    /// A process has not ended yet a second after it was to: a kernel bug if the guest is given up
+    /// before it says more.
+    Slow(Box<Hung>),
+    /// An invariant does not hold: a kernel bug.
+    Violated(Violation),
+    /// All invariants were looked at.
+    Checked(Checked),
     /// A page came back with wrong contents: a kernel bug.
     Corrupt(Corrupt),
     /// Something in the guest is not as it was asked for.
@@ -79,23 +97,20 @@ pub struct Sample {
     pub since_ready_ms: u64,
     /// Number of the sample, from 1.
     pub seq: u64,
-    /// The counters.
+    /// The counters that a verdict rests on.
     pub counters: Counters,
-    /// Keys that this reader does not know.
+    /// All counters, in the order of the last [`Telemetry::Columns`]; empty if the agent has no
+    /// such table (protocol 1).
+    pub row: Vec<u64>,
+    /// Counters that no verdict rests on, and keys that this reader does not know.
     pub extra: BTreeMap<String, String>,
 }
 
 impl Sample {
     /// Sets the guest's part of `exposure`. Windows and refusals are the stretcher's and stay.
     pub fn apply(&self, exposure: &mut Exposure) {
-        let c = &self.counters;
+        self.counters.apply(exposure);
         exposure.guest_ms = self.since_ready_ms;
-        exposure.swapons = c.swapon;
-        exposure.swapoffs = c.swapoff;
-        exposure.stores = c.zswpout.unwrap_or(0);
-        exposure.writebacks = c.writebacks();
-        exposure.verified = c.verified;
-        exposure.oom_kills = c.oom_kills;
     }
 }
 

@@ -5,8 +5,13 @@ use std::collections::BTreeMap;
 
 use memchr::{memchr, memmem, memrchr};
 
+use super::columns::{self, Added, Table};
 use super::line::{self, Line, MARK};
-use super::{Corrupt, Done, Health, Hello, Ready, Sample, Telemetry, Warn};
+use super::{
+    Checked, Corrupt, Done, Health, Hello, Hung, Ready, Sample, Telemetry, Violation, Warn,
+};
+use crate::console::Dumps;
+use crate::finding::Finding;
 
 /// Longest line that is read, printk prefix and line end included.
 pub const MAX_LINE: usize = 1024;
@@ -28,7 +33,10 @@ pub struct TelemetryReader {
     health: Health,
     hello: bool,
     ready_ms: Option<u64>,
+    table: Table,
     last: Option<Sample>,
+    /// Stacks that the agent had the kernel print.
+    dumps: Dumps,
 }
 
 impl TelemetryReader {
@@ -41,7 +49,9 @@ impl TelemetryReader {
             health: Health::default(),
             hello: false,
             ready_ms: None,
+            table: Table::default(),
             last: None,
+            dumps: Dumps::default(),
         }
     }
 
@@ -51,9 +61,11 @@ impl TelemetryReader {
         let mut rest = bytes;
         if !self.begun.is_empty() {
             let Some(end) = memchr(b'\n', rest) else {
+                self.dumps.push(rest);
                 self.begin(rest);
                 return believed;
             };
+            self.dumps.push(&rest[..=end]);
             self.begin(&rest[..=end]);
             let line = std::mem::take(&mut self.begun);
             believed.extend(self.line(&line));
@@ -66,9 +78,13 @@ impl TelemetryReader {
         while let Some(mark) = self.finder.find(lines) {
             let start = memrchr(b'\n', &lines[..mark]).map_or(0, |at| at + 1);
             let end = memchr(b'\n', &lines[mark..]).map_or(lines.len(), |at| mark + at + 1);
+            // Up to this line and no further: the stacks come before the line that is about them.
+            self.dumps.push(&lines[..end]);
             believed.extend(self.line(&lines[start..end]));
             lines = &lines[end..];
         }
+        self.dumps.push(lines);
+        self.dumps.push(tail);
         self.begin(tail);
         believed
     }
@@ -110,7 +126,7 @@ impl TelemetryReader {
         match parsed {
             Ok(telemetry) => {
                 self.health.believed += 1;
-                return Some(telemetry);
+                return telemetry;
             }
             Err(Doubt::Malformed) => self.health.malformed += 1,
             Err(Doubt::Suspicious) => self.health.suspicious += 1,
@@ -119,8 +135,9 @@ impl TelemetryReader {
         None
     }
 
-    fn understand(&mut self, word: &str, mut f: Fields) -> Result<Telemetry, Doubt> {
-        match word {
+    /// `None` is a line that is believed and says nothing yet.
+    fn understand(&mut self, word: &str, mut f: Fields) -> Result<Option<Telemetry>, Doubt> {
+        let telemetry = match word {
             "hello" => {
                 let hello = Hello {
                     protocol: f.number("protocol")?,
@@ -134,7 +151,7 @@ impl TelemetryReader {
                 if std::mem::replace(&mut self.hello, true) {
                     return Err(Doubt::Suspicious);
                 }
-                Ok(Telemetry::Hello(hello))
+                Telemetry::Hello(hello)
             }
             "ready" => {
                 let ready = Ready {
@@ -147,25 +164,117 @@ impl TelemetryReader {
                     return Err(Doubt::Suspicious);
                 }
                 self.ready_ms = Some(ready.ms);
-                Ok(Telemetry::Ready(ready))
+                Telemetry::Ready(ready)
             }
-            "sample" => self.sample(f).map(|sample| Telemetry::Sample(Box::new(sample))),
-            "corrupt" => Ok(Telemetry::Corrupt(Corrupt { ms: f.needed("ms")?, words: f.0 })),
+            "columns" => {
+                let (at, of) = (f.needed("at")?, f.needed("of")?);
+                let names = f.take("names").ok_or(Doubt::Malformed)?;
+                match self.table.add(at, of, &names) {
+                    Added::Refused => return Err(Doubt::Suspicious),
+                    Added::Nothing => return Ok(None),
+                    Added::Complete => {
+                        Telemetry::Columns(self.table.columns().cloned().unwrap_or_default())
+                    }
+                }
+            }
+            "hung" => Telemetry::Hung(Box::new(self.hung(f)?)),
+            "slow" => Telemetry::Slow(Box::new(self.hung(f)?)),
+            "sample" => Telemetry::Sample(Box::new(self.sample(f)?)),
+            "violated" => {
+                let ms = f.needed("ms")?;
+                let words = f.0.clone();
+                Telemetry::Violated(Violation {
+                    ms,
+                    check: f.text("check"),
+                    what: f.text("what"),
+                    got: f.needed("got")?,
+                    want: f.needed("want")?,
+                    awake_ms: f.number("awake_ms")?,
+                    words,
+                })
+            }
+            "checked" => Telemetry::Checked(Checked {
+                ms: f.needed("ms")?,
+                phase: f.needed("phase")?,
+                words: f.0,
+            }),
+            "corrupt" => Telemetry::Corrupt(Corrupt { ms: f.needed("ms")?, words: f.0 }),
             "warn" => {
-                Ok(Telemetry::Warn(Warn { ms: f.needed("ms")?, what: f.text("what"), words: f.0 }))
+                Telemetry::Warn(Warn { ms: f.needed("ms")?, what: f.text("what"), words: f.0 })
             }
-            "done" => Ok(Telemetry::Done(Done {
+            "done" => Telemetry::Done(Done {
                 ms: f.needed("ms")?,
                 reason: f.text("reason"),
                 end: f.text("end"),
-            })),
-            _ => Err(Doubt::Unknown),
+            }),
+            _ => return Err(Doubt::Unknown),
+        };
+        Ok(Some(telemetry))
+    }
+
+    fn hung(&mut self, mut f: Fields) -> Result<Hung, Doubt> {
+        let ms = f.needed("ms")?;
+        let words = f.0.clone();
+        let optional = |f: &mut Fields, key| {
+            f.take(key).map(|value| value.parse().map_err(|_| Doubt::Malformed)).transpose()
+        };
+        let mut hung = Hung {
+            ms,
+            what: f.text("what"),
+            device: f.text("device"),
+            worker: optional(&mut f, "worker")?,
+            pid: u32::try_from(f.needed("pid")?).map_err(|_| Doubt::Malformed)?,
+            comm: f.text("comm"),
+            state: f.text("state"),
+            stop_ms: optional(&mut f, "stop_ms")?,
+            guest_ms: f.number("guest_ms")?,
+            awake_ms: f.number("awake_ms")?,
+            quiet_ms: f.number("quiet_ms")?,
+            io_ms: f.number("io_ms")?,
+            tries: f.number("tries")?,
+            others: f.number("others")?,
+            switches: optional(&mut f, "switches")?,
+            cpu_ms: optional(&mut f, "cpu_ms")?,
+            wchan: f.text("wchan"),
+            stack: f
+                .text("stack")
+                .split(',')
+                .filter(|f| !f.is_empty())
+                .map(str::to_owned)
+                .collect(),
+            words,
+            finding: Finding::default(),
+        };
+        hung.finding = hung.report(&self.dumps);
+        Ok(hung)
+    }
+
+    /// Takes the groups of a row from the fields, if the agent has a table.
+    fn row(&self, sample: &mut Sample, f: &mut Fields, truncated: bool) -> Result<(), Doubt> {
+        let groups: Vec<(String, String)> =
+            f.0.extract_if(.., |(key, _)| key.strip_prefix('v').is_some_and(is_number)).collect();
+        let Some(columns) = self.table.columns() else {
+            // What they count was said in a line that was lost; it will be said again.
+            return if groups.is_empty() { Ok(()) } else { Err(Doubt::Unknown) };
+        };
+        let last = self.last.as_ref().filter(|_| truncated).map(|last| last.row.clone());
+        let mut row = last.unwrap_or_default();
+        row.resize(columns.names.len(), 0);
+        for (key, values) in &groups {
+            if !columns::read_group(&mut row, &key[1..], values) {
+                return Err(Doubt::Malformed);
+            }
         }
+        sample.counters = columns.counters(&row);
+        sample.extra = columns.others(&row);
+        sample.row = row;
+        Ok(())
     }
 
     fn sample(&mut self, mut f: Fields) -> Result<Sample, Doubt> {
         let mut sample = Sample { ms: f.needed("ms")?, seq: f.needed("seq")?, ..Sample::default() };
         let truncated = f.number("truncated")? != 0;
+        self.row(&mut sample, &mut f, truncated)?;
         for (key, value) in f.0 {
             // An unknown key may hold anything; a known one must hold a number.
             match value.parse() {
@@ -208,6 +317,10 @@ enum Doubt {
     Malformed,
     Suspicious,
     Unknown,
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// The fields of a line that have not been read yet.

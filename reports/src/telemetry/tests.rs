@@ -30,9 +30,14 @@ fn a_storm_is_read_whatever_prefix_printk_uses() {
         .map(|t| match t {
             Telemetry::Hello(_) => "hello",
             Telemetry::Ready(_) => "ready",
+            Telemetry::Columns(_) => "columns",
             Telemetry::Sample(_) => "sample",
+            Telemetry::Hung(_) => "hung",
+            Telemetry::Slow(_) => "slow",
             Telemetry::Corrupt(_) => "corrupt",
             Telemetry::Warn(_) => "warn",
+            Telemetry::Violated(_) => "violated",
+            Telemetry::Checked(_) => "checked",
             Telemetry::Done(_) => "done",
         })
         .collect();
@@ -56,6 +61,7 @@ fn a_storm_is_read_whatever_prefix_printk_uses() {
             refused: 0,
             verified: 2900,
             oom_kills: 0,
+            cpu_offs: 0,
         }
     );
     let Telemetry::Corrupt(corrupt) = &seen[5] else { panic!("{seen:?}") };
@@ -137,10 +143,231 @@ fn a_lost_sample_and_a_truncated_one_are_no_contradiction() {
     assert_eq!((sample.counters.verified, sample.counters.zswpout), (7, Some(9)));
 }
 
+const TABLE: &str = "\
+swapstorm k3x9 ready ms=0\n\
+swapstorm k3x9 columns ms=1 at=0 of=6 names=swapoff,verified,zswpout,swapoff.vda\n\
+swapstorm k3x9 columns ms=1 at=4 of=6 names=stored_pages,reject_compress_poor\n\
+swapstorm k3x9 sample ms=100 seq=1 v0=5,,9,2 v4=7\n";
+
+#[test]
+fn rows_are_read_by_a_table() {
+    let (seen, health) = read(TABLE);
+    let [Telemetry::Ready(_), Telemetry::Columns(columns), Telemetry::Sample(sample)] = &seen[..]
+    else {
+        panic!("{seen:?}")
+    };
+    assert_eq!(columns.names.len(), 6);
+    assert_eq!(sample.row, [5, 0, 9, 2, 7, 0]);
+    let counters =
+        Counters { swapoff: 5, zswpout: Some(9), stored_pages: Some(7), ..Counters::default() };
+    assert_eq!(sample.counters, counters);
+    // What no verdict rests on goes into the log as well.
+    let others = [("reject_compress_poor", "0"), ("swapoff.vda", "2")];
+    let others = others.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(sample.extra, BTreeMap::from(others));
+    // The exposure follows from the row alone.
+    let mut exposure = Exposure::default();
+    sample.apply(&mut exposure);
+    assert_eq!(columns.exposure(&sample.row, sample.since_ready_ms), exposure);
+    assert_eq!((exposure.guest_ms, exposure.swapoffs, exposure.stores), (100, 5, 9));
+    // A line of the table is believed, though it tells nothing yet.
+    assert_eq!(health, Health { believed: 4, ..Health::default() });
+}
+
+#[test]
+fn a_table_that_is_named_again_is_no_news_and_another_one_is_refused() {
+    for (line, news, suspicious, why) in [
+        ("at=0 of=6 names=swapoff,verified", 0, 0, "named again"),
+        ("at=4 of=6 names=stored_pages,reject_compress_poor", 0, 0, "named again"),
+        ("at=0 of=6 names=verified,swapoff", 0, 1, "in another order"),
+        ("at=0 of=7 names=swapoff", 0, 1, "of another size"),
+        ("at=5 of=6 names=reject_compress_poor,more", 0, 1, "beyond its end"),
+        ("at=0 of=6 names=", 0, 1, "without a name"),
+    ] {
+        let (seen, health) = read(&format!("{TABLE}swapstorm k3x9 columns ms=200 {line}\n"));
+        assert_eq!((seen.len(), health.suspicious), (3 + news, suspicious), "{why}: {health:?}");
+    }
+}
+
+#[test]
+fn a_row_without_its_table_or_beyond_it_is_not_guessed_at() {
+    let row = "swapstorm k3x9 sample ms=100 seq=1 v0=5,,9,2 v4=7\n";
+    let without = TABLE.replacen("at=0", "at=1", 1);
+    let (seen, health) = read(&without);
+    assert_eq!((seen.len(), health.unknown), (1, 1), "{health:?}");
+    // It is named again some time.
+    let later = TABLE.split_once('\n').unwrap().1.replace("seq=1", "seq=2");
+    let (seen, health) = read(&format!("{without}{later}"));
+    assert_eq!((seen.len(), health.missing, health.suspicious), (3, 1, 0), "{health:?}");
+    for row in [row.replace("v4=7", "v4=7,8,9"), row.replace("v4=7", "v9=1"), row.replace('7', "x")]
+    {
+        let table = TABLE.rsplit_once("swapstorm").unwrap().0;
+        let (seen, health) = read(&format!("{table}{row}"));
+        assert_eq!((seen.len(), health.malformed), (2, 1), "{row}");
+    }
+}
+
+#[test]
+fn rows_contradict_each_other_as_old_samples_do() {
+    let (_, health) = read(&format!("{TABLE}swapstorm k3x9 sample ms=200 seq=2 v0=4,,9\n"));
+    assert_eq!(health.suspicious, 1);
+    // Nothing is known of a counter that this reader has no name for, and levels fall.
+    let fallen = "swapstorm k3x9 sample ms=200 seq=2 v0=6,,9,1 v4=1\n";
+    assert_eq!(read(&format!("{TABLE}{fallen}")).1.suspicious, 0);
+    // What a truncated row has lost is as it was.
+    let (seen, health) =
+        read(&format!("{TABLE}swapstorm k3x9 sample ms=200 seq=2 v0=6 truncated=1\n"));
+    let Some(Telemetry::Sample(sample)) = seen.last() else { panic!("{seen:?}") };
+    assert_eq!((&sample.row[..], health.suspicious), (&[6, 0, 9, 2, 7, 0][..], 0));
+}
+
+const HUNG: &str = "\
+[   21.1][    T1] sysrq: Show Blocked State\n\
+[   21.1][    T1] task:swap-vda        state:D stack:0     pid:35    ppid:1      flags:0x00004006\n\
+[   21.1][    T1] Call Trace:\n\
+[   21.1][    T1]  <TASK>\n\
+[   21.1][    T1]  __schedule+0x5a3/0xe30\n\
+[   21.1][    T1]  schedule+0x6b/0x110\n\
+[   21.1][    T1]  schedule_timeout+0x10c/0x1c0\n\
+[   21.1][    T1]  __do_sys_swapoff+0x2a1/0x16c0\n\
+[   21.1][    T1]  do_syscall_64+0x34/0x80\n\
+[   21.1][    T1]  </TASK>\n\
+[   21.2][    T1] swapstorm k3x9 hung ms=20400 what=swapoff device=/dev/vda pid=35 comm=swap-vda state=D guest_ms=20100 awake_ms=20050 quiet_ms=20010 io_ms=0 tries=0 others=412 switches=190 cpu_ms=3 wchan= stack=try_to_unuse+0x1/0x2,do_syscall_64+0x34/0x80\n";
+
+fn hung(text: &str) -> Hung {
+    let (seen, health) = read(text);
+    let [Telemetry::Hung(hung)] = &seen[..] else { panic!("{seen:?} {health:?}") };
+    (**hung).clone()
+}
+
+#[test]
+fn a_swapoff_that_hangs_is_a_report_with_its_stack() {
+    let hung = hung(HUNG);
+    assert_eq!((hung.pid, hung.others, hung.switches), (35, 412, Some(190)));
+    assert_eq!(hung.excuse(), None);
+    let finding = &hung.finding;
+    assert_eq!(finding.title, "INFO: task hung in swapoff");
+    assert_eq!((finding.kind.as_str(), finding.corrupted.as_deref()), ("HANG", None));
+    assert_eq!(finding.head, "swapstorm: swapoff of /dev/vda (pid 35) has not got on for 20 s");
+    assert_eq!((finding.offset, finding.line), (44, 2));
+    assert!(finding.text.contains("\n __do_sys_swapoff+0x2a1/0x16c0\n"), "{}", finding.text);
+    assert!(!finding.text.contains("INFO: task"), "the kernel said no such thing");
+    let frames = &finding.stacks[0].frames;
+    assert!(frames.iter().any(|frame| frame.function == "__do_sys_swapoff"), "{frames:?}");
+    assert_eq!((finding.scene.pid, &*finding.scene.comm), (Some(35), "swap-vda"));
+    assert!(!finding.signature.is_empty());
+}
+
+#[test]
+fn without_the_kernels_stack_the_agents_own_will_do() {
+    let line = HUNG.rsplit_once("[   21.2]").unwrap().1;
+    let finding = hung(&format!("[   21.2]{line}")).finding;
+    assert_eq!(finding.title, "INFO: task hung in try_to_unuse");
+    // Another task's stack is not taken for it.
+    let other = hung(&HUNG.replace("pid:35 ", "pid:36 ")).finding;
+    assert_eq!(other.title, finding.title);
+    let (bare, _) = line.split_once("stack=").unwrap();
+    let finding = hung(&format!("[   21.2]{bare}stack=\n")).finding;
+    assert_eq!(finding.title, "INFO: task hung in swapoff");
+    assert_eq!((finding.kind.as_str(), finding.frame.as_str()), ("HANG", "swapoff"));
+}
+
+#[test]
+fn a_task_on_a_cpu_is_looked_for_there() {
+    let spinning = HUNG
+        .replace("state=D", "state=R")
+        .replace(
+            "task:swap-vda        state:D stack:0     pid:35    ppid:1",
+            "CPU: 1 PID: 35 Comm: swap-vda",
+        )
+        .replace("schedule", "spin");
+    let finding = hung(&spinning).finding;
+    assert!(finding.text.contains("spin_timeout+0x10c"), "{}", finding.text);
+}
+
+#[test]
+fn not_everything_that_does_not_get_on_is_the_kernels_fault() {
+    for (from, to, words) in [
+        ("tries=0", "tries=9000", "refused swapoff 9000 times"),
+        ("io_ms=0", "io_ms=19000", "has hardly answered for 19000 ms"),
+        ("state=D", "state=T", "stopped"),
+    ] {
+        let excuse = hung(&HUNG.replace(from, to)).excuse().unwrap();
+        assert!(excuse.contains(words), "{excuse}");
+    }
+    assert_eq!(hung(&HUNG.replace("io_ms=0", "io_ms=9000")).excuse(), None);
+}
+
+#[test]
+fn a_hang_needs_a_task_and_our_token() {
+    for (from, to) in [("pid=35", "pid=99999999999"), (" pid=35", ""), ("cpu_ms=3", "cpu_ms=x")] {
+        let (seen, health) = read(&HUNG.replace(from, to));
+        assert_eq!((seen.len(), health.malformed), (0, 1), "{to}");
+    }
+    assert_eq!(read(&HUNG.replace("k3x9", "forged")).1.foreign, 1);
+}
+
+#[test]
+fn a_worker_that_does_not_end_is_told_of_by_number() {
+    let line = "swapstorm k3x9 slow ms=9 what=worker worker=3 pid=40 comm=worker-3 state=D stop_ms=1000 \
+        guest_ms=1001 awake_ms=0 quiet_ms=0 io_ms=0 tries=0 others=0 wchan= stack=do_swap_page+0x1/0x2\n";
+    let (seen, _) = read(line);
+    let [Telemetry::Slow(slow)] = &seen[..] else { panic!("{seen:?}") };
+    assert_eq!((slow.worker, slow.stop_ms, slow.switches), (Some(3), Some(1000), None));
+    assert_eq!(
+        slow.finding.head,
+        "swapstorm: worker 3 (pid 40) was killed and has not ended for 1 s"
+    );
+    assert_eq!(slow.finding.title, "INFO: task hung in do_swap_page");
+}
+
+const VIOLATED: &str = "swapstorm k3x9 violated ms=31000 check=zswap-empty what=/sys/kernel/debug/zswap/stored_pages \
+    got=79 want=0 awake_ms=10057 phase=2\n";
+
+#[test]
+fn an_invariant_that_does_not_hold_is_a_report_with_its_numbers() {
+    let violation = |text: &str| {
+        let (seen, health) = read(text);
+        let [Telemetry::Violated(violation)] = &seen[..] else { panic!("{seen:?} {health:?}") };
+        violation.report()
+    };
+    let finding = violation(VIOLATED);
+    assert_eq!(finding.title, "INVARIANT: zswap stores something after swapoff");
+    assert_eq!((finding.kind.as_str(), finding.frame.as_str()), (INVARIANT, ""));
+    assert_eq!(
+        finding.head,
+        "swapstorm: /sys/kernel/debug/zswap/stored_pages is 79, expected 0, after 10057 ms"
+    );
+    assert!(finding.text.ends_with("\ncheck=zswap-empty what=/sys/kernel/debug/zswap/stored_pages got=79 want=0 awake_ms=10057 phase=2\n"));
+    // The same bug in another run has other numbers, and another bug another signature.
+    let again = violation(&VIOLATED.replace("79", "3").replace("phase=2", "phase=7"));
+    assert_eq!(again.signature, finding.signature);
+    let other = violation(&VIOLATED.replace("zswap-empty", "memcg-gone"));
+    assert_ne!(other.signature, finding.signature);
+    // A newer agent may know more of them; who it is may be anything.
+    let newer = violation(&VIOLATED.replace("zswap-empty", "new%1B%5B31m"));
+    assert_eq!(newer.title, "INVARIANT: new\\x1b[31m");
+    for (from, to) in [(" got=79", ""), ("want=0", "want=-1"), ("awake_ms=10057", "awake_ms=x")] {
+        let (seen, health) = read(&VIOLATED.replace(from, to));
+        assert_eq!((seen.len(), health.malformed), (0, 1), "{to}");
+    }
+}
+
+#[test]
+fn what_a_check_looked_at_is_kept_in_its_order() {
+    let line =
+        "swapstorm k3x9 checked ms=9 phase=3 took_ms=440 stored_pages=0 nr_dying_descendants=0\n";
+    let (seen, _) = read(line);
+    let [Telemetry::Checked(checked)] = &seen[..] else { panic!("{seen:?}") };
+    assert_eq!(checked.phase, 3);
+    assert_eq!(checked.detail(), "took_ms=440 stored_pages=0 nr_dying_descendants=0");
+}
+
 /// Pieces of consoles, good and bad.
 fn console() -> impl Strategy<Value = Vec<u8>> {
-    let storm_line = proptest::sample::select(STORM.split_inclusive('\n').collect::<Vec<_>>())
-        .prop_map(|line| line.as_bytes().to_vec());
+    let lines = STORM.split_inclusive('\n').chain(TABLE.split_inclusive('\n'));
+    let lines: Vec<&str> = lines.chain(HUNG.split_inclusive('\n')).chain([VIOLATED]).collect();
+    let storm_line = proptest::sample::select(lines).prop_map(|line| line.as_bytes().to_vec());
     let long = (900..1200usize)
         .prop_map(|n| format!("swapstorm k3x9 warn ms=1 x={}\r\n", "y".repeat(n)).into_bytes());
     let prefixed = (900..1200usize)

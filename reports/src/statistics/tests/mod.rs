@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the arithmetic promises: proved by enumeration where that is possible, shown by simulation elsewhere.
+
+mod answers;
+mod exact;
+mod intervals;
+mod power;
+mod random;
+mod simulation;
