@@ -10,8 +10,10 @@ DENY_VERSION := 0.20.2
 
 .PHONY: repro test setup check unit end-to-end deny clean
 
+# Compiling takes some minutes the first time: cargo shows how far it is.
 repro: setup
-	$(CARGO) run --release --locked --quiet -- repro --arch $(ARCH)
+	$(CARGO) build --release --locked --package swapstorm
+	@$(CARGO) run --release --locked --quiet --package swapstorm -- repro --arch $(ARCH)
 
 test: ARCH := x86_64 arm64 riscv64 tests
 test: setup
@@ -32,12 +34,12 @@ check:
 unit:
 	$(CARGO) test --workspace --locked --quiet
 
-# Real kernels in real QEMU.
+# Real kernels in real QEMU. Guests wait a lot, so two tests run beside each other.
 end-to-end:
-	$(CARGO) test --package swapstorm --locked --features end-to-end --test end_to_end -- --test-threads=1
+	$(CARGO) test --package swapstorm --locked --features end-to-end --test end_to_end -- --test-threads=2
 
 deny:
-	@[ -x $(TOOLS)/bin/cargo-deny ] || $(CARGO) install --quiet --locked --debug --no-default-features \
+	@[ -x $(TOOLS)/bin/cargo-deny ] || $(CARGO) install --locked --debug --no-default-features \
 		--root $(TOOLS) cargo-deny@$(DENY_VERSION)
 	$(TOOLS)/bin/cargo-deny --log-level warn check bans licenses sources
 

@@ -6,13 +6,15 @@ use std::path::PathBuf;
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use engine::Folders;
+
 use crate::commands;
 
 /// Exit codes, the same for every command.
 const EXIT_CODES: &str = "\
 Exit codes:
   0    clean; for `repro`: the race was shown on the kernel as it is, and the fixed one stayed clean
-  1    a kernel bug was found
+  1    a kernel bug or a regression was found; for `replay`: the machine did not do the same
   2    usage or configuration
   3    infrastructure: a missing tool, the disk, the network, QEMU
   4    inconclusive, or this configuration cannot show the bug
@@ -51,6 +53,12 @@ pub enum Command {
     Repro(commands::repro::Options),
     /// Run every cell of a plan: kernels, series, architectures, profiles, techniques
     Run(commands::run::Options),
+    /// Run a machine of a run on the virtual clock again, and say whether it did the same, byte for byte
+    Replay(commands::replay::Options),
+    /// Render what runs showed, killed and merged ones included, from their event logs alone
+    Report(commands::report::Options),
+    /// Say whether a kernel's writeback regressed against another's
+    Compare(commands::compare::Options),
     /// Build a kernel, or find it in the store, and say where it is
     Build(commands::build::Options),
     /// Measure swapstorm itself
@@ -63,6 +71,8 @@ pub enum Command {
     Exec(commands::login::Exec),
     /// Say what this machine can do, and what to install
     Doctor(commands::doctor::Options),
+    /// Say what the store holds, and remove what nobody needs
+    Cache(commands::cache::Options),
 }
 
 /// How to talk.
@@ -88,4 +98,15 @@ pub struct Places {
     /// Your own kernels/, workloads/, reports/ and harness/ data, used before the built-in ones
     #[arg(long, global = true, value_name = "DIR", env = "SWAPSTORM_DATA")]
     pub data: Option<PathBuf>,
+    /// Debian mirror for packages of guests and of suites [default: the one of this machine's apt]
+    #[arg(long, global = true, value_name = "URL", env = "SWAPSTORM_MIRROR")]
+    pub mirror: Option<String>,
+}
+
+impl Places {
+    /// The folders that were named.
+    pub fn folders(&self) -> Folders {
+        let Self { cache, out, data, mirror, .. } = self.clone();
+        Folders { cache, out, data, mirror }
+    }
 }

@@ -3,28 +3,12 @@
 
 #![expect(unreachable_pub, reason = "in a program, `pub` is what a module offers its siblings")]
 
-mod cell;
 mod cli;
 mod commands;
-mod error;
-mod event_log;
-mod host_facts;
 mod interrupt;
-mod paths;
-mod plan;
 mod printer;
-mod progress;
-mod random;
-mod remote;
-mod run_folder;
-mod session;
-mod ssh;
-mod stretch;
 mod terminal;
-mod timeouts;
-mod vm;
-mod watch;
-mod workshop;
+mod view;
 
 use std::process::ExitCode;
 

@@ -9,7 +9,7 @@ use reports::event::Fault;
 use reports::render::Look;
 
 use crate::cli::Output;
-use crate::error::Error;
+use engine::Error;
 
 /// Why data did not get to stdout, the first time.
 static LOST: OnceLock<String> = OnceLock::new();

@@ -130,7 +130,12 @@ fn packed_logs_and_stdin_say_the_same() {
         assert!(text.contains(want), "{tool}: {text}");
         // A log that ends too early is not taken for a short one.
         fs_err::write(&packed, &parts[1][..parts[1].len() / 2]).expect("written");
-        stdout(parse().arg(&packed), 3);
+        let output = output(parse().arg(&packed));
+        // How much there is before the break depends on the packer.
+        let is_there = String::from_utf8_lossy(&output.stdout).contains("slab-use-after-free");
+        assert_eq!(output.status.code(), Some(if is_there { 1 } else { 3 }), "{tool}");
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(error.contains("cannot be read to its end"), "{tool}: {error}");
     }
 }
 
@@ -254,15 +259,111 @@ fn a_log_that_cannot_be_read_leaves_the_others() {
     std::os::unix::fs::symlink(fs_err::canonicalize(&bug).expect("there"), logs.join("b.log"))
         .expect("linked");
     let output = output(parse().arg("--dir").arg(&logs));
-    assert_eq!(output.status.code(), Some(3));
+    // The bug counts for more than the log that broke off, of which nothing is lost either.
+    assert_eq!(output.status.code(), Some(1));
     let lines = String::from_utf8(output.stdout).expect("text");
-    assert_eq!(lines.lines().count(), 1, "{lines}");
+    assert_eq!(lines.lines().count(), 2, "{lines}");
     assert!(lines.contains("b.log") && lines.contains("shrink_memcg_cb"), "{lines}");
     let stderr = String::from_utf8(output.stderr).expect("text");
     assert!(stderr.contains("a\\x1b[2J.log: cannot be read to its end"), "{stderr:?}");
     // A missing one is the user's mistake, which the bug in the next one does not hide.
     let text = stdout(parse().arg("/no/such.log").arg(&bug), 2);
     assert!(text.contains("shrink_memcg_cb"), "{text}");
+}
+
+#[test]
+fn what_was_read_of_a_packed_log_before_its_end_is_told() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut bug = fs_err::read(corpus("zswap-shrink-6.12.log")).expect("checked in");
+    // Numbers do not pack well, so that the report is far from the end.
+    for number in 0..20_000_u64 {
+        let noise = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        bug.extend_from_slice(format!("[    9.000000] noise {noise:x}\n").as_bytes());
+    }
+    let clean = fs_err::read(corpus("clean-6.1.log")).expect("checked in");
+    for (log, code) in [(&bug, 1), (&clean, 3)] {
+        for packer in ["gzip", "xz"] {
+            let packed = pack(packer, log);
+            let file = dir.path().join("cut.packed");
+            fs_err::write(&file, &packed[..packed.len() - packed.len() / 8]).expect("written");
+            let output = output(parse().arg(&file));
+            assert_eq!(output.status.code(), Some(code), "{packer}");
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert_eq!(text.contains("shrink_memcg_cb"), code == 1, "{packer}: {text}");
+            let error = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(error.contains("cannot be read to its end"), "{packer}: {error}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_kernels_log_is_not_called_clean() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let bug = corpus("zswap-shrink-6.12.log");
+    for text in ["", "Dear list,\n\nit hangs.\n", "Mar 04 12:00:01 box app[7]: WARNING: x\n"] {
+        let log = dir.path().join("mail.txt");
+        fs_err::write(&log, text).expect("written");
+        for format in ["text", "json", "github"] {
+            let output = output(parse().args(["--format", format]).arg(&log));
+            assert_eq!(output.status.code(), Some(2), "{text:?}");
+            let error = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(error.contains("mail.txt") && error.contains("hint: "), "{error}");
+        }
+        // It does not hide a bug in another log.
+        stdout(parse().arg(&log).arg(&bug), 1);
+    }
+    let log = dir.path().join("console.log");
+    fs_err::write(&log, "[    1.000000] Run /init as init process\n").expect("written");
+    stdout(parse().arg(&log), 0);
+}
+
+#[test]
+fn tasks_of_one_title_are_all_named_and_logs_are_summed_up() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let hang = |task: &str| {
+        format!(
+            "[  1.0] INFO: task {task} blocked for more than 120 seconds.\n[  1.0] Call Trace:\n\
+             [  1.0]  __schedule+0x1/0x2\n[  1.0]  take_slot+0x1/0x2\n[  1.0]  f+0x1/0x2\n"
+        )
+    };
+    let log = dir.path().join("console.log");
+    let panic = "[  2.0] Kernel panic - not syncing: hung_task: blocked tasks\n";
+    let tasks = ["swapoff:9", "dd:10", "cc1:11"].map(hang).concat() + panic;
+    fs_err::write(&log, tasks).expect("written");
+    let text = stdout(parse().arg(&log).arg(corpus("clean-6.1.log")), 1);
+    for words in [
+        "swapoff/9",
+        "2 more x INFO: task hung in take_slot: dd/10, cc1/11",
+        "  then: Kernel panic - not syncing: hung_task: blocked tasks",
+        "3 reports in 16 lines; the kernel panicked",
+        "together: 3 reports in 76 lines of 2 logs",
+    ] {
+        assert!(text.contains(words), "{words:?} in {text}");
+    }
+}
+
+#[test]
+fn a_trace_without_its_head_is_not_called_clean() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let log = dir.path().join("console.log");
+    let trace = "[  1.0] RIP: 0010:take_slot+0x1/0x2\n[  1.0] Call Trace:\n[  1.0]  f+0x1/0x2\n";
+    fs_err::write(&log, trace).expect("written");
+    let text = stdout(parse().arg(&log), 1);
+    assert!(text.contains("first lines are lost") && text.contains("take_slot"), "{text}");
+    assert!(text.contains("0 reports"), "{text}");
+}
+
+#[test]
+fn nobody_follows_a_log_for_a_reader_that_has_gone() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let log = dir.path().join("console.log");
+    fs_err::write(&log, fs_err::read(corpus("zswap-shrink-6.12.log")).expect("checked in"))
+        .expect("written");
+    let mut follower = Follower::start(&log);
+    follower.wait_for("slab-use-after-free Write in shrink_memcg_cb");
+    let Follower { mut child, lines } = follower;
+    drop(lines);
+    assert_eq!(child.wait().expect("it ends").code(), Some(1));
 }
 
 #[test]
@@ -327,11 +428,14 @@ fn scores_hold_their_floors() {
         return;
     }
     for transform in [false, true] {
-        for set in ["open", "zswap-logs"] {
+        for set in ["open", "open-2", "zswap-logs"] {
             let score = score(&logs, set, transform);
+            if let Some(wrong) = score.pointer("/negatives/fp").and_then(Value::as_f64) {
+                assert_eq!(wrong, 0.0, "{set}: false reports");
+            }
             let n = number(&score, "/total/n");
             for (key, floor) in
-                [("detected", 0.995), ("title", 0.97), ("title_or_alt", 0.985), ("type", 0.99)]
+                [("detected", 0.995), ("title", 0.98), ("title_or_alt", 0.985), ("type", 0.99)]
             {
                 at_least(number(&score, &format!("/total/{key}")) / n, floor, set, key);
             }
@@ -340,7 +444,8 @@ fn scores_hold_their_floors() {
             let (precision, recall) = corrupted(&score);
             at_least(precision, 0.95, set, "precision of corrupted");
             at_least(recall, 0.95, set, "recall of corrupted");
-            for key in ["recall", "precision"] {
+            let several = !score["multi"].is_null();
+            for key in ["recall", "precision"].into_iter().filter(|_| several) {
                 let hits = number(&score, &format!("/multi/{key}/0"));
                 let all = number(&score, &format!("/multi/{key}/1"));
                 at_least(hits / all, 0.97, set, key);
@@ -439,4 +544,57 @@ fn a_vmlinux_gives_places_and_inlined_functions() {
     let frames = explain(0, size + 8);
     assert_eq!(frames[0]["function"], "take");
     assert!(frames[0]["source"].as_str().expect("a reason").contains("another build"), "{frames}");
+}
+
+/// The helper's name is on no list, but its file is in lib/.
+#[test]
+fn a_vmlinux_tells_helpers_from_their_callers() {
+    use object::{Object, ObjectSymbol};
+
+    let dir = tempfile::tempdir().expect("a folder");
+    for (file, code) in [
+        ("lib/odd.c", "int odd_find(volatile int *slot)\n{\n\treturn *slot + 1;\n}\n"),
+        (
+            "mm/slots.c",
+            "int odd_find(volatile int *slot);\nint take_slot(volatile int *slot)\n\
+             {\n\treturn odd_find(slot) * 3;\n}\n\
+             int main(int argc, char **argv)\n{\n\t(void)argv;\n\treturn take_slot(&argc);\n}\n",
+        ),
+    ] {
+        let file = dir.path().join(file);
+        fs_err::create_dir_all(file.parent().expect("a folder")).expect("made");
+        fs_err::write(file, code).expect("written");
+    }
+    let vmlinux = dir.path().join("vmlinux");
+    let mut gcc = Command::new("gcc");
+    gcc.args(["-g", "-O1", "-no-pie", "-o"]).arg(&vmlinux).args(["lib/odd.c", "mm/slots.c"]);
+    assert!(output(gcc.current_dir(dir.path())).status.success(), "gcc is needed for this");
+    let bytes = fs_err::read(&vmlinux).expect("just linked");
+    let image = object::File::parse(&bytes[..]).expect("ELF");
+    let mut text: Vec<u64> = image.symbols().map(|symbol| symbol.address()).collect();
+    text.sort_unstable();
+    let size = |name: &str| {
+        let at = image.symbols().find(|s| s.name() == Ok(name)).expect("defined").address();
+        text.iter().find(|address| **address > at).expect("not the last") - at
+    };
+    let log = dir.path().join("console.log");
+    let (odd, take) = (size("odd_find"), size("take_slot"));
+    let report = format!(
+        "[ 1.0] BUG: KASAN: use-after-free in odd_find+0x0/{odd:#x}\n\
+         [ 1.0] Read of size 4 at addr ffff888012345678 by task dd/7\n[ 1.0] Call Trace:\n\
+         [ 1.0]  kasan_report+0x1/0x2\n[ 1.0]  odd_find+0x1/{odd:#x}\n\
+         [ 1.0]  take_slot+0x5/{take:#x}\n"
+    );
+    fs_err::write(&log, report).expect("written");
+    let answer = |arguments: &[&Path]| -> Value {
+        let mut command = parse();
+        command.args(["--format", "json"]).args(arguments).arg(&log);
+        let answer: Value = serde_json::from_str(&stdout(&mut command, 1)).expect("JSON");
+        answer["reports"][0].clone()
+    };
+    let plain = answer(&[]);
+    assert_eq!(plain["title"], "KASAN: use-after-free Read in odd_find");
+    let told = answer(&[Path::new("--vmlinux"), &vmlinux]);
+    assert_eq!(told["title"], "KASAN: use-after-free Read in take_slot", "{told}");
+    assert_eq!((&told["frame"], &told["guilty_file"]), (&"take_slot".into(), &"mm/slots.c".into()));
 }

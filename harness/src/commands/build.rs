@@ -9,15 +9,15 @@ use serde_json::json;
 
 use super::kernel::KernelOptions;
 use crate::cli::Places;
-use crate::error::Error;
 use crate::printer::Printer;
-use crate::progress::View;
-use crate::workshop::{KernelChoice, Workshop};
+use crate::view::View;
+use engine::Error;
+use engine::workshop::{KernelChoice, Workshop};
 
 /// Options of `build`.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Kernel manifest
+    /// Kernel: a manifest, or a tree of yours: a folder, a tarball, or a commit, REPO:REF
     #[arg(value_name = "MANIFEST")]
     kernel: String,
     /// Patch series to apply: a name; a quilt folder, a patch or a mailbox, by a path with a
@@ -36,7 +36,7 @@ pub struct Options {
 
 /// Runs the command.
 pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Result<u8, Error> {
-    let workshop = Workshop::open(places)?;
+    let workshop = Workshop::open(&places.folders())?;
     let choices = options.build.choices(&options.kernel, &options.arch, &workshop.library)?;
     let series = match &options.series {
         Some(name) => Some(workshop.library.obtain_series(name).await?),
@@ -45,7 +45,8 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
     for choice in choices {
         let choice = KernelChoice { series: series.clone(), ..choice };
         let view = View::new(printer);
-        let kernel = workshop.kernel(&choice, &view).await;
+        let name = choice.name();
+        let kernel = workshop.kernel(&choice, &|progress| view.kernel(&name, progress)).await;
         view.clear();
         print(choice.arch, &kernel?, options.json, printer);
     }

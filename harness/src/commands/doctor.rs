@@ -10,11 +10,11 @@ use reports::exit::ExitCode;
 use serde::Serialize;
 
 use crate::cli::Places;
-use crate::error::Error;
-use crate::host_facts;
 use crate::printer::Printer;
-use crate::vm::accel;
-use crate::workshop::Workshop;
+use engine::Error;
+use engine::host_facts;
+use engine::workshop::Workshop;
+use machine::accel;
 
 /// A kernel source, a build tree and their results take about so much.
 const WANTED_DISK_MIB: u64 = 8 << 10;
@@ -56,7 +56,7 @@ impl Check {
 pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Result<u8, Error> {
     let arches: Vec<&'static Arch> =
         options.arch.iter().map(|name| Workshop::arch(name)).collect::<Result<_, _>>()?;
-    let store = places.store()?;
+    let store = places.folders().store()?;
     let wanted =
         |tool: &&Tool| tool.scope == Scope::Optional || arches.iter().any(|arch| tool.is_for(arch));
     let mut checks: Vec<Check> = TOOLS.iter().filter(wanted).map(tool).collect();

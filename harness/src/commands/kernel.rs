@@ -5,8 +5,9 @@ use clap::Args;
 use host::arch::Arch;
 use kernels::{Fragment, Library, Manifest, Toolchain};
 
-use crate::error::Error;
-use crate::workshop::{KernelChoice, Workshop};
+use engine::Error;
+use engine::workshop::{KernelChoice, Workshop};
+use reports::event::Cell;
 
 /// What can be changed.
 #[derive(Debug, Clone, Args)]
@@ -21,6 +22,13 @@ pub struct KernelOptions {
 }
 
 impl KernelOptions {
+    /// Those that a cell was run with, by their names in its log; empty ones are the manifest's.
+    pub fn of(cell: &Cell) -> Result<Self, Error> {
+        let named = |name: &str| Some(name.to_owned()).filter(|name| !name.is_empty());
+        let toolchain = named(&cell.toolchain).map(|name| name.parse()).transpose();
+        Ok(Self { toolchain: toolchain.map_err(super::usage)?, kasan: named(&cell.kasan) })
+    }
+
     /// Puts what was asked for into the manifest.
     pub fn change(&self, manifest: &mut Manifest) {
         if let Some(toolchain) = &self.toolchain {
@@ -28,24 +36,40 @@ impl KernelOptions {
         }
     }
 
-    /// The kernel of a manifest for each architecture, without a series. All are looked at before
-    /// any is built: a mistake in the last one would be noticed late.
+    /// The kernel of a manifest for each architecture, without a series. All of them, and their compilers, are looked at
+    /// before any is built: a mistake in the last one would be noticed late.
     pub fn choices(
         &self,
         kernel: &str,
         arches: &[String],
         library: &Library,
     ) -> Result<Vec<KernelChoice>, Error> {
-        let mut manifest = library.manifest(kernel)?;
-        self.change(&mut manifest);
-        let choice = |name: &String| {
-            let arch = Workshop::arch(name)?;
-            manifest.require(arch)?;
-            manifest.toolchain.require(arch)?;
-            let fragments = self.fragments(arch, library)?;
-            Ok(KernelChoice { manifest: manifest.clone(), series: None, fragments, arch })
+        let choice = |arch: &String| {
+            let choice = self.choice(kernel, arch, library)?;
+            choice.manifest.toolchain.require(choice.arch)?;
+            Ok(choice)
         };
         arches.iter().map(choice).collect()
+    }
+
+    /// The kernel of a manifest for one architecture, without a series.
+    pub fn choice(
+        &self,
+        kernel: &str,
+        arch: &str,
+        library: &Library,
+    ) -> Result<KernelChoice, Error> {
+        let mut manifest = library.manifest(kernel)?;
+        self.change(&mut manifest);
+        let arch = Workshop::arch(arch)?;
+        manifest.require(arch)?;
+        let (fragments, kasan) = (self.fragments(arch, library)?, self.kasan_mode());
+        Ok(KernelChoice { manifest, series: None, fragments, kasan, arch })
+    }
+
+    /// The mode of KASAN that was asked for; empty: the manifest's.
+    pub fn kasan_mode(&self) -> String {
+        self.kasan.clone().unwrap_or_default()
     }
 
     /// Configuration fragments on top of the manifest's.

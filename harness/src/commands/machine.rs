@@ -3,66 +3,57 @@
 //! holds without them.
 
 use clap::Args;
-use host::arch::Kasan;
-use workloads::Profile;
-
-use crate::error::Error;
-use crate::vm::Accel;
+use clap::builder::PossibleValuesParser;
+use clap::builder::TypedValueParser as _;
+use engine::GuestOptions;
+use machine::Accel;
+use workloads::profile::Clock;
 
 /// What can be changed.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Machine")]
-pub struct Machine {
+pub struct MachineArgs {
     /// Use this accelerator, unproven [default: KVM if a kernel speaks through it]
-    #[arg(long, value_enum)]
-    pub accel: Option<Accel>,
+    #[arg(long, value_parser = accel())]
+    accel: Option<Accel>,
     /// QEMU's name of the CPU model, e.g. `max` or `cortex-a76` [default: the architecture's]
     #[arg(long, value_name = "MODEL", value_parser = cpu_model)]
-    pub cpu: Option<String>,
+    cpu: Option<String>,
     /// Number of CPUs [default: the profile's]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=8))]
     cpus: Option<u64>,
     /// Memory in MiB [default: the profile's]
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(32..=1_048_576))]
     memory: Option<u64>,
+    /// Guests side by side [default: as twice the CPUs, and memory and disk, allow]
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=256))]
+    jobs: Option<u64>,
 }
 
-impl Machine {
-    /// Puts what was asked for into the profile's guest.
-    pub fn change(&self, profile: &mut Profile) {
-        let guest = &mut profile.guest;
-        guest.cpus = self.cpus.unwrap_or(guest.cpus);
-        guest.memory_mib = self.memory.unwrap_or(guest.memory_mib);
+impl MachineArgs {
+    /// Guests side by side, if the user said how many.
+    pub fn jobs(&self) -> Option<u64> {
+        self.jobs
     }
 
-    /// Refuses what the kernel's KASAN does not work on: such a kernel boots and reports nothing.
-    pub fn suits(&self, kasan: Option<&Kasan>) -> Result<(), Error> {
-        let Some(Kasan { mode, cpus, kvm, .. }) = kasan else { return Ok(()) };
-        if self.accel == Some(Accel::Kvm) && !kvm {
-            let hint = "leave out --accel, or use --accel tcg";
-            return Err(super::usage(format!(
-                "KASAN's {mode} do not work in QEMU's guests under KVM\n  hint: {hint}"
-            )));
-        }
-        let model = self.cpu.as_deref().map(|cpu| cpu.split(',').next().unwrap_or(cpu));
-        match model {
-            Some(model) if !cpus.is_empty() && !cpus.contains(&model) => {
-                Err(super::usage(format!(
-                    "the CPU model {model} is none that is known to have what KASAN's {mode} need\n  \
-                     hint: leave out --cpu, or use one of {}",
-                    cpus.join(", ")
-                )))
-            }
-            _ => Ok(()),
+    /// What was asked for. Guests live by the host's clock, whatever the profile says: who lets them live by their own says so.
+    pub fn options(&self) -> GuestOptions {
+        let Self { accel, cpu, cpus, memory, jobs: _ } = self.clone();
+        GuestOptions {
+            accel,
+            cpu,
+            cpus,
+            memory_mib: memory,
+            clock: Some(Clock::Wall),
+            ..GuestOptions::default()
         }
     }
+}
 
-    /// Gives the guest at least so much memory, unless the user has said how much.
-    pub fn at_least(&self, memory_mib: u64, profile: &mut Profile) {
-        if self.memory.is_none() {
-            profile.guest.memory_mib = profile.guest.memory_mib.max(memory_mib);
-        }
-    }
+/// Reads the name of an accelerator.
+pub fn accel() -> impl clap::builder::TypedValueParser<Value = Accel> {
+    PossibleValuesParser::new(Accel::ALL.map(Accel::name))
+        .map(|name| if name == Accel::Kvm.name() { Accel::Kvm } else { Accel::Tcg })
 }
 
 /// The model becomes a part of QEMU's command line.
@@ -73,34 +64,4 @@ fn cpu_model(text: &str) -> Result<String, String> {
     }
     Err("expected a model of `qemu-system-ARCH -cpu help`, with features as `model,feature=on`"
         .to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn machine(accel: Option<Accel>, cpu: Option<&str>) -> Machine {
-        Machine { accel, cpu: cpu.map(str::to_owned), cpus: None, memory: None }
-    }
-
-    #[test]
-    fn kasan_is_not_run_where_it_would_be_silent() {
-        let mode = |mode| host::arch::ARM64.kasan.iter().find(|kasan| kasan.mode == mode).unwrap();
-        let refused = |machine: Machine, name| {
-            machine.suits(Some(mode(name))).err().map(|error| error.to_string())
-        };
-        let words = refused(machine(None, Some("cortex-a57,pmu=off")), "hw_tags").unwrap();
-        assert!(words.contains("cortex-a57") && words.contains("use one of max"), "{words}");
-        let words = refused(machine(Some(Accel::Kvm), None), "hw_tags").unwrap();
-        assert!(words.contains("under KVM"), "{words}");
-        for (accel, cpu, name) in [
-            (None, None, "hw_tags"),
-            (Some(Accel::Tcg), Some("max,sve=off"), "hw_tags"),
-            (Some(Accel::Kvm), Some("host"), "sw_tags"),
-            (None, Some("cortex-a57"), "generic"),
-        ] {
-            assert_eq!(refused(machine(accel, cpu), name), None);
-        }
-        assert!(machine(Some(Accel::Kvm), Some("any")).suits(None).is_ok());
-    }
 }

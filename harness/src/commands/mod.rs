@@ -3,19 +3,25 @@
 
 pub mod bench;
 pub mod build;
+pub mod cache;
+pub mod compare;
 pub mod doctor;
 mod kernel;
 pub mod login;
 pub mod machine;
 pub mod parse;
+pub mod replay;
+pub mod report;
 pub mod repro;
 pub mod run;
 
+use engine::Finished;
 use reports::event::Fault;
+use reports::render;
 
 use crate::cli::{Cli, Command};
-use crate::error::Error;
 use crate::printer::Printer;
+use engine::Error;
 
 /// Runs the command that was asked for; the result is the exit code.
 pub fn run(cli: Cli, printer: &Printer) -> Result<u8, Error> {
@@ -25,12 +31,16 @@ pub fn run(cli: Cli, printer: &Printer) -> Result<u8, Error> {
         match command {
             Command::Repro(options) => repro::run(&options, &places, printer).await,
             Command::Run(options) => run::run(&options, &places, printer).await,
+            Command::Replay(options) => replay::run(&options, &places, printer).await,
+            Command::Report(options) => report::run(&options, printer),
+            Command::Compare(options) => compare::run(&options, &places, printer).await,
             Command::Bench(options) => bench::run(&options, &places, printer).await,
             Command::Build(options) => build::run(&options, &places, printer).await,
             Command::Parse(options) => parse::run(&options, &places, printer).await,
             Command::Shell(options) => login::shell(&options, &places, printer).await,
             Command::Exec(options) => login::exec(&options, &places, printer).await,
             Command::Doctor(options) => doctor::run(&options, &places, printer).await,
+            Command::Cache(options) => cache::run(&options, &places, printer).await,
         }
     })
 }
@@ -38,6 +48,18 @@ pub fn run(cli: Cli, printer: &Printer) -> Result<u8, Error> {
 /// The error for input that is well formed but means nothing here.
 fn usage(words: impl std::fmt::Display) -> Error {
     Error::new(Fault::Configuration, words)
+}
+
+/// Prints the report of a run; the result is the exit code.
+fn show(finished: Finished, json: bool, printer: &Printer) -> u8 {
+    let Finished { report, purpose, dir } = finished;
+    if json {
+        printer.data(&render::json(&report, purpose));
+    } else {
+        printer.data(&render::text(&report, purpose, printer.look));
+        printer.say(&format!("\nreport, consoles and repro bundles: {}", dir.display()));
+    }
+    report.exit_code(purpose).code()
 }
 
 /// A seed for whoever names none. It is printed, logged and short enough to be typed again.

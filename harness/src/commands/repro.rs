@@ -1,39 +1,44 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `swapstorm repro`: the race on a kernel as it is, and the fixed kernel clean beside it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use reports::event::{Cell, Exposure, What};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use engine::Error;
+use engine::Run;
+use engine::job::{Ground, Group};
+use engine::local::{Image, Local, Settings};
+use engine::plan::duration;
+use engine::repro::Repro;
+use engine::workshop::{KernelChoice, Workshop};
+use machine::Timeouts;
 use reports::exit::Purpose;
-use reports::rule::Rule;
-use reports::run::Boot;
-use workloads::Profile;
+use reports::proof::DEFAULT_CONFIDENCE;
+use workloads::profile::Technique;
 
 use super::kernel::KernelOptions;
-use super::machine::Machine;
+use super::machine::MachineArgs;
 use super::{seed_from_clock, usage};
-use crate::cell;
 use crate::cli::Places;
-use crate::error::Error;
-use crate::plan::{Technique, duration};
+use crate::interrupt;
 use crate::printer::Printer;
-use crate::progress::View;
-use crate::random::Random;
-use crate::session::{Cut, Session, Settings};
-use crate::timeouts::Timeouts;
-use crate::workshop::{KernelChoice, Workshop};
+use crate::view::View;
+
+/// More fixed guests side by side than this share too little work to be worth their start.
+const MOST_SIDE_BY_SIDE: u32 = 4;
 
 /// Options of `repro`.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Kernel manifest
+    /// Kernel: a manifest, or a tree of yours: a folder, a tarball, or a commit, REPO:REF
     #[arg(long, default_value = "debian-6.1")]
     kernel: String,
     /// The series that fixes it: a name, a path with a slash in it, REPO:A..B or
-    /// lore:MESSAGE-ID
-    #[arg(long, default_value = "zswap-writeback-swapoff-6.1")]
-    series: String,
+    /// lore:MESSAGE-ID [default: the one that the profile names]
+    #[arg(long)]
+    series: Option<String>,
     /// The series that puts the bug into a kernel without it, which then is the fixed one
     #[arg(long, value_name = "SERIES", conflicts_with = "series")]
     reintroduce: Option<String>,
@@ -43,16 +48,17 @@ pub struct Options {
     /// Architecture of the guests
     #[arg(long, default_value = "x86_64")]
     arch: String,
-    /// How to provoke the race
-    #[arg(long, value_enum, default_value_t = Technique::Stretch)]
-    technique: Technique,
-    /// Longest storm in each guest, e.g. 90s or 10m
+    /// How to provoke the race [default: as the profile says]
+    #[arg(long, value_parser = technique())]
+    technique: Option<Technique>,
+    /// Longest storm in each guest with the bug, in its own time, e.g. 90s or 10m; the fixed ones storm as long as
+    /// it takes
     #[arg(long, default_value = "2m", value_parser = duration)]
     budget: Duration,
     /// Seed of everything random [default: from the clock]
     #[arg(long)]
     seed: Option<u64>,
-    /// How often to do all of it, each time with a seed of its own
+    /// Guests of each kernel, every one with a seed of its own; three of the kernel with the bug at least
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     runs: u32,
     /// Leave the guests' disks in the run's folder
@@ -64,113 +70,81 @@ pub struct Options {
     #[command(flatten)]
     build: KernelOptions,
     #[command(flatten)]
-    machine: Machine,
-}
-
-/// Everything that was asked for, read and checked.
-struct Plan {
-    buggy: KernelChoice,
-    fixed: KernelChoice,
-    profile: Profile,
-    rule: Rule,
-    seed: u64,
+    machine: MachineArgs,
 }
 
 /// Runs the command.
 pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Result<u8, Error> {
-    let workshop = Workshop::open(places)?;
-    let plan = Plan::new(options, &workshop).await?;
+    let workshop = Workshop::open(&places.folders())?;
+    let seed = options.seed.unwrap_or_else(seed_from_clock);
+    let (buggy, fixed) = sides(options, &workshop).await?;
+    let guest = options.machine.options();
+    let scale = Timeouts::scale_from_env().map_err(usage)?;
     let view = View::new(printer);
+    let interrupt = interrupt::listen()?;
+    let mut run = Run::begin("repro", seed, Purpose::Repro, &places.folders(), &view, interrupt)?;
     let settings = Settings {
-        purpose: Purpose::Repro,
-        machine: &options.machine,
-        scale: Timeouts::scale_from_env().map_err(usage)?,
-        budget: options.budget,
+        guest,
+        scale,
+        dir: run.dir.clone(),
         keep_disks: options.keep,
+        image: Image::Agent,
+        jobs: options.machine.jobs(),
     };
-    let mut session = Session::begin("repro", plan.seed, &workshop, places, &view, settings)?;
-    session.log.emit(What::RuleLoaded { rule: plan.rule.clone() })?;
-    if let Err(Cut::Log(error)) = work(options, &plan, &mut session).await {
-        return Err(error.into());
-    }
-    session.end(options.json, printer)
+    let local = Local::new(workshop, settings)?;
+    let side_by_side = local.guests_side_by_side(&fixed).min(MOST_SIDE_BY_SIDE);
+    run.introduce([&*buggy, &*fixed].into_iter())?;
+    let mut campaign = Repro {
+        buggy,
+        fixed,
+        seed,
+        runs: options.runs,
+        side_by_side,
+        budget: options.budget,
+        confidence: DEFAULT_CONFIDENCE,
+        rounds: 0,
+    };
+    run.carry_out(&mut campaign, &local).await?;
+    view.clear();
+    Ok(super::show(run.end()?, options.json, printer))
 }
 
-impl Plan {
-    /// Reads and checks everything that was asked for, before anything is made.
-    async fn new(options: &Options, workshop: &Workshop) -> Result<Self, Error> {
-        let arch = Workshop::arch(&options.arch)?;
-        let mut manifest = workshop.library.manifest(&options.kernel)?;
-        options.build.change(&mut manifest);
-        let series = options.reintroduce.as_ref().unwrap_or(&options.series);
-        let series = workshop.library.obtain_series(series).await?;
-        let mut profile = workshop.profile(&options.profile)?;
-        options.machine.change(&mut profile);
-        let Some(expect) = &profile.expect else {
-            let words = format!(
-                "the profile {} expects no bug: there is nothing to reproduce",
-                profile.name
-            );
-            return Err(usage(words));
-        };
-        let rule = workshop.rule(expect)?;
-        let fragments = options.build.fragments(arch, &workshop.library)?;
-        let plain = KernelChoice { manifest, series: None, fragments, arch };
-        let patched = KernelChoice { series: Some(series), ..plain.clone() };
-        let (buggy, fixed) =
-            if options.reintroduce.is_some() { (patched, plain) } else { (plain, patched) };
-        let seed = options.seed.unwrap_or_else(seed_from_clock);
-        Ok(Self { buggy, fixed, profile, rule, seed })
-    }
-
-    /// A cell of run number `run`.
-    fn cell(&self, options: &Options, run: u32, fixed: bool, wanted: Option<Exposure>) -> Cell {
-        let side = if fixed { "fixed" } else { "buggy" };
-        let choice = if fixed { &self.fixed } else { &self.buggy };
-        Cell {
-            id: if options.runs == 1 { side.to_owned() } else { format!("{side}-{run}") },
-            kernel: choice.manifest.name.clone(),
-            series: choice.series.as_ref().map(|series| series.name.clone()),
-            arch: choice.arch.name.to_owned(),
-            profile: self.profile.name.clone(),
-            technique: options.technique.to_string(),
-            seed: Random::new(self.seed.wrapping_add(u64::from(run) - 1), side).next(),
-            expect: self.profile.expect.clone(),
-            should_show: Some(!fixed),
-            wanted,
-        }
-    }
+/// Reads and checks everything that was asked for, before anything is made: the kernel with the bug, and
+/// the fixed one.
+async fn sides(options: &Options, workshop: &Workshop) -> Result<(Arc<Group>, Arc<Group>), Error> {
+    let plain = options.build.choice(&options.kernel, &options.arch, &workshop.library)?;
+    let mut profile = workshop.profile(&options.profile)?;
+    options.machine.options().change(&mut profile);
+    let Some(expect) = &profile.expect else {
+        let name = &profile.name;
+        return Err(usage(format!(
+            "the profile {name} expects no bug: there is nothing to reproduce"
+        )));
+    };
+    let named = options.reintroduce.as_deref().or(options.series.as_deref());
+    let Some(series) = named.or_else(|| profile.fix_for(&options.kernel)) else {
+        let (name, kernel) = (&profile.name, &options.kernel);
+        return Err(usage(format!(
+            "the profile {name} names no series that fixes {kernel}\n  hint: name it with --series, \
+             or with --reintroduce one that brings the bug"
+        )));
+    };
+    let series = workshop.library.obtain_series(series).await?;
+    let rule = Some(workshop.rule(expect)?);
+    let patched = KernelChoice { series: Some(series), ..plain.clone() };
+    let (buggy, fixed) =
+        if options.reintroduce.is_some() { (patched, plain) } else { (plain, patched) };
+    let technique = options.technique.unwrap_or(profile.technique);
+    let group = |choice| {
+        let (profile, rule) = (profile.clone(), rule.clone());
+        Arc::new(Group { ground: Ground::Qemu(choice), profile, rule, technique })
+    };
+    Ok((group(buggy), group(fixed)))
 }
 
-async fn work(options: &Options, plan: &Plan, session: &mut Session<'_>) -> Result<(), Cut> {
-    let Plan { profile, rule, .. } = plan;
-    let stretch = options.technique == Technique::Stretch;
-    let mut buggy = plan.cell(options, 1, false, None);
-    session.log.emit(What::CellPlanned { cell: buggy.clone() })?;
-    let initramfs = session.initramfs(&buggy, plan.buggy.arch).await?;
-    let buggy_side = session.side(&buggy, &plan.buggy, profile, stretch).await?;
-    let fixed = plan.cell(options, 1, true, None);
-    let fixed_side = session.side(&fixed, &plan.fixed, profile, stretch).await?;
-    let platform = session.platform(&buggy, &buggy_side, profile, initramfs).await?;
-    for run in 1..=options.runs {
-        if run > 1 {
-            buggy = plan.cell(options, run, false, None);
-            session.log.emit(What::CellPlanned { cell: buggy.clone() })?;
-        }
-        session.boot(&buggy, &buggy_side, profile, Some(rule), &platform).await?;
-        let report = session.log.report();
-        let seen = report.cell(&buggy.id);
-        if !seen.is_some_and(|cell| cell.boots.iter().any(Boot::ready)) {
-            // Nothing can be compared with a guest that never came up.
-            return Ok(());
-        }
-        let shown = seen.map(|cell| cell.exposure).unwrap_or_default();
-        let fixed = plan.cell(options, run, true, Some(cell::tenfold(&shown)));
-        session.log.emit(What::CellPlanned { cell: fixed.clone() })?;
-        session.boot(&fixed, &fixed_side, profile, Some(rule), &platform).await?;
-        session.write_reports()?;
-        session.bundle(&buggy.id, &buggy_side, profile, &platform)?;
-        session.bundle(&fixed.id, &fixed_side, profile, &platform)?;
-    }
-    Ok(())
+/// Reads the name of a technique.
+fn technique() -> impl TypedValueParser<Value = Technique> {
+    PossibleValuesParser::new(Technique::ALL.map(Technique::name)).map(|name| {
+        if name == Technique::Natural.name() { Technique::Natural } else { Technique::Stretch }
+    })
 }

@@ -1,28 +1,31 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `swapstorm run PLAN`: every cell of a plan, one after another.
+//! `swapstorm run PLAN`: every cell of a plan, side by side as far as the machine allows.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::path::PathBuf;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use clap::Args;
-use reports::event::{Cell, What};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use engine::Error;
+use engine::GuestOptions;
+use engine::Run;
+use engine::dispatcher::Fixed;
+use engine::job::{CellJob, Ground, Group, Place};
+use engine::local::{Image, Local, Settings};
+use engine::plan::{Plan, name_cells};
+use engine::workshop::{KernelChoice, Workshop};
+use machine::Timeouts;
+use machine::target::Credentials;
+use reports::event::Cell;
 use reports::exit::Purpose;
-use reports::rule::Rule;
-use workloads::Profile;
+use workloads::profile::Clock;
 
-use super::machine::Machine;
+use super::machine::MachineArgs;
 use super::{seed_from_clock, usage};
 use crate::cli::Places;
-use crate::error::Error;
-use crate::plan::{Plan, Technique, name_cells};
+use crate::interrupt;
 use crate::printer::Printer;
-use crate::progress::View;
-use crate::remote::Credentials;
-use crate::session::{Cut, Failed, Place, Platform, Session, Settings};
-use crate::timeouts::Timeouts;
-use crate::workshop::{KernelChoice, Workshop};
+use crate::view::View;
 
 /// Options of `run`.
 #[derive(Debug, Args)]
@@ -33,6 +36,10 @@ pub struct Options {
     /// Seed of everything random [default: from the clock]
     #[arg(long)]
     seed: Option<u64>,
+    /// The clock by which guests live: the host's, or their own instructions, so that the same seed gives the same run
+    /// [default: the profile's]
+    #[arg(long, value_name = "CLOCK", value_parser = clock())]
+    clock: Option<Clock>,
     /// Leave the guests' disks in the run's folder
     #[arg(long)]
     keep: bool,
@@ -47,58 +54,112 @@ pub struct Options {
     #[arg(long, value_name = "FILE", help_heading = "Target")]
     known_hosts: Option<PathBuf>,
     #[command(flatten)]
-    machine: Machine,
+    machine: MachineArgs,
 }
 
-/// What a cell runs on.
-#[derive(Clone)]
-enum Ground {
-    /// A kernel of ours, in QEMU.
-    Qemu(Rc<KernelChoice>),
-    /// A machine that runs its kernel already.
-    Target(Rc<Place>),
+impl Options {
+    /// What was asked for of the plan's guests. A target lives by its own clock, which is none of ours.
+    fn guest(&self, plan: &Plan) -> GuestOptions {
+        let clock = if plan.target.is_some() { Some(Clock::Wall) } else { self.clock };
+        GuestOptions { clock, ..self.machine.options() }
+    }
 }
 
-/// Cells that share a kernel, a profile and a technique, and so everything but the seed.
-struct Group {
-    ground: Ground,
-    profile: Profile,
-    rule: Option<Rule>,
-    technique: Technique,
-    cells: Vec<Cell>,
+/// Reads the name of a clock.
+pub fn clock() -> impl TypedValueParser<Value = Clock> {
+    PossibleValuesParser::new(Clock::ALL.map(Clock::name))
+        .map(|name| if name == Clock::Virtual.name() { Clock::Virtual } else { Clock::Wall })
 }
 
 /// Runs the command.
 pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Result<u8, Error> {
-    let workshop = Workshop::open(places)?;
-    let own = places.own("harness").map(|dir| dir.join("plans"));
+    let workshop = Workshop::open(&places.folders())?;
+    let own = places.folders().own("harness").map(|dir| dir.join("plans"));
     let plan = Plan::find(&options.plan, own.as_deref())?;
     let seed = options.seed.unwrap_or_else(seed_from_clock);
-    let groups = groups(&plan, seed, &workshop, options).await?;
+    if plan.target.is_some() && options.clock == Some(Clock::Virtual) {
+        return Err(plan.wrong("target", "a `target` has no virtual clock: leave out --clock"));
+    }
+    let jobs = cells(&plan, seed, &workshop, options).await?;
+    let scale = Timeouts::scale_from_env().map_err(usage)?;
     let view = View::new(printer);
     view.line(&format!("{}: {}", plan.origin, plan.about));
+    let interrupt = interrupt::listen()?;
+    let mut run = Run::begin("run", seed, Purpose::Search, &places.folders(), &view, interrupt)?;
     let settings = Settings {
-        purpose: Purpose::Search,
-        machine: &options.machine,
-        scale: Timeouts::scale_from_env().map_err(usage)?,
-        budget: plan.storm,
+        guest: options.guest(&plan),
+        scale,
+        dir: run.dir.clone(),
         keep_disks: options.keep,
+        image: Image::Agent,
+        jobs: options.machine.jobs(),
     };
-    let mut session = Session::begin("run", seed, &workshop, places, &view, settings)?;
-    if let Err(Cut::Log(error)) = work(&groups, &mut session).await {
-        return Err(error.into());
-    }
-    session.end(options.json, printer)
+    let local = Local::new(workshop, settings)?;
+    run.introduce(jobs.iter().map(|job| &*job.group))?;
+    run.carry_out(&mut Fixed::new(jobs), &local).await?;
+    view.clear();
+    Ok(super::show(run.end()?, options.json, printer))
 }
 
-/// Everything that the plan asks for, read and checked before anything is made.
-async fn groups(
+/// Every cell of the plan, read and checked before anything is made.
+async fn cells(
     plan: &Plan,
     seed: u64,
     workshop: &Workshop,
     options: &Options,
-) -> Result<Vec<Group>, Error> {
+) -> Result<Vec<CellJob>, Error> {
     let placed = |word: &str, error: Error| plan.wrong(word, error);
+    let grounds = grounds(plan, workshop, options).await?;
+    let mut groups = Vec::new();
+    for name in &plan.profiles {
+        let mut profile = workshop.profile(name).map_err(|error| placed(name, error))?;
+        options.guest(plan).change(&mut profile);
+        options.guest(plan).suits_clock(&profile)?;
+        let rule = profile.expect.as_ref().map(|expect| workshop.rule(expect)).transpose()?;
+        for ground in &grounds {
+            for technique in &plan.techniques {
+                let (ground, profile, rule) = (ground.clone(), profile.clone(), rule.clone());
+                groups.push(Arc::new(Group { ground, profile, rule, technique: *technique }));
+            }
+        }
+    }
+    let mut cells: Vec<Cell> = Vec::new();
+    let mut numbers = Vec::new();
+    for group in &groups {
+        for number in 1..=plan.runs {
+            cells.push(group.cell());
+            numbers.push(number);
+        }
+    }
+    name_cells(&mut cells, &numbers, seed);
+    let of_cell = groups.iter().flat_map(|group| (0..plan.runs).map(move |_| group));
+    let job = |(cell, group): (Cell, &Arc<Group>)| CellJob {
+        cell,
+        group: Arc::clone(group),
+        budget: plan.storm,
+    };
+    Ok(cells.into_iter().zip(of_cell).map(job).collect())
+}
+
+/// What the plan's cells run on.
+async fn grounds(
+    plan: &Plan,
+    workshop: &Workshop,
+    options: &Options,
+) -> Result<Vec<Ground>, Error> {
+    let placed = |word: &str, error: Error| plan.wrong(word, error);
+    let mut grounds = Vec::new();
+    if let Some(target) = &plan.target {
+        let credentials = Credentials {
+            identities: options.identities.clone(),
+            known_hosts: options.known_hosts.clone(),
+        };
+        for arch in plan.arches() {
+            let (target, credentials) = (target.clone(), credentials.clone());
+            let terms = plan.terms();
+            grounds.push(Ground::Target(Place { target, arch, credentials, terms }));
+        }
+    }
     let mut series = Vec::new();
     for name in plan.series() {
         series.push(match name {
@@ -107,155 +168,21 @@ async fn groups(
             None => None,
         });
     }
-    let mut profiles = Vec::new();
-    for name in &plan.profiles {
-        let mut profile = workshop.profile(name).map_err(|error| placed(name, error))?;
-        options.machine.change(&mut profile);
-        let rule = profile.expect.as_ref().map(|expect| workshop.rule(expect)).transpose()?;
-        profiles.push((profile, rule));
-    }
-    let mut grounds = Vec::new();
-    if let Some(target) = &plan.target {
-        let credentials = Credentials {
-            identities: options.identities.clone(),
-            known_hosts: options.known_hosts.clone(),
-        };
-        let (target, terms) = (target.clone(), plan.terms());
-        for arch in plan.arches() {
-            let (target, credentials, terms) = (target.clone(), credentials.clone(), terms.clone());
-            grounds.push(Ground::Target(Rc::new(Place { target, arch, credentials, terms })));
-        }
-    }
     for name in &plan.kernels {
         let manifest =
             workshop.library.manifest(name).map_err(|error| placed(name, error.into()))?;
         for series in &series {
             for arch in plan.arches() {
                 manifest.require(arch).map_err(|error| placed(arch.name, error.into()))?;
-                let choice = KernelChoice {
+                grounds.push(Ground::Qemu(KernelChoice {
                     manifest: manifest.clone(),
                     series: series.clone(),
                     fragments: Vec::new(),
+                    kasan: String::new(),
                     arch,
-                };
-                grounds.push(Ground::Qemu(Rc::new(choice)));
+                }));
             }
         }
     }
-    let mut groups = Vec::new();
-    for ground in &grounds {
-        for (profile, rule) in &profiles {
-            for technique in &plan.techniques {
-                groups.push(Group {
-                    ground: ground.clone(),
-                    profile: profile.clone(),
-                    rule: rule.clone(),
-                    technique: *technique,
-                    cells: Vec::new(),
-                });
-            }
-        }
-    }
-    let mut cells = Vec::new();
-    let mut numbers = Vec::new();
-    for group in &groups {
-        for number in 1..=plan.runs {
-            cells.push(group.unnamed_cell());
-            numbers.push(number);
-        }
-    }
-    name_cells(&mut cells, &numbers, seed);
-    let mut cells = cells.into_iter();
-    for group in &mut groups {
-        group.cells = cells.by_ref().take(plan.runs as usize).collect();
-    }
-    Ok(groups)
-}
-
-impl Group {
-    fn unnamed_cell(&self) -> Cell {
-        let (kernel, series, arch) = match &self.ground {
-            Ground::Qemu(choice) => {
-                let series = choice.series.as_ref().map(|series| series.name.clone());
-                (choice.manifest.name.clone(), series, choice.arch)
-            }
-            Ground::Target(place) => (place.target.to_string(), None, place.arch),
-        };
-        Cell {
-            id: String::new(),
-            kernel,
-            series,
-            arch: arch.name.to_owned(),
-            profile: self.profile.name.clone(),
-            technique: self.technique.to_string(),
-            seed: 0,
-            expect: self.profile.expect.clone(),
-            should_show: None,
-            wanted: None,
-        }
-    }
-}
-
-/// Runs all cells. One that fails does not keep the others from being run.
-async fn work(groups: &[Group], session: &mut Session<'_>) -> Result<(), Cut> {
-    let rules: BTreeMap<&str, &Rule> =
-        groups.iter().filter_map(|g| g.rule.as_ref()).map(|r| (r.name.as_str(), r)).collect();
-    for rule in rules.into_values() {
-        session.log.emit(What::RuleLoaded { rule: rule.clone() })?;
-    }
-    // All of them at once: a run that is cut short shows what it did not come to.
-    for cell in groups.iter().flat_map(|group| &group.cells) {
-        session.log.emit(What::CellPlanned { cell: cell.clone() })?;
-    }
-    let mut platforms = BTreeMap::new();
-    for group in groups {
-        match run_group(group, session, &mut platforms).await {
-            Ok(()) => {}
-            Err(Cut::Failed(failed)) => fail_rest(group, &failed, session)?,
-            Err(cut) => return Err(cut),
-        }
-        session.write_reports()?;
-    }
-    Ok(())
-}
-
-/// `platforms` keeps what was found out for machines of a kind.
-async fn run_group(
-    group: &Group,
-    session: &mut Session<'_>,
-    platforms: &mut BTreeMap<(&'static str, &'static str), Platform>,
-) -> Result<(), Cut> {
-    let Group { ground, profile, rule, technique, cells } = group;
-    let Some(first) = cells.first() else { return Ok(()) };
-    let choice = match ground {
-        Ground::Qemu(choice) => choice,
-        Ground::Target(place) => {
-            for cell in cells {
-                session.visit(cell, place, profile, rule.as_ref()).await?;
-            }
-            return Ok(());
-        }
-    };
-    let initramfs = session.initramfs(first, choice.arch).await?;
-    let stretch = *technique == Technique::Stretch;
-    let side = session.side(first, choice, profile, stretch).await?;
-    let platform = match platforms.entry(side.platform_key()) {
-        Entry::Occupied(known) => known.into_mut(),
-        Entry::Vacant(unknown) => {
-            unknown.insert(session.platform(first, &side, profile, initramfs).await?)
-        }
-    };
-    for cell in cells {
-        session.boot(cell, &side, profile, rule.as_ref(), platform).await?;
-        session.bundle(&cell.id, &side, profile, platform)?;
-    }
-    Ok(())
-}
-
-/// What the first cell of a group failed at, the others would fail at as well.
-fn fail_rest(group: &Group, failed: &Failed, session: &mut Session<'_>) -> Result<(), Cut> {
-    for cell in group.cells.iter().skip(1) {
-        session.fail(cell, failed)?;
-    }
-    Ok(())
+    Ok(grounds)
 }

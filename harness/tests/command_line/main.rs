@@ -8,6 +8,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
 mod bad_input;
+mod cache;
+mod compare;
+mod report;
 mod scene;
 
 use std::fs;
@@ -62,6 +65,22 @@ fn unknown_names_list_the_known_ones() {
 }
 
 #[test]
+fn a_profile_that_names_no_fix_asks_for_one() {
+    let scene = Scene::new();
+    let profile = "name: mine\ndescription: a test\nexpect: zswap-cpu-hotplug\n\
+        fixes: [{series: nonsuch, kernels: [debian-6.12]}]\n\
+        guest: {memory_mib: 256, cpus: 2, disks: 4, disk_mib: 2}\n";
+    scene.own("workloads/profiles/mine.yaml", profile);
+    let (code, stderr) = scene.run(&["repro", "--profile", "mine"]);
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("mine names no series that fixes debian-6.1"), "{stderr}");
+    // The series that it names is the one that is looked for.
+    let (code, stderr) = scene.run(&["repro", "--profile", "mine", "--kernel", "debian-6.12"]);
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("nonsuch"), "{stderr}");
+}
+
+#[test]
 fn yaml_problems_name_file_line_and_column() {
     let scene = Scene::new();
     let manifest = "about: mine\nsource:\n  debian:\n    package: linux-source-6.1\n    flavour: x\nconfig:\n  base: tinyconfig\n  fragments: []\n  arch: {x86_64: []}\n";
@@ -84,6 +103,28 @@ fn yaml_problems_name_file_line_and_column() {
         stderr.contains("[SCENE]/data/reports/rules/zswap-writeback-swapoff.yaml:2:1: "),
         "{stderr}"
     );
+}
+
+#[test]
+fn what_is_named_in_place_of_a_manifest_must_be_a_kernel() {
+    let scene = Scene::new();
+    scene.own("kernels/manifests/mine.yaml", "");
+    fs::write(scene.path("linux-9.9.tar.gz"), "").unwrap();
+    let with = |kernel: &str, code, says: &str| {
+        scene.refuses(&["build", kernel], code, &[says]);
+    };
+    with("./nonsuch", 2, "`./nonsuch` cannot be a kernel: there is no such folder or tarball");
+    with("data/kernels/manifests/mine.yaml", 2, "a manifest is named without `.yaml`");
+    with("https://example.org/linux.git", 2, "it names no commit");
+    with(".", 2, "there is no Makefile");
+    with("linux-9.9.tar.gz", 2, "linux-9.9.tar.gz: ");
+    with(".:v6.8", 2, "it is no git repository");
+    // A plan says where it stands.
+    scene.own(
+        "harness/plans/mine.yaml",
+        "about: mine\nkernels: [./nonsuch]\nprofiles: [zswap-writeback-swapoff]\nstorm: 1s\n",
+    );
+    scene.refuses(&["run", "mine"], 2, &["mine.yaml:2:", "`./nonsuch` cannot be a kernel"]);
 }
 
 #[test]

@@ -39,7 +39,8 @@ fn wait_until_gone(word: &str) {
 fn kill_9_leaves_no_qemu_and_no_file_outside_the_run() {
     // Before QEMU has printed, and with the guest up.
     for moment in ["booting", "guest up"] {
-        let scene = Scene::new();
+        // Other tests' places would be in the way of what is looked for.
+        let scene = Scene::alone();
         let before = files_outside(&scene);
         let (mut child, mut lines) = start(&scene);
         lines.find(|line| line.contains(moment)).expect("the run got so far");
@@ -82,8 +83,8 @@ fn ctrl_c_leaves_a_valid_report_that_says_interrupted() {
     ran.expect(130);
     assert!(ran.stdout.contains("interrupted"), "{}", ran.stdout);
     let report = scene.report();
-    assert_eq!(report["interrupted"], true);
-    assert_eq!(report["finished"], true);
+    assert_eq!(report["runs"][0]["interrupted"], true, "{report:#}");
+    assert_eq!(report["runs"][0]["finished"], true, "{report:#}");
     assert_eq!(report["cells"][0]["boots"][0]["end"], "interrupted");
     assert!(
         fs::read_to_string(scene.run_folder().join("report.md")).unwrap().contains("interrupted")

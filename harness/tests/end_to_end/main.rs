@@ -9,12 +9,16 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
 mod bad_input;
+mod hangs;
+mod invariants;
 mod lifetime;
 mod login;
+mod replay;
 mod repro;
 mod run;
 mod series;
 mod silent_guests;
 mod store;
+mod stretch;
 mod support;
 mod target;

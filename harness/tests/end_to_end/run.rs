@@ -17,7 +17,9 @@ fn every_architecture_storms_for_a_minute() {
     assert_eq!(cells.len(), 6, "{report:#}");
     for cell in cells {
         assert_eq!(cell["verdict"], "clean", "{cell:#}");
-        assert_eq!(cell["boots"][0]["end"], "budget", "{cell:#}");
+        // A guest that never came up was tried again: the last one decides.
+        let last = cell["boots"].as_array().unwrap().last().unwrap();
+        assert_eq!(last["end"], "budget", "{cell:#}");
         let count = |name: &str| cell["exposure"][name].as_u64().unwrap();
         assert!(count("guest_ms") > 55_000, "{cell:#}");
         assert!(count("swapoffs") > 0 && count("verified") > 0, "{cell:#}");

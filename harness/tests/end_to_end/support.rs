@@ -6,14 +6,20 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A guest keeps this machine busy: two at once would only make each other slow.
-static MACHINE: Mutex<()> = Mutex::new(());
+/// Shared by tests that can run beside each other, had alone by the others.
+static MACHINE: RwLock<()> = RwLock::new(());
+
+/// A test's hold on [`MACHINE`].
+enum Hold {
+    Shared(#[expect(dead_code, reason = "held until dropped")] RwLockReadGuard<'static, ()>),
+    Alone(#[expect(dead_code, reason = "held until dropped")] RwLockWriteGuard<'static, ()>),
+}
 
 /// The store that all tests share, unless a test harms it.
 pub fn cache() -> PathBuf {
@@ -25,12 +31,23 @@ pub struct Scene {
     /// Everything that the test writes.
     pub dir: TempDir,
     began: Instant,
-    _machine: MutexGuard<'static, ()>,
+    _machine: Hold,
 }
 
 impl Scene {
+    /// A place beside those of other tests.
     pub fn new() -> Self {
-        let machine = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
+        Self::with(Hold::Shared(shared))
+    }
+
+    /// A place while no other test runs: for tests that harm what is shared, or look at all of the machine.
+    pub fn alone() -> Self {
+        let alone = MACHINE.write().unwrap_or_else(PoisonError::into_inner);
+        Self::with(Hold::Alone(alone))
+    }
+
+    fn with(machine: Hold) -> Self {
         let dir = tempfile::Builder::new().prefix("swapstorm-test-").tempdir().unwrap();
         Self { dir, began: Instant::now(), _machine: machine }
     }
@@ -51,7 +68,7 @@ impl Scene {
     pub fn plain_kernel(&self) -> [&'static str; 2] {
         let manifest = "about: a kernel without a sanitizer\n\
             source: {debian: {package: linux-source-6.1}}\n\
-            config: {base: tinyconfig, fragments: [base, zswap, zswap-6.1], arch: {x86_64: [x86_64]}}\n";
+            config: {base: tinyconfig, fragments: [base, zswap], arch: {x86_64: [x86_64]}}\n";
         self.own("kernels/manifests/plain.yaml", manifest);
         ["--kernel", "plain"]
     }

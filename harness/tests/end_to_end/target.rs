@@ -195,7 +195,7 @@ fn a_lost_machine_is_judged_by_its_console_first() {
     let scene = Scene::new();
     let mut guest = Guest::boot(&scene);
     let run_of_guest = fs::read_dir(scene.path("guest")).unwrap().next().unwrap().unwrap().path();
-    let console = run_of_guest.join("boot-1/console.log");
+    let console = run_of_guest.join("guest/boot-1/console.log");
     plan(&scene, &format!("storm: 10m\nallow: [zswap]\nconsole: {}\n", console.display()));
     let (child, lines) = begin(&scene);
     let stdin = guest.stdin.as_mut().unwrap();

@@ -2,20 +2,21 @@
 //! `swapstorm bench build`: a cold build of a kernel beside a plain make of its configuration.
 
 use clap::Args;
+use kernels::Progress;
 use reports::exit::ExitCode;
 use serde::Serialize;
 
 use super::super::kernel::KernelOptions;
 use crate::cli::Places;
-use crate::error::Error;
 use crate::printer::Printer;
-use crate::progress::View;
-use crate::workshop::Workshop;
+use crate::view::View;
+use engine::Error;
+use engine::workshop::Workshop;
 
 /// Options of `bench build`.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Kernel manifest
+    /// Kernel: a manifest, or a tree of yours: a folder, a tarball, or a commit, REPO:REF
     #[arg(long, default_value = "debian-6.1")]
     kernel: String,
     /// Architectures, one after another
@@ -43,12 +44,14 @@ struct Row {
 
 /// Runs the command.
 pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Result<u8, Error> {
-    let workshop = Workshop::open(places)?;
+    let workshop = Workshop::open(&places.folders())?;
     let choices = options.build.choices(&options.kernel, &options.arch, &workshop.library)?;
     let mut rows = Vec::new();
     for choice in &choices {
         let view = View::new(printer);
-        let built = workshop.build_cold(choice, &view).await;
+        let name = choice.name();
+        let progress = |progress: Progress<'_>| view.kernel(&name, progress);
+        let built = workshop.build_cold(choice, &progress).await;
         view.clear();
         let built = built?;
         let (seconds, plain_seconds) = (built.ours.as_secs_f64(), built.plain.as_secs_f64());

@@ -15,8 +15,8 @@ use reports::exit::ExitCode;
 use serde::Serialize;
 
 use super::super::usage;
-use crate::error::Error;
 use crate::printer::Printer;
+use engine::Error;
 
 const CLEAN: &[u8] = include_bytes!("../../../../reports/corpus/clean-6.1.log");
 const CRASHES: [&[u8]; 2] = [

@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::super::usage;
 use super::input::is_packed;
-use crate::error::Error;
+use engine::Error;
 
 /// A log that grows, is cut or replaced, or does not exist yet; or stdin.
 pub struct Followed<'a> {
@@ -103,6 +103,15 @@ fn open(path: &Path) -> Result<Option<Open>, Error> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(usage(e)),
     }
+}
+
+/// False if nobody reads any more what is written to stdout: `| head` has seen enough.
+pub fn is_output_read() -> bool {
+    let stdout = rustix::stdio::stdout();
+    let mut fds = [PollFd::new(&stdout, PollFlags::empty())];
+    // Errors are always told.
+    let told = poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+    !(told.is_ok_and(|ready| ready > 0) && fds[0].revents().contains(PollFlags::ERR))
 }
 
 /// True if reading from stdin would not have to wait.

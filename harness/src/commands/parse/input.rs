@@ -11,7 +11,7 @@ use reports::event::Fault;
 
 use super::super::usage;
 use super::zstd::Frames;
-use crate::error::Error;
+use engine::Error;
 
 /// Bytes that are read in one go: few enough to stay in a processor's cache.
 pub const CHUNK: usize = 64 << 10;
@@ -24,6 +24,8 @@ const PSTORE: usize = 4 << 20;
 pub struct Input {
     name: String,
     bytes: Box<dyn Read>,
+    /// Why nothing more can be read; what was read before is given out first.
+    cut: Option<io::Error>,
 }
 
 impl Input {
@@ -61,12 +63,25 @@ impl Input {
             }
             _ => bytes,
         };
-        Ok(Input { name, bytes })
+        Ok(Input { name, bytes, cut: None })
     }
 
-    /// Fills the buffer as far as the log goes; 0 at its end.
+    /// Fills the buffer as far as the log goes; 0 at its end. A log that breaks off gives what is
+    /// before the break, and then an error.
     pub fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
-        read_full(&mut self.bytes, buffer).map_err(|e| damaged(&self.name, &e.to_string()))
+        let mut filled = 0;
+        while filled < buffer.len() && self.cut.is_none() {
+            match self.bytes.read(&mut buffer[filled..]) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => self.cut = Some(e),
+            }
+        }
+        match &self.cut {
+            Some(error) if filled == 0 => Err(damaged(&self.name, &error.to_string())),
+            _ => Ok(filled),
+        }
     }
 }
 

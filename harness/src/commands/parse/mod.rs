@@ -14,7 +14,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use fs_err::File;
 use reports::console::{
-    Digest, Facts, Form, Options as ReaderOptions, Reader, SAMPLE, Seen, Unwrapper, show,
+    Digest, Facts, NoteKind, Options as ReaderOptions, Reader, Seen, Stats, show,
 };
 use reports::escape::printable;
 use reports::exit::ExitCode;
@@ -23,9 +23,9 @@ use reports::rule::{Match, Rule};
 
 use super::usage;
 use crate::cli::Places;
-use crate::error::Error;
-use crate::interrupt::{EXIT_CODE, Interrupt};
+use crate::interrupt::{self, EXIT_CODE};
 use crate::printer::Printer;
+use engine::Error;
 use follow::{Change, Followed};
 use input::{CHUNK, Input};
 use symbols::Symbols;
@@ -34,6 +34,10 @@ use symbols::Symbols;
 const QUIET: Duration = Duration::from_secs(3);
 /// Bugs of one log that are told apart.
 const MOST_BUGS: usize = 10_000;
+/// Tasks that are named of a bug that came again.
+const MOST_TASKS: usize = 32;
+/// First lines of what followed on it.
+const MOST_FOLLOW_UPS: usize = 8;
 /// How often a followed log is looked at.
 const PERIOD: Duration = Duration::from_millis(200);
 
@@ -49,7 +53,8 @@ pub struct Options {
     /// What to print
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-    /// Kernel image with symbols: frames get file, line and inlined functions
+    /// Kernel image with symbols: frames get file, line and inlined functions, and not helpers but
+    /// who called them is blamed
     #[arg(long, value_name = "FILE")]
     vmlinux: Option<PathBuf>,
     /// Rules of expected bugs (YAML): these reports do not count as found
@@ -79,6 +84,7 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
         symbols: options.vmlinux.as_deref().map(Symbols::load).transpose()?,
         printer,
         found: false,
+        no_kernels: false,
         failed: None,
     };
     // --out is a folder for commands that run something, with a default and a variable for them.
@@ -100,10 +106,14 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
         return parse.follow(log, options.format).await;
     } else {
         let several = options.logs.len() > 1;
+        let mut sum = Sum::default();
         for log in &options.logs {
-            if let Err(error) = parse.log(log, options.format, several) {
+            if let Err(error) = parse.log(log, options.format, several, &mut sum) {
                 parse.go_on(&error);
             }
+        }
+        if several && options.format == Format::Text {
+            printer.data(&show::sum(sum.reports, sum.lines, sum.logs));
         }
     }
     Ok(parse.exit_code())
@@ -114,12 +124,22 @@ fn read_rule(file: &Path) -> Result<Rule, Error> {
     Rule::from_yaml(&file.display().to_string(), &text).map_err(usage)
 }
 
+/// What all logs of a command have together.
+#[derive(Debug, Default)]
+struct Sum {
+    reports: u64,
+    lines: u64,
+    logs: u64,
+}
+
 struct Parse<'a> {
     rules: Vec<Rule>,
     symbols: Option<Symbols>,
     printer: &'a Printer,
-    /// A report was seen that no rule expects.
+    /// A report was seen that no rule expects, or the rest of one.
     found: bool,
+    /// A log has no line that looks like a kernel's.
+    no_kernels: bool,
     /// Exit code of the first log that could not be read.
     failed: Option<u8>,
 }
@@ -161,24 +181,52 @@ impl Parse<'_> {
         self.failed.get_or_insert(error.exit_code());
     }
 
+    /// A bug that was found is not hidden by a log that broke off, but by a mistake of the user's.
     fn exit_code(&self) -> u8 {
-        let code = if self.found { ExitCode::KernelBug } else { ExitCode::Clean };
-        self.failed.unwrap_or(code.code())
+        let usage = ExitCode::Usage.code();
+        match self.failed {
+            Some(code) if code == usage => usage,
+            _ if self.found => ExitCode::KernelBug.code(),
+            Some(code) => code,
+            None if self.no_kernels => usage,
+            None => ExitCode::Clean.code(),
+        }
     }
 
-    fn log(&mut self, log: &Path, format: Format, several: bool) -> Result<(), Error> {
+    /// What there is to say about a log that was read: it broke off, or is none of a kernel.
+    fn judge(&mut self, log: &Path, read: &Read) {
+        if let Some(error) = &read.cut {
+            self.go_on(error);
+        } else if !read.is_kernels {
+            self.no_kernels = true;
+            self.printer.error(&no_kernels(log, read.stats.lines));
+        }
+    }
+
+    fn log(
+        &mut self,
+        log: &Path,
+        format: Format,
+        several: bool,
+        sum: &mut Sum,
+    ) -> Result<(), Error> {
         match format {
             Format::Json => {
                 let line = self.json(log)?;
                 self.printer.data(&line);
             }
             Format::Text | Format::Github => {
+                let input = Input::open(log)?;
                 if several && format == Format::Text {
                     self.printer.data(&format!("{}:\n", printable(&log.display().to_string())));
                 }
                 let mut told = Told::new(log, format);
-                let (stats, _) = read(log, |seen| self.tell(&mut told, seen))?;
-                self.sum_up(&told, stats.lines);
+                let read = read(input, |seen| self.tell(&mut told, seen));
+                self.sum_up(&told, read.stats.lines, read.facts);
+                self.judge(log, &read);
+                sum.reports += told.reports;
+                sum.lines += read.stats.lines;
+                sum.logs += 1;
             }
         }
         Ok(())
@@ -194,36 +242,42 @@ impl Parse<'_> {
                     self.printer.data(&text);
                 }
             }
-            note @ Seen::Note(_) => told.notes.add(note),
+            Seen::Note(note) => {
+                self.found |= note.kind == NoteKind::HeadlessTrace;
+                told.notes.add(Seen::Note(note));
+            }
         }
     }
 
     /// Prints what was only counted.
-    fn sum_up(&self, told: &Told, lines: u64) {
+    fn sum_up(&self, told: &Told, lines: u64, facts: Facts) {
         if told.format != Format::Text {
             return;
         }
         let mut text = String::new();
-        for (title, count) in told.shown.repeats() {
-            text.push_str(&show::again(title, count));
+        for repeat in told.shown.repeats() {
+            text.push_str(&show::again(&repeat.title, repeat.count, &repeat.tasks));
+            text.extend(repeat.follow_ups.iter().map(|line| show::follow_up(line)));
         }
         text.push_str(&show::notes(&told.notes));
-        text.push_str(&show::summary(told.reports, lines));
+        text.push_str(&show::summary(told.reports, lines, facts));
         self.printer.data(&text);
     }
 
     fn json(&mut self, log: &Path) -> Result<String, Error> {
         let mut digest = Digest::default();
-        let (stats, facts) = read(log, |seen| digest.add(seen))?;
+        let read = read(Input::open(log)?, |seen| digest.add(seen));
+        self.judge(log, &read);
         if let Some(symbols) = &self.symbols {
             digest.reports().iter_mut().for_each(|finding| symbols.explain(finding));
         }
         self.found |= digest.more_reports() > 0;
+        self.found |= digest.notes().contains_key(&NoteKind::HeadlessTrace);
         for finding in digest.reports() {
             self.found |= self.expected_by(finding).is_none();
         }
         let name = log.file_name().unwrap_or(log.as_os_str()).to_string_lossy();
-        let json = digest.json(&name, facts, stats, |finding| self.expected_by(finding));
+        let json = digest.json(&name, read.facts, read.stats, |finding| self.expected_by(finding));
         let mut line = serde_json::to_string(&json).map_err(std::io::Error::from)?;
         line.push('\n');
         Ok(line)
@@ -248,12 +302,12 @@ impl Parse<'_> {
 
     /// Reads a log as it grows, until interrupted, or stdin to its end.
     async fn follow(&mut self, log: &Path, format: Format) -> Result<u8, Error> {
-        let mut interrupt = Interrupt::listen()?;
+        let interrupt = interrupt::listen()?;
         let mut followed = Followed::new(log)?;
         if !followed.is_there() {
             self.printer.say(&format!("waiting for {}", log.display()));
         }
-        let mut console = Console::default();
+        let mut console = Reader::new(ReaderOptions::default());
         let mut told = Told::new(log, format);
         let mut chunk = vec![0; CHUNK];
         let mut quiet = Duration::ZERO;
@@ -270,12 +324,16 @@ impl Parse<'_> {
             };
             seen.into_iter().for_each(|seen| self.tell(&mut told, seen));
             if matches!(change, Change::Ended) {
-                self.sum_up(&told, console.reader.stats().lines);
+                self.sum_up(&told, console.stats().lines, console.facts());
                 return Ok(self.exit_code());
             }
             if matches!(change, Change::Another) {
-                self.sum_up(&told, console.reader.stats().lines);
-                (console, told) = (Console::default(), Told::new(log, format));
+                self.sum_up(&told, console.stats().lines, console.facts());
+                console = Reader::new(ReaderOptions::default());
+                told = Told::new(log, format);
+            }
+            if !follow::is_output_read() {
+                return Ok(self.exit_code());
             }
             let pause = async {
                 match change {
@@ -286,12 +344,12 @@ impl Parse<'_> {
             };
             tokio::select! {
                 biased;
-                () = interrupt.wait() => break,
+                () = interrupt.cancelled() => break,
                 () = pause => quiet += PERIOD,
             }
         }
         console.finish().into_iter().for_each(|seen| self.tell(&mut told, seen));
-        self.sum_up(&told, console.reader.stats().lines);
+        self.sum_up(&told, console.stats().lines, console.facts());
         Ok(EXIT_CODE)
     }
 }
@@ -320,116 +378,95 @@ impl Told {
 /// Bugs that were shown, so that each is shown once.
 #[derive(Debug, Default)]
 struct Shown {
-    /// By signature: the title, and how many more there were.
-    bugs: HashMap<String, (String, u64)>,
+    /// By signature: those that came again.
+    bugs: HashMap<String, Repeat>,
+}
+
+/// A bug that came again after it was shown.
+#[derive(Debug)]
+struct Repeat {
+    title: String,
+    count: u64,
+    /// The other tasks that it happened to, each once.
+    tasks: Vec<String>,
+    /// What followed on one of these.
+    follow_ups: Vec<String>,
 }
 
 impl Shown {
     /// True for a bug that is seen for the first time.
     fn is_new(&mut self, finding: &Finding) -> bool {
-        if let Some((_, count)) = self.bugs.get_mut(&finding.signature) {
-            *count += 1;
+        let task = show::task(&finding.scene);
+        if let Some(repeat) = self.bugs.get_mut(&finding.signature) {
+            repeat.count += 1;
+            for line in &finding.follow_ups {
+                if repeat.follow_ups.len() < MOST_FOLLOW_UPS && !repeat.follow_ups.contains(line) {
+                    repeat.follow_ups.push(line.clone());
+                }
+            }
+            repeat.tasks.extend(
+                task.filter(|task| repeat.tasks.len() < MOST_TASKS && !repeat.tasks.contains(task)),
+            );
             return false;
         }
         // A log may hold any number of made-up bugs; what is beyond this is shown each time.
         if self.bugs.len() < MOST_BUGS {
-            self.bugs.insert(finding.signature.clone(), (finding.title.clone(), 0));
+            let title = finding.title.clone();
+            let repeat = Repeat { title, count: 0, tasks: Vec::new(), follow_ups: Vec::new() };
+            self.bugs.insert(finding.signature.clone(), repeat);
         }
         true
     }
 
-    /// Titles of the bugs that were seen more than once, the most frequent first.
-    fn repeats(&self) -> Vec<(&str, u64)> {
-        let mut repeats: Vec<(&str, u64)> = self
-            .bugs
-            .values()
-            .filter(|(_, count)| *count > 0)
-            .map(|(title, count)| (title.as_str(), *count))
-            .collect();
-        repeats.sort_unstable_by_key(|(title, count)| (std::cmp::Reverse(*count), *title));
+    /// Bugs that were seen more than once, the most frequent first.
+    fn repeats(&self) -> Vec<&Repeat> {
+        let mut repeats: Vec<&Repeat> = self.bugs.values().filter(|bug| bug.count > 0).collect();
+        repeats.sort_unstable_by_key(|bug| (std::cmp::Reverse(bug.count), &bug.title));
         repeats
     }
 }
 
-/// Reads a log to its end.
-fn read(log: &Path, mut each: impl FnMut(Seen)) -> Result<(reports::console::Stats, Facts), Error> {
-    let mut input = Input::open(log)?;
-    let mut console = Console::default();
+/// What a log was like.
+struct Read {
+    stats: Stats,
+    facts: Facts,
+    /// It has a line of a kernel, or something was seen in it.
+    is_kernels: bool,
+    /// Why it could not be read to its end.
+    cut: Option<Error>,
+}
+
+/// Reads a log to its end, or as far as it goes.
+fn read(mut input: Input, mut each: impl FnMut(Seen)) -> Read {
+    let mut console = Reader::new(ReaderOptions { await_panic: true, ..Default::default() });
     let mut chunk = vec![0; CHUNK];
-    loop {
-        let filled = input.fill(&mut chunk)?;
-        if filled == 0 {
-            break;
+    let mut any = false;
+    let mut each = |seen| {
+        any = true;
+        each(seen);
+    };
+    let cut = loop {
+        match input.fill(&mut chunk) {
+            Ok(0) => break None,
+            Ok(filled) => console.push(&chunk[..filled]).into_iter().for_each(&mut each),
+            Err(error) => break Some(error),
         }
-        console.push(&chunk[..filled]).into_iter().for_each(&mut each);
-    }
+    };
     console.finish().into_iter().for_each(&mut each);
-    Ok((console.reader.stats(), console.reader.facts()))
+    let is_kernels = any || console.has_kernel_lines();
+    Read { stats: console.stats(), facts: console.facts(), is_kernels, cut }
 }
 
-/// A log of any form on its way to the reader.
-struct Console {
-    reader: Reader,
-    form: Sight,
-}
-
-/// What is known of a log's form.
-enum Sight {
-    /// Nothing: not even a line has come.
-    Unknown(Vec<u8>),
-    Console,
-    Other(Unwrapper),
-}
-
-impl Default for Console {
-    fn default() -> Self {
-        let reader = Reader::new(ReaderOptions::default());
-        Console { reader, form: Sight::Unknown(Vec::new()) }
+/// Nothing was found where nothing could be: that is not clean.
+fn no_kernels(log: &Path, lines: u64) -> Error {
+    let log = log.display();
+    if lines == 0 {
+        return usage(format!(
+            "{log} is empty\n  hint: is this the console that the kernel prints on?"
+        ));
     }
-}
-
-impl Console {
-    fn push(&mut self, bytes: &[u8]) -> Vec<Seen> {
-        match &mut self.form {
-            Sight::Console => self.reader.push(bytes),
-            Sight::Other(unwrapper) => {
-                let mut plain = Vec::with_capacity(2 * bytes.len());
-                unwrapper.push(bytes, &mut plain);
-                self.reader.push(&plain)
-            }
-            Sight::Unknown(first) => {
-                first.extend_from_slice(bytes);
-                if first.len() < SAMPLE && !first.contains(&b'\n') {
-                    return Vec::new();
-                }
-                self.look()
-            }
-        }
-    }
-
-    /// Sees the form of the log, and reads what was held back until then.
-    fn look(&mut self) -> Vec<Seen> {
-        let Sight::Unknown(first) = &mut self.form else { return Vec::new() };
-        let first = std::mem::take(first);
-        self.form = match Form::of(&first[..first.len().min(SAMPLE)]) {
-            Form::Console => Sight::Console,
-            form => Sight::Other(Unwrapper::new(form)),
-        };
-        self.push(&first)
-    }
-
-    fn idle(&mut self) -> Vec<Seen> {
-        self.reader.idle()
-    }
-
-    fn finish(&mut self) -> Vec<Seen> {
-        let mut seen = self.look();
-        if let Sight::Other(unwrapper) = &mut self.form {
-            let mut plain = Vec::new();
-            unwrapper.finish(&mut plain);
-            seen.extend(self.reader.push(&plain));
-        }
-        seen.extend(self.reader.finish());
-        seen
-    }
+    usage(format!(
+        "{log}: no line here looks like a kernel's, so nothing can be said about one\n  \
+         hint: parse reads consoles, `dmesg`, `journalctl -k`, syslog files and mails that quote them"
+    ))
 }

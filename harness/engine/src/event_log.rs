@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Writes `events.jsonl`, line by line, as things happen.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::Instant;
+
+use fs_err::File;
+use reports::event::{FORMAT, MINOR, RunEvent, What};
+use reports::exit::Purpose;
+use reports::proof::DEFAULT_CONFIDENCE;
+use reports::run::RunReport;
+
+use crate::host_facts;
+use crate::onlooker::Onlooker;
+
+/// Name of the log in a run's folder.
+pub const FILE_NAME: &str = "events.jsonl";
+
+/// The event log of a running run, and those who look on.
+pub struct EventLog<'a> {
+    file: File,
+    began: Instant,
+    report: RunReport,
+    onlooker: &'a dyn Onlooker,
+}
+
+impl<'a> EventLog<'a> {
+    /// Begins a log in `dir`. `onlooker` sees each event after it was written.
+    pub fn create(dir: &Path, onlooker: &'a dyn Onlooker) -> io::Result<Self> {
+        let file = File::create_new(dir.join(FILE_NAME))?;
+        Ok(Self { file, began: Instant::now(), report: RunReport::default(), onlooker })
+    }
+
+    /// Writes the first event: this program, its command line, this machine.
+    pub fn run_started(&mut self, seed: u64, purpose: Purpose) -> io::Result<()> {
+        self.emit(What::RunStarted {
+            format: FORMAT,
+            minor: MINOR,
+            id: run_id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            command: std::env::args().skip(1).collect(),
+            started: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            seed,
+            purpose: Some(purpose),
+            confidence: Some(DEFAULT_CONFIDENCE),
+            host_name: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            host: host_facts::gather(),
+        })
+    }
+
+    /// Writes one event. Nobody's report depends on an event that did not reach the disk.
+    pub fn emit(&mut self, what: What) -> io::Result<()> {
+        let at_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let event = RunEvent { at_ms, run: None, what };
+        let mut line = serde_json::to_vec(&event)?;
+        line.push(b'\n');
+        // One write for each line: a kill leaves at most one cut line, the last.
+        self.file.write_all(&line)?;
+        self.onlooker.event(&event);
+        self.report.push(&event);
+        Ok(())
+    }
+
+    /// Whoever looks on.
+    pub fn onlooker(&self) -> &'a dyn Onlooker {
+        self.onlooker
+    }
+
+    /// What all events came to.
+    pub fn into_report(self) -> RunReport {
+        self.report
+    }
+
+    /// What the events so far come to.
+    pub fn report(&self) -> &RunReport {
+        &self.report
+    }
+}
+
+/// Tells this run from all others: when it began, and which process it was.
+fn run_id() -> String {
+    let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S.%fZ");
+    format!("{now}-{}", std::process::id())
+}

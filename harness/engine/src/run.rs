@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A run: its folder, its event log, and the reports that are made from it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reports::event::{ProfileFacts, What};
+use reports::exit::Purpose;
+use reports::rule::Rule;
+use reports::run::RunReport;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use workloads::Profile;
+
+use crate::dispatcher::{Campaign, Dispatcher};
+use crate::error::Error;
+use crate::event_log::EventLog;
+use crate::executor::Executor;
+use crate::folders::Folders;
+use crate::job::{Group, profile_digest};
+use crate::onlooker::Onlooker;
+use crate::run_folder;
+
+/// The reports are written anew at most so often: each holds the whole run.
+const REPORT_PERIOD: Duration = Duration::from_secs(10);
+
+/// A run that is under way.
+pub struct Run<'a> {
+    /// Its folder.
+    pub dir: PathBuf,
+    log: EventLog<'a>,
+    interrupt: CancellationToken,
+    purpose: Purpose,
+}
+
+/// A run that has ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// What it came to.
+    pub report: RunReport,
+    /// What it was for.
+    pub purpose: Purpose,
+    /// Its folder.
+    pub dir: PathBuf,
+}
+
+impl<'a> Run<'a> {
+    /// Makes the folder of a run of `command` and begins its event log. `interrupt` ends it early.
+    pub fn begin(
+        command: &str,
+        seed: u64,
+        purpose: Purpose,
+        folders: &Folders,
+        onlooker: &'a dyn Onlooker,
+        interrupt: CancellationToken,
+    ) -> Result<Self, Error> {
+        let dir = folders.new_run(command)?;
+        let mut log = EventLog::create(&dir, onlooker)?;
+        log.run_started(seed, purpose)?;
+        Ok(Self { dir, log, interrupt, purpose })
+    }
+
+    /// Logs the texts of the rules and profiles that cells of these groups name, each once.
+    ///
+    /// # Errors
+    /// Those of writing the log.
+    pub fn introduce<'g>(&mut self, groups: impl Iterator<Item = &'g Group>) -> io::Result<()> {
+        let mut rules: BTreeMap<&str, &Rule> = BTreeMap::new();
+        let mut profiles: BTreeMap<String, &Profile> = BTreeMap::new();
+        for group in groups {
+            rules.extend(group.rule.as_ref().map(|rule| (rule.name.as_str(), rule)));
+            profiles.insert(profile_digest(&group.profile), &group.profile);
+        }
+        for rule in rules.into_values() {
+            self.log.emit(What::RuleLoaded { rule: rule.clone() })?;
+        }
+        for (digest, profile) in profiles {
+            let (name, text) = (profile.name.clone(), profile.text.clone());
+            let profile = ProfileFacts { name, digest, text };
+            self.log.emit(What::ProfileLoaded { profile })?;
+        }
+        Ok(())
+    }
+
+    /// Runs a campaign to its end.
+    ///
+    /// # Errors
+    /// Those of writing the log, or a file that is made from it.
+    pub async fn carry_out<E: Executor>(
+        &mut self,
+        campaign: &mut impl Campaign,
+        executor: &E,
+    ) -> io::Result<()> {
+        let (dir, purpose) = (&self.dir, self.purpose);
+        let mut written: Option<Instant> = None;
+        // What was learned so far survives whatever comes.
+        let mut after_cell = |report: &RunReport| {
+            if written.is_some_and(|at| at.elapsed() < REPORT_PERIOD) {
+                return Ok(());
+            }
+            written = Some(Instant::now());
+            run_folder::write_reports(dir, report, purpose)
+        };
+        let interrupt = self.interrupt.clone();
+        let dispatcher = Dispatcher::new(executor, &mut self.log, interrupt, &mut after_cell);
+        dispatcher.run(campaign).await
+    }
+
+    /// Logs the end of the run and writes its reports.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn end(mut self) -> io::Result<Finished> {
+        self.log.emit(What::RunFinished { interrupted: self.interrupt.is_cancelled() })?;
+        let Self { dir, log, purpose, .. } = self;
+        let report = log.into_report();
+        run_folder::write_reports(&dir, &report, purpose)?;
+        Ok(Finished { report, purpose, dir })
+    }
+}

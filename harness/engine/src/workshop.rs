@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Makes what a cell needs before it can boot: kernels, initramfs, stretch plans.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use host::arch::Arch;
+use host::store::Store;
+use images::{ImageArtifact, Recipe, Supplies};
+use kernels::{
+    ColdBuilds, Fragment, KernelArtifact, KernelConfig, Kernels, Library, Manifest, OnProgress,
+    Request, Series,
+};
+use reports::comparison::metric;
+use reports::event::{Fault, KernelFacts};
+use reports::rule::Rule;
+use workloads::Profile;
+use workloads::agent::AgentArtifact;
+
+use kernels::vmlinux::Vmlinux;
+use machine::stretch::StretchPlan;
+
+use crate::error::Error;
+use crate::folders::Folders;
+
+/// The store and the data, embedded or the user's own.
+#[derive(Debug)]
+pub struct Workshop {
+    /// Where everything that was made is kept.
+    pub store: Store,
+    /// Kernel manifests, configuration fragments and series.
+    pub library: Library,
+    folders: Folders,
+    kernels: Kernels,
+}
+
+/// A kernel that can be asked for.
+#[derive(Debug, Clone)]
+pub struct KernelChoice {
+    /// Where it comes from and how it is configured.
+    pub manifest: Manifest,
+    /// Patches on top.
+    pub series: Option<Series>,
+    /// Configuration fragments on top of the manifest's.
+    pub fragments: Vec<Fragment>,
+    /// Mode of KASAN that was asked for; empty: the manifest's.
+    pub kasan: String,
+    /// Architecture.
+    pub arch: &'static Arch,
+}
+
+impl KernelChoice {
+    fn request(&self) -> Request<'_> {
+        let Self { manifest, series, fragments, arch, .. } = self;
+        Request { manifest, arch, fragments, series: series.as_ref() }
+    }
+
+    /// A name for progress lines: `debian-6.1` or `debian-6.1 + series`.
+    pub fn name(&self) -> String {
+        match &self.series {
+            Some(series) => format!("{} + {}", self.manifest.name, series.name),
+            None => self.manifest.name.clone(),
+        }
+    }
+}
+
+impl Workshop {
+    /// Opens the store.
+    pub fn open(folders: &Folders) -> Result<Self, Error> {
+        let library = Library::new(folders.own("kernels"));
+        let store = folders.store()?;
+        let kernels = Kernels::new(store.clone()).mirror(folders.mirror.clone());
+        Ok(Self { store, library, folders: folders.clone(), kernels })
+    }
+
+    /// Finds an architecture by the name a user typed.
+    pub fn arch(name: &str) -> Result<&'static Arch, Error> {
+        Arch::by_name(name).ok_or_else(|| {
+            let known: Vec<&str> = host::arch::ALL.iter().map(|arch| arch.name).collect();
+            let words = format!(
+                "there is no architecture `{name}`\n  hint: choose one of {}",
+                known.join(", ")
+            );
+            Error::new(Fault::Configuration, words)
+        })
+    }
+
+    /// The profile of that name.
+    pub fn profile(&self, name: &str) -> Result<Profile, Error> {
+        let own = self.folders.own("workloads").map(|dir| dir.join("profiles"));
+        let profile = Profile::load(name, own.as_deref())?;
+        metric::choose(&profile.metrics).map_err(|refusal| {
+            Error::new(Fault::Configuration, format!("profile {}: {refusal}", profile.name))
+        })?;
+        Ok(profile)
+    }
+
+    /// The expected-bug rule of that name: the user's own before a built-in one.
+    pub fn rule(&self, name: &str) -> Result<Rule, Error> {
+        let file =
+            self.folders.own("reports").map(|dir| dir.join("rules").join(format!("{name}.yaml")));
+        if let Some(file) = file.filter(|file| file.exists()) {
+            let text = fs_err::read_to_string(&file)?;
+            let rule = Rule::from_yaml(&file.display().to_string(), &text);
+            return rule.map_err(|error| Error::new(Fault::Configuration, error));
+        }
+        Rule::built_in(name).ok_or_else(|| {
+            let known: Vec<&str> = Rule::built_in_names().collect();
+            let words =
+                format!("there is no rule `{name}`\n  hint: choose one of {}", known.join(", "));
+            Error::new(Fault::Configuration, words)
+        })
+    }
+
+    /// Builds a kernel, or finds it.
+    pub async fn kernel(
+        &self,
+        choice: &KernelChoice,
+        progress: OnProgress<'_>,
+    ) -> Result<KernelArtifact, Error> {
+        Ok(self.kernels.build(choice.request(), progress).await?)
+    }
+
+    /// Times a cold build of a kernel, and a plain make of the same.
+    pub async fn build_cold(
+        &self,
+        choice: &KernelChoice,
+        progress: OnProgress<'_>,
+    ) -> Result<ColdBuilds, Error> {
+        Ok(self.kernels.build_cold(choice.request(), progress).await?)
+    }
+
+    /// The kernel's final configuration, checked, without compiling it.
+    pub async fn config(
+        &self,
+        choice: &KernelChoice,
+        progress: OnProgress<'_>,
+    ) -> Result<KernelConfig, Error> {
+        Ok(self.kernels.configure(choice.request(), progress).await?)
+    }
+
+    /// The guest agent in an initramfs.
+    pub async fn initramfs(&self, arch: &'static Arch) -> Result<ImageArtifact, Error> {
+        self.image_with(arch, workloads::agent::build(arch, &self.store).await?).await
+    }
+
+    /// An init that only ends the machine, in an initramfs.
+    pub async fn poweroff_initramfs(&self, arch: &'static Arch) -> Result<ImageArtifact, Error> {
+        self.image_with(arch, workloads::agent::build_poweroff(arch, &self.store).await?).await
+    }
+
+    /// The image of `recipe`, a name or the path of a YAML file, with the guest agent.
+    pub async fn guest_image(
+        &self,
+        arch: &'static Arch,
+        recipe: &str,
+        notice: &(dyn Fn(&str) + Sync),
+    ) -> Result<ImageArtifact, Error> {
+        let recipe = match recipe.contains('/') {
+            true => Recipe::from_file(Path::new(recipe))?,
+            false => Recipe::built_in(recipe)?,
+        };
+        let agent = workloads::agent::build(arch, &self.store).await?;
+        let programs = BTreeMap::from([("agent".to_owned(), agent.path)]);
+        let (store, mirror) = (&self.store, self.folders.mirror.as_deref());
+        let supplies = Supplies { arch, programs: &programs, mirror, store, notice };
+        Ok(images::build(&recipe, supplies).await?)
+    }
+
+    async fn image_with(
+        &self,
+        arch: &'static Arch,
+        init: AgentArtifact,
+    ) -> Result<ImageArtifact, Error> {
+        let recipe = Recipe::built_in("agent")?;
+        let programs = BTreeMap::from([("agent".to_owned(), init.path)]);
+        let (store, programs) = (&self.store, &programs);
+        // This recipe has no packages, so there is nothing to be told.
+        let supplies = Supplies { arch, programs, mirror: None, store, notice: &|_| () };
+        Ok(images::build(&recipe, supplies).await?)
+    }
+
+    /// The profile's stretch points in a kernel.
+    pub fn stretch_plan(
+        &self,
+        arch: &Arch,
+        kernel: &KernelArtifact,
+        profile: &Profile,
+    ) -> Result<Arc<StretchPlan>, Error> {
+        if profile.stretch.is_empty() {
+            let words = format!(
+                "the profile {} has no stretch points; use --technique natural",
+                profile.name
+            );
+            return Err(Error::new(Fault::Configuration, words));
+        }
+        let vmlinux = Vmlinux::open(&kernel.vmlinux())?;
+        Ok(Arc::new(StretchPlan::resolve(arch, &vmlinux, &profile.stretch)?))
+    }
+}
+
+/// What the event log says of a kernel.
+pub fn facts(kernel: &KernelArtifact, ms: u64) -> KernelFacts {
+    KernelFacts {
+        release: kernel.release.clone(),
+        compiler: kernel.compiler.clone(),
+        key: kernel.key.to_string(),
+        cached: kernel.from_store,
+        ms,
+        source: kernel.source.to_string(),
+        patches: kernel.patches.clone(),
+    }
+}

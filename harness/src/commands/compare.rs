@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `swapstorm compare`: whether one kernel's writeback regressed against another's, from event logs, or by pairs of
+//! storms that are run until the answer is clear.
+
+mod live;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use reports::comparison::{Comparison, Request, Selector, Side, compare};
+use reports::render::comparison as render;
+use reports::run::RunReport;
+use reports::statistics::rule::{DEFAULT_MARGIN, Looks};
+
+use super::{report, usage};
+use crate::cli::Places;
+use crate::printer::Printer;
+use engine::Error;
+
+/// Options of `compare`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Options {
+    /// Folder of a run that has both kernels, or of A's run, or its event log [default: both kernels are run]
+    #[arg(value_name = "RUN", conflicts_with_all = live::ARGUMENTS)]
+    run: Option<PathBuf>,
+    /// The same of B's run, where it is another
+    #[arg(value_name = "RUN_B")]
+    run_b: Option<PathBuf>,
+    /// Cells of A, the kernel that the other one is measured by: words with commas between them, such as a kernel, a
+    /// series (`none`: the kernel as it is), an architecture, a profile
+    #[arg(long, value_name = "SELECTOR", default_value = "", hide_default_value = true)]
+    a: String,
+    /// Cells of B [default: what A does not select]
+    #[arg(long, value_name = "SELECTOR", default_value = "", hide_default_value = true)]
+    b: String,
+    /// A metric to test; may be repeated [default: those that the profile names]
+    #[arg(long = "metric", value_name = "METRIC")]
+    metrics: Vec<String>,
+    /// A metric whose shift is no regression, and why; may be repeated
+    #[arg(long = "expect", value_name = "METRIC=REASON", value_parser = expected)]
+    expected: Vec<(String, String)>,
+    /// Smallest change that matters, in per cent
+    #[arg(long, value_name = "PERCENT", default_value_t = 100.0 * DEFAULT_MARGIN, value_parser = margin)]
+    margin: f64,
+    /// Look once, with all pairs: their number was fixed before the first of them was looked at
+    #[arg(long)]
+    single_look: bool,
+    /// Compare storms under different conditions, and say so
+    #[arg(long)]
+    force: bool,
+    /// How to render it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    #[command(flatten)]
+    live: live::PairOptions,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  swapstorm compare out/run-1                           the two kernels of a run
+  swapstorm compare out/run-1 --a none --b my-fix       the kernel as it is, and one of its series
+  swapstorm compare out/run-1 --a debian-6.1 --b debian-6.12
+  swapstorm compare out/run-1 out/run-2                 the kernels of two runs
+  swapstorm compare --series ./mine.patch               debian-6.1 as it is and with a series
+  swapstorm compare --kernel debian-6.12 --kernel ~/src/linux
+
+Exit codes:
+  0    no regression: no change, a small one, or an improvement
+  1    regression
+  2    usage, also: storms that cannot be compared
+  4    too few pairs";
+
+/// A rendering.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For a terminal
+    Text,
+    /// For a program
+    Json,
+    /// For a mail
+    Markdown,
+    /// A picture: shifts with their intervals, and every storm's values
+    Svg,
+}
+
+fn margin(text: &str) -> Result<f64, String> {
+    let margin: Option<f64> = text.parse().ok();
+    margin
+        .filter(|m| (0.1..=100.0).contains(m))
+        .ok_or("expected per cent from 0.1 to 100".to_owned())
+}
+
+fn expected(text: &str) -> Result<(String, String), String> {
+    let parts = text.split_once('=').map(|(metric, why)| (metric.trim(), why.trim()));
+    let (metric, why) = parts
+        .filter(|(metric, why)| !metric.is_empty() && !why.is_empty())
+        .ok_or("expected METRIC=REASON, such as `disk-swapins=the pool is smaller`")?;
+    Ok((metric.to_owned(), why.to_owned()))
+}
+
+impl Options {
+    /// The request, but for where the sides are.
+    fn request(&self, a: Side, b: Side) -> Request {
+        Request {
+            a,
+            b,
+            metrics: self.metrics.clone(),
+            expected: BTreeMap::from_iter(self.expected.iter().cloned()),
+            margin: self.margin / 100.0,
+            looks: if self.single_look { Looks::Single } else { Looks::Sequential },
+            force: self.force,
+        }
+    }
+
+    /// Prints the comparison; the result is the exit code.
+    fn show(&self, comparison: &Comparison, printer: &Printer) -> u8 {
+        printer.data(&match self.format {
+            Format::Text => render::text(comparison, printer.look),
+            Format::Json => render::json(comparison),
+            Format::Markdown => render::markdown(comparison),
+            Format::Svg => render::svg(comparison),
+        });
+        comparison.answer.exit_code().code()
+    }
+}
+
+/// Runs the command.
+pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Result<u8, Error> {
+    match &options.run {
+        Some(run) => of_logs(run, options, printer),
+        None => live::run(options, places, printer).await,
+    }
+}
+
+/// Compares runs that have ended.
+fn of_logs(run: &Path, options: &Options, printer: &Printer) -> Result<u8, Error> {
+    let mut report = RunReport::default();
+    report::read(run, &mut report)?;
+    let runs_of_a = report.runs.len();
+    if let Some(run) = &options.run_b {
+        report::read(run, &mut report)?;
+        if report.runs.len() == runs_of_a {
+            return Err(usage(format!(
+                "{}: this is the run that A is from\n  hint: name it once, and the kernels with --a and --b",
+                run.display()
+            )));
+        }
+    }
+    let ids: Vec<String> = report.runs.iter().map(|run| run.id.to_string()).collect();
+    let (of_a, of_b) = ids.split_at(runs_of_a);
+    let of_b = if options.run_b.is_some() { of_b } else { of_a };
+    let side = |runs: &[String], selector: &str| Side {
+        runs: runs.to_vec(),
+        selector: Selector::new(selector),
+    };
+    let request = options.request(side(of_a, &options.a), side(of_b, &options.b));
+    for problem in &report.problems {
+        printer.say(problem);
+    }
+    Ok(options.show(&compare(&report, &request).map_err(usage)?, printer))
+}

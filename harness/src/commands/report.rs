@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `swapstorm report`: what runs showed, from their event logs alone.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use fs_err::File;
+use reports::log::{Entry, LogProblemKind, LogReader};
+use reports::render;
+use reports::run::RunReport;
+
+use super::usage;
+use crate::printer::Printer;
+use engine::Error;
+use engine::event_log::FILE_NAME;
+
+/// Bytes that are read in one go.
+const CHUNK: usize = 64 << 10;
+
+/// Options of `report`.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Folders of runs, or their event logs; several are merged
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+    /// How to render it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+/// A rendering.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For a terminal
+    Text,
+    /// For a program
+    Json,
+    /// For a mail
+    Markdown,
+}
+
+/// Runs the command. The exit code is the one that the runs' own commands would have ended with.
+pub fn run(options: &Options, printer: &Printer) -> Result<u8, Error> {
+    let mut report = RunReport::default();
+    for run in &options.runs {
+        read(run, &mut report)?;
+    }
+    let purpose = report.purpose();
+    printer.data(&match options.format {
+        Format::Text => render::text(&report, purpose, printer.look),
+        Format::Json => render::json(&report, purpose),
+        Format::Markdown => render::markdown(&report, purpose),
+    });
+    Ok(report.exit_code(purpose).code())
+}
+
+/// Adds the run whose folder or log is at `path`.
+pub(super) fn read(path: &Path, report: &mut RunReport) -> Result<(), Error> {
+    let hint = format!("hint: name the folder of a run, or the {FILE_NAME} in it");
+    let wrong = |words: &str| usage(format!("{}: {words}\n  {hint}", path.display()));
+    let file = if path.is_dir() { path.join(FILE_NAME) } else { path.to_owned() };
+    if !file.exists() {
+        return Err(wrong(if path.is_dir() {
+            "there is no event log in this folder"
+        } else {
+            "there is no such file or folder"
+        }));
+    }
+    report.begin_log(&file.display().to_string());
+    let mut log = File::open(&file)?;
+    let mut reader = LogReader::new();
+    let mut buffer = vec![0; CHUNK];
+    let mut newer = None;
+    let mut take = |entry| match entry {
+        Entry::Event(event) => report.push(&event),
+        Entry::Problem(problem) => {
+            if matches!(problem.kind, LogProblemKind::NewerFormat { .. }) {
+                newer = Some(problem.to_string());
+            }
+            report.lost(&problem);
+        }
+    };
+    while !reader.has_given_up() {
+        match log.read(&mut buffer)? {
+            0 => break,
+            n => reader.push(&buffer[..n], &mut take),
+        }
+    }
+    let events = reader.finish(&mut take);
+    if let Some(problem) = newer {
+        return Err(usage(format!("{}: {problem}", file.display())));
+    }
+    if events == 0 {
+        return Err(wrong("it holds no event of a run"));
+    }
+    Ok(())
+}

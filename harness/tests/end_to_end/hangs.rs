@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Kernels whose swapoff never ends, and those in which it is merely slow.
+
+use std::fs;
+use std::process::{Child, Command};
+
+use serde_json::Value;
+
+use crate::support::{Scene, shipped_series};
+
+/// A folder with the patches of a series behind the one that fixes the race, which would show
+/// itself once in a while.
+fn on_top_of_the_fix(scene: &Scene, series: &str) -> String {
+    let folder = scene.path(series);
+    fs::create_dir(&folder).unwrap();
+    let mut list = String::new();
+    for name in ["zswap-writeback-swapoff-6.1", series] {
+        for file in fs::read_dir(shipped_series(name)).unwrap().flatten() {
+            let name = file.file_name().into_string().unwrap();
+            if name.ends_with(".patch") {
+                fs::copy(file.path(), folder.join(&name)).unwrap();
+                list += &format!("{name}\n");
+            }
+        }
+    }
+    fs::write(folder.join("series"), list).unwrap();
+    format!("./{series}")
+}
+
+/// The cell of a plan with this series.
+fn one_cell(scene: &Scene, series: &str, storm: &str, code: i32) -> Value {
+    let series = on_top_of_the_fix(scene, series);
+    let plan = format!(
+        "about: does swapoff hang\nkernels: [debian-6.1]\nseries: [{series}]\n\
+         profiles: [zswap-writeback-swapoff]\ntechniques: [natural]\nstorm: {storm}\n"
+    );
+    fs::write(scene.path("hangs.yaml"), plan).unwrap();
+    scene.run(&["run", "./hangs.yaml", "--seed", "3"]).expect(code);
+    scene.report()["cells"][0].take()
+}
+
+/// Whatever verdict there is, it names swapoff and shows where it hangs.
+fn is_a_hung_swapoff(cell: &Value) {
+    assert_eq!(cell["verdict"], "kernel-bug", "{cell:#}");
+    assert_eq!(cell["expected"], false, "{cell:#}");
+    assert!(cell["title"].as_str().unwrap().starts_with("INFO: task hung in "), "{cell:#}");
+    // Others may hang for the same reason, and be noticed first.
+    let mut findings = cell["bugs"].as_array().unwrap().iter().map(|bug| &bug["finding"]);
+    let of_swapoff =
+        |finding: &&Value| finding["head"].as_str().unwrap().contains("swapoff of /dev/vd");
+    let finding = findings.find(of_swapoff).unwrap_or_else(|| panic!("{cell:#}"));
+    let frames = finding["stacks"][0]["frames"].as_array().unwrap();
+    let swapoff = |frame: &Value| frame["function"].as_str().unwrap().contains("swapoff");
+    assert!(frames.iter().any(swapoff), "{cell:#}");
+}
+
+#[test]
+fn a_device_whose_swapoff_never_ends_is_a_kernel_bug_though_the_others_go_on() {
+    let scene = Scene::new();
+    let cell = one_cell(&scene, "swapoff-hangs-6.1", "5m", 1);
+    is_a_hung_swapoff(&cell);
+    assert!(cell["exposure"]["swapoffs"].as_u64().unwrap() > 60, "{cell:#}");
+}
+
+#[test]
+fn so_is_one_that_keeps_all_other_devices_waiting() {
+    let scene = Scene::new();
+    is_a_hung_swapoff(&one_cell(&scene, "swapoff-hangs-locked-6.1", "5m", 1));
+}
+
+/// The storm is over before a swapoff counts as hung: it is found because it does not end.
+#[test]
+fn a_hang_that_a_short_storm_does_not_notice_shows_when_it_is_to_stop() {
+    let scene = Scene::new();
+    let cell = one_cell(&scene, "swapoff-hangs-6.1", "15s", 1);
+    is_a_hung_swapoff(&cell);
+    let head = cell["bugs"][0]["finding"]["head"].as_str().unwrap();
+    assert!(head.contains("was killed and has not ended"), "{cell:#}");
+}
+
+/// The control, beside programs that want all of this machine.
+#[test]
+fn a_slow_swapoff_is_clean_on_a_starved_machine() {
+    // Other tests need not starve with it.
+    let scene = Scene::alone();
+    let _busy = Busy::new(4);
+    let cell = one_cell(&scene, "swapoff-slow-6.1", "30s", 0);
+    assert_eq!(cell["verdict"], "clean", "{cell:#}");
+    assert_eq!(cell["bugs"].as_array().unwrap().len(), 0, "{cell:#}");
+}
+
+/// Loops that do nothing, until dropped.
+struct Busy(Vec<Child>);
+
+impl Busy {
+    fn new(count: usize) -> Self {
+        let busy = || Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
+        Self((0..count).map(|_| busy()).collect())
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
