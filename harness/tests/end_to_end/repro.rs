@@ -188,10 +188,12 @@ fn a_crash_elsewhere_is_another_bug() {
     ran.expect(1);
     let report = scene.report();
     assert_eq!(report["cells"][0]["expected"], true, "{report:#}");
-    let fixed = cells_of(&report, false)[0];
-    assert_eq!(fixed["verdict"], "kernel-bug", "{report:#}");
-    assert_eq!(fixed["expected"], false, "{report:#}");
-    let title = fixed["bugs"][0]["finding"]["title"].as_str().unwrap();
+    // Its guests run side by side: one of them may have had its exposure when another one crashed.
+    let fixed = cells_of(&report, false);
+    let crashed = fixed.iter().find(|cell| cell["verdict"] == "kernel-bug");
+    let crashed = crashed.unwrap_or_else(|| panic!("{report:#}"));
+    assert_eq!(crashed["expected"], false, "{report:#}");
+    let title = crashed["bugs"][0]["finding"]["title"].as_str().unwrap();
     assert!(title.starts_with("kernel BUG in"), "{title}");
 }
 

@@ -53,6 +53,9 @@ fn kernel_patches_are_clean_to_checkpatch() {
         "swapoff-hangs-locked-6.1",
         "swapoff-slow-6.1",
         "invariants-6.1",
+        "writeback-crippled-6.1",
+        "writeback-loss-6.1",
+        "writeback-same-6.1",
     ] {
         let all = complaints(&scene, &tree, series);
         assert!(!all.is_empty());

@@ -115,14 +115,39 @@ impl Scene {
     }
 }
 
-/// Says how long a test took, so that a log shows where the minutes went.
+/// Says how long a test took, so that a log shows where the minutes went, and what the guests of a failed one said last.
 impl Drop for Scene {
     fn drop(&mut self) {
         let test = std::thread::current().name().unwrap_or_default().to_owned();
         let seconds = self.began.elapsed().as_secs();
         // Not by a macro, whose output is shown for failed tests only.
-        let _ = writeln!(std::io::stderr(), "\ntimed: {test} took {seconds} s");
+        let mut stderr = std::io::stderr();
+        let _ = writeln!(stderr, "\ntimed: {test} took {seconds} s");
+        if std::thread::panicking() {
+            for (console, text) in last_words(&self.path("out")) {
+                let _ = writeln!(stderr, "\n{}, its end:\n{text}", console.display());
+            }
+        }
     }
+}
+
+/// The last kilobytes of each console below that folder, in the order of their names.
+fn last_words(folder: &Path) -> Vec<(PathBuf, String)> {
+    const ENOUGH: usize = 6_000;
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if path.is_dir() {
+            found.extend(last_words(&path));
+        } else if name.contains("console") {
+            let bytes = fs::read(&path).unwrap_or_default();
+            let end = &bytes[bytes.len().saturating_sub(ENOUGH)..];
+            found.push((path, String::from_utf8_lossy(end).into_owned()));
+        }
+    }
+    found.sort();
+    found
 }
 
 /// How the program ended and what it said.
