@@ -4,10 +4,12 @@
 //! [`compare`] takes runs as their logs tell them and either gives a [`Comparison`], or says why these storms
 //! cannot be compared. `statistics` has the arithmetic, [`metric`] what is measured.
 
+mod found;
 pub mod metric;
 mod pairs;
 mod select;
 mod storm;
+mod storms;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -17,6 +19,9 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 pub use select::Selector;
+pub(crate) use storm::{Conditions, Storm, in_order};
+pub(crate) use storms::in_words;
+pub use storms::{Key, Levels, Storms, gather};
 
 use crate::exit::ExitCode;
 use crate::run::{Measured, RunReport};
@@ -104,6 +109,9 @@ pub struct KernelSide {
     pub release: String,
     /// Its key in the store; empty if it has none.
     pub key: String,
+    /// Id of the baseline that its storms are from, if they are not from a log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<String>,
     /// The runs that its storms are from.
     pub runs: Vec<SmolStr>,
 }
@@ -112,7 +120,7 @@ pub struct KernelSide {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Condition {
     /// `architecture`, `profile`, `clock`, ...
-    pub name: &'static str,
+    pub name: SmolStr,
     /// Of A.
     pub a: String,
     /// Of B: the same, unless the comparison was forced.
@@ -218,13 +226,36 @@ impl Row {
 /// Says what cannot be compared: storms under different conditions (unless forced), several kernels on one
 /// side, no number that both sides have, a metric that does not exist.
 pub fn compare(report: &RunReport, request: &Request) -> Result<Comparison, Refusal> {
-    let mut pairs = Pairs::find(report, request)?;
+    let (a, b) = found::both(report, request)?;
+    pairwise(Pairs::of(a, b, request.force)?, report, request)
+}
+
+/// Compares the kernel of `b` in `report` with storms that were kept, which are A's. Where A is in the request is not
+/// looked at.
+///
+/// # Errors
+/// Those of [`compare`]; another kernel is one of the conditions.
+pub fn compare_with(
+    kept: &Storms,
+    report: &RunReport,
+    request: &Request,
+) -> Result<Comparison, Refusal> {
+    let (mut a, b) = (kept.as_found(), found::of_b(report, &request.b)?);
+    a.allow_for_kernel(&b, request.force)?;
+    pairwise(Pairs::of(a, b, request.force)?, report, request)
+}
+
+fn pairwise(
+    mut pairs: Pairs,
+    report: &RunReport,
+    request: &Request,
+) -> Result<Comparison, Refusal> {
     let chosen = chosen_metrics(report, &pairs, request)?;
-    let a: Vec<&Measured> = pairs.pairs.iter().map(|pair| &pair.a.boot.measured).collect();
-    let b: Vec<&Measured> = pairs.pairs.iter().map(|pair| &pair.b.boot.measured).collect();
+    let a: Vec<&Measured> = pairs.pairs.iter().map(|pair| &pair.a.measured).collect();
+    let b: Vec<&Measured> = pairs.pairs.iter().map(|pair| &pair.b.measured).collect();
 
     let others = METRICS.iter().filter(|metric| !chosen.iter().any(|c| c.name == metric.name));
-    let mut rows: Vec<Row> = Vec::new();
+    let (mut rows, mut renamed): (Vec<Row>, _) = (Vec::new(), Vec::new());
     for metric in chosen.iter().copied().chain(others) {
         let is_chosen = chosen.iter().any(|chosen| chosen.name == metric.name);
         let expected = request.expected.get(metric.name).filter(|_| is_chosen).cloned();
@@ -241,7 +272,8 @@ pub fn compare(report: &RunReport, request: &Request) -> Result<Comparison, Refu
             Ok(values) => {
                 for (in_a, in_b) in values.renamed {
                     let words = "is counted by";
-                    pairs.note(format!("{}: {words} {in_a} in A and by {in_b} in B", metric.name));
+                    renamed
+                        .push(format!("{}: {words} {in_a} in A and by {in_b} in B", metric.name));
                 }
                 (row.a, row.b) = (values.a, values.b);
                 row.outcome = shown(&row.a, &row.b);
@@ -253,6 +285,7 @@ pub fn compare(report: &RunReport, request: &Request) -> Result<Comparison, Refu
         }
     }
     test(&mut rows, &chosen, request);
+    renamed.into_iter().for_each(|note| pairs.note(note));
     pairs.note_if_identical(&rows);
     for row in rows.iter().filter(|row| row.expected.is_some() && stayed_away(row)) {
         pairs.note(format!("{}: the expected shift did not come", row.metric.name));

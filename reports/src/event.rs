@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use cell::kernel_name;
 pub use cell::{Cell, KernelFacts, ProfileFacts, VIRTUAL, WALL};
 pub use digest::Digest;
 pub use end::{Fault, Meaning, VmEnd};

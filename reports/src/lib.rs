@@ -5,6 +5,7 @@
 //! starts no process, reads no clock and opens no file, so a live run, a replayed
 //! run and a pasted log take the same path.
 
+pub mod baseline;
 pub mod bundle;
 pub mod comparison;
 pub mod console;

@@ -50,6 +50,14 @@ pub struct Cell {
     pub wanted: Option<Exposure>,
 }
 
+/// A kernel for a person: `debian-6.1` or `debian-6.1 + the-series`.
+pub(crate) fn kernel_name(kernel: &str, series: Option<&str>) -> String {
+    match series {
+        Some(series) => format!("{kernel} + {series}"),
+        None => kernel.to_owned(),
+    }
+}
+
 /// The host's clock: a guest gets as far as the host lets it.
 pub const WALL: &str = "wall";
 /// The guest's own instructions: what it does depends on nothing outside.
@@ -102,10 +110,7 @@ impl Cell {
 
     /// Its kernel for a person: `debian-6.1` or `debian-6.1 + the-series`.
     pub fn kernel_name(&self) -> String {
-        match &self.series {
-            Some(series) => format!("{} + {series}", self.kernel),
-            None => self.kernel.clone(),
-        }
+        kernel_name(&self.kernel, self.series.as_deref())
     }
 
     /// Whether its guests live by the virtual clock.

@@ -14,6 +14,7 @@ use serde::Serialize;
 pub use markdown::render as markdown;
 pub use plot::render as svg;
 pub use text::render as text;
+pub(super) use words::{share_of, value};
 
 use crate::comparison::Comparison;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A run as text: for a terminal, for a mail, for a program.
+//! A run, a comparison or baselines as text: for a terminal, for a mail, for a program.
 
+pub mod baseline;
 pub mod comparison;
 mod json;
 mod layout;

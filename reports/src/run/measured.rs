@@ -37,6 +37,31 @@ impl Measured {
         }
     }
 
+    /// Names of the counters.
+    pub(crate) fn names(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// What is known of a counter: first value, last value, sum of all (which saturates), number of samples that had it;
+    /// `None` if the kernel does not have it.
+    pub(crate) fn told(&self, name: &str) -> Option<[u64; 4]> {
+        let Counter { first, last, sum, samples } = *self.counter(name)?;
+        Some([first?, last?, u64::try_from(sum).unwrap_or(u64::MAX), samples])
+    }
+
+    /// Counters of which that is known.
+    pub(crate) fn of(names: &Arc<Vec<String>>, told: &[Option<[u64; 4]>]) -> Self {
+        let counter = |told: &Option<[u64; 4]>| {
+            told.map_or_else(Counter::default, |[first, last, sum, samples]| Counter {
+                first: Some(first),
+                last: Some(last),
+                sum: sum.into(),
+                samples,
+            })
+        };
+        Self { columns: Arc::clone(names), counters: told.iter().map(counter).collect() }
+    }
+
     fn counter(&self, name: &str) -> Option<&Counter> {
         let at = self.columns.iter().position(|column| column == name)?;
         self.counters.get(at)
@@ -87,6 +112,17 @@ mod tests {
             (measured.mean("stored_pages"), measured.mean("zswpout")),
             (Some(55.0 / 3.0), Some(125.0))
         );
+    }
+
+    #[test]
+    fn what_was_told_of_counters_makes_the_same_counters() {
+        let columns = names(&["stored_pages", "zswpout", "zswpwb"]);
+        let mut measured = Measured::default();
+        measured.add(&columns, &[Some(10), Some(100), None]);
+        measured.add(&columns, &[Some(41), Some(150), None]);
+        let told: Vec<_> = measured.names().iter().map(|name| measured.told(name)).collect();
+        assert_eq!(told, [Some([10, 41, 51, 2]), Some([100, 150, 250, 2]), None]);
+        assert_eq!(Measured::of(&columns, &told), measured);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Numbers and verdicts of a comparison in words.
 
-use crate::comparison::{Answer, Comparison, Condition, KernelSide, Outcome, Row};
+use crate::comparison::{Answer, Comparison, Condition, KernelSide, Outcome, Row, in_words};
 use crate::statistics::relative;
 use crate::statistics::rule::{Assessment, LEVEL, LOOKS, Looks, Verdict};
 use crate::statistics::signed_rank::Interval;
@@ -10,7 +10,7 @@ use crate::statistics::signed_rank::Interval;
 const MANY_PAIRS: usize = 100;
 
 /// A value with three digits, in at most 7 characters: `0.0315`, `12.4`, `1530`.
-pub(super) fn value(value: f64) -> String {
+pub(in crate::render) fn value(value: f64) -> String {
     let magnitude = value.abs().log10().floor();
     match value {
         0.0 => "0".to_owned(),
@@ -54,7 +54,7 @@ pub(super) fn verdict(row: &Row) -> String {
 }
 
 /// A share in per cent, rounded up: nothing larger was seen.
-pub(super) fn share_of(share: f64) -> String {
+pub(in crate::render) fn share_of(share: f64) -> String {
     format!("{:.1} %", (share * 1000.0 - 1e-9).max(0.0).ceil() / 10.0)
 }
 
@@ -67,25 +67,22 @@ pub(super) fn p_value(p: f64) -> String {
     if p < 0.0005 { format!("{p:.0e}") } else { format!("{p:.3}") }
 }
 
-/// `debian-6.1 + my-fix (6.1.192)`.
+/// `debian-6.1 + my-fix (6.1.192), baseline 20260101-1`.
 pub(super) fn kernel(side: &KernelSide) -> String {
-    match side.release.as_str() {
+    let kernel = match side.release.as_str() {
         "" => side.kernel.clone(),
         release => format!("{} ({release})", side.kernel),
+    };
+    match &side.baseline {
+        Some(id) => format!("{kernel}, baseline {id}"),
+        None => kernel,
     }
 }
 
 /// The conditions in a line: those that both sides share.
 pub(super) fn conditions(comparison: &Comparison) -> String {
     let shared = comparison.conditions.iter().filter(|c| c.a == c.b && c.a != "none");
-    let word = |c: &Condition| match c.name {
-        "clock" => format!("{} clock", c.a),
-        "KASAN" => format!("KASAN {}", c.a),
-        "storm" => format!("{} of storm", c.a),
-        "host" => format!("host of {}", c.a),
-        "variant" => format!("variant {}", c.a),
-        _ => c.a.clone(),
-    };
+    let word = |c: &Condition| in_words(&c.name, &c.a);
     shared.map(word).collect::<Vec<_>>().join(", ")
 }
 
