@@ -59,6 +59,8 @@ pub enum Command {
     Report(commands::report::Options),
     /// Say whether a kernel's writeback regressed against another's
     Compare(commands::compare::Options),
+    /// Keep what storms came to, for later ones to be compared with
+    Baseline(commands::baseline::Options),
     /// Build a kernel, or find it in the store, and say where it is
     Build(commands::build::Options),
     /// Measure swapstorm itself

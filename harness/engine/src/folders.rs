@@ -33,9 +33,7 @@ impl Folders {
         if let Some(dir) = &self.cache {
             return Ok(std::path::absolute(dir)?);
         }
-        let set = |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
-        let base = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
-        base.map(|base| base.join("swapstorm")).ok_or_else(|| {
+        of_user("XDG_CACHE_HOME", ".cache").ok_or_else(|| {
             Error::new(Fault::Configuration, "neither --cache nor HOME says where the cache is")
         })
     }
@@ -61,6 +59,14 @@ impl Folders {
         let words = format!("{} holds too many runs of this second", out.display());
         Err(Error::new(Fault::Infrastructure, words))
     }
+}
+
+/// The user's own folder of a kind: `swapstorm` below the folder that `variable` names, or else below `usual` in the home.
+/// `None` if nothing says where that is. (XDG Base Directory Specification; relative paths do not count there, either.)
+pub(crate) fn of_user(variable: &str, usual: &str) -> Option<PathBuf> {
+    let set = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = set(variable).or_else(|| Some(set("HOME")?.join(usual)))?;
+    Some(base.join("swapstorm"))
 }
 
 /// Makes a folder that only its owner may enter. It must not exist.

@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 
 use fs_err as fs;
 
-/// CPUs, memory and kernel of this machine.
+/// CPUs and their model, memory and kernel of this machine.
 pub fn gather() -> BTreeMap<String, String> {
     let mut facts = BTreeMap::new();
     let mut add = |name: &str, value: String| facts.insert(name.to_owned(), value);
     add("cpus", cpus().to_string());
+    if let Some(model) = cpu_model() {
+        add("cpu", model);
+    }
     if let Some(mib) = memory_mib() {
         add("memory_mib", mib.to_string());
     }
@@ -20,6 +23,14 @@ pub fn gather() -> BTreeMap<String, String> {
 /// CPUs that this process may use.
 pub fn cpus() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// What the first CPU calls itself; `None` where the kernel does not tell, as on arm64.
+fn cpu_model() -> Option<String> {
+    let text = fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("model name"))?;
+    let (_, model) = line.split_once(':')?;
+    Some(model.split_whitespace().collect::<Vec<_>>().join(" ")).filter(|model| !model.is_empty())
 }
 
 /// The machine's memory in MiB.

@@ -12,6 +12,7 @@
 //! Nothing here prints or knows a command line. Whoever wants to see a run looks on
 //! ([`Onlooker`]) or reads its event log.
 
+pub mod baselines;
 pub mod cell;
 pub mod dispatcher;
 pub mod error;

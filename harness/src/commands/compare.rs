@@ -8,12 +8,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use reports::comparison::{Comparison, Request, Selector, Side, compare};
+use engine::baselines::BaselineFile;
+use reports::baseline::key_of;
+use reports::comparison::{Comparison, Request, Selector, Side, compare, compare_with};
 use reports::render::comparison as render;
 use reports::run::RunReport;
 use reports::statistics::rule::{DEFAULT_MARGIN, Looks};
 
-use super::{report, usage};
+use super::{baseline, report, usage};
 use crate::cli::Places;
 use crate::printer::Printer;
 use engine::Error;
@@ -35,6 +37,16 @@ pub struct Options {
     /// Cells of B [default: what A does not select]
     #[arg(long, value_name = "SELECTOR", default_value = "", hide_default_value = true)]
     b: String,
+    /// Compare RUN with a baseline, which is A: this one, or the one by which storms of RUN's kernel and setting are measured,
+    /// that is the one accepted last, or the newest
+    #[arg(
+        long, value_name = "ID", num_args = 0..=1, require_equals = true, default_missing_value = "",
+        requires = "run", conflicts_with_all = ["run_b", "a"]
+    )]
+    baseline: Option<String>,
+    /// File of the baselines [default: ~/.local/share/swapstorm/baselines.jsonl]
+    #[arg(long, value_name = "FILE", env = "SWAPSTORM_BASELINES")]
+    baselines: Option<PathBuf>,
     /// A metric to test; may be repeated [default: those that the profile names]
     #[arg(long = "metric", value_name = "METRIC")]
     metrics: Vec<String>,
@@ -63,6 +75,7 @@ Examples:
   swapstorm compare out/run-1 --a none --b my-fix       the kernel as it is, and one of its series
   swapstorm compare out/run-1 --a debian-6.1 --b debian-6.12
   swapstorm compare out/run-1 out/run-2                 the kernels of two runs
+  swapstorm compare --baseline out/run-2                a kernel, and what `baseline record` kept of it
   swapstorm compare --series ./mine.patch               debian-6.1 as it is and with a series
   swapstorm compare --kernel debian-6.12 --kernel ~/src/linux
 
@@ -128,9 +141,10 @@ impl Options {
 
 /// Runs the command.
 pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Result<u8, Error> {
-    match &options.run {
-        Some(run) => of_logs(run, options, printer),
-        None => live::run(options, places, printer).await,
+    match (&options.run, &options.baseline) {
+        (Some(run), Some(id)) => with_baseline(id, run, options, printer),
+        (Some(run), None) => of_logs(run, options, printer),
+        (None, _) => live::run(options, places, printer).await,
     }
 }
 
@@ -148,16 +162,37 @@ fn of_logs(run: &Path, options: &Options, printer: &Printer) -> Result<u8, Error
             )));
         }
     }
-    let ids: Vec<String> = report.runs.iter().map(|run| run.id.to_string()).collect();
+    let ids = ids(&report);
     let (of_a, of_b) = ids.split_at(runs_of_a);
     let of_b = if options.run_b.is_some() { of_b } else { of_a };
-    let side = |runs: &[String], selector: &str| Side {
-        runs: runs.to_vec(),
-        selector: Selector::new(selector),
-    };
     let request = options.request(side(of_a, &options.a), side(of_b, &options.b));
     for problem in &report.problems {
         printer.say(problem);
     }
     Ok(options.show(&compare(&report, &request).map_err(usage)?, printer))
+}
+
+/// Compares a run that has ended with the baseline of this id, or if that is empty with the one of its key.
+fn with_baseline(id: &str, run: &Path, options: &Options, printer: &Printer) -> Result<u8, Error> {
+    let mut report = RunReport::default();
+    report::read(run, &mut report)?;
+    let request = options.request(Side::default(), side(&ids(&report), &options.b));
+    for problem in &report.problems {
+        printer.say(problem);
+    }
+    let file = BaselineFile::at(options.baselines.as_deref())?;
+    let book = baseline::read(&file, printer)?;
+    let key = key_of(&report, &request.b).map_err(usage)?;
+    let id = Some(id).filter(|id| !id.is_empty());
+    let kept = book.choose(id, &key, request.force);
+    let kept = kept.map_err(|refusal| baseline::in_file(&file, refusal))?;
+    Ok(options.show(&compare_with(&kept, &report, &request).map_err(usage)?, printer))
+}
+
+fn ids(report: &RunReport) -> Vec<String> {
+    report.runs.iter().map(|run| run.id.to_string()).collect()
+}
+
+fn side(runs: &[String], selector: &str) -> Side {
+    Side { runs: runs.to_vec(), selector: Selector::new(selector) }
 }

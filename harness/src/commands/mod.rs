@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One file for each command.
 
+pub mod baseline;
 pub mod bench;
 pub mod build;
 pub mod cache;
@@ -34,6 +35,7 @@ pub fn run(cli: Cli, printer: &Printer) -> Result<u8, Error> {
             Command::Replay(options) => replay::run(&options, &places, printer).await,
             Command::Report(options) => report::run(&options, printer),
             Command::Compare(options) => compare::run(&options, &places, printer).await,
+            Command::Baseline(options) => baseline::run(&options, printer).await,
             Command::Bench(options) => bench::run(&options, &places, printer).await,
             Command::Build(options) => build::run(&options, &places, printer).await,
             Command::Parse(options) => parse::run(&options, &places, printer).await,

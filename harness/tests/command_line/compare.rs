@@ -8,10 +8,10 @@ use serde_json::json;
 use crate::scene::Scene;
 
 /// Series, and pages written back.
-type Kernels<'a> = &'a [(Option<&'a str>, u64)];
+pub type Kernels<'a> = &'a [(Option<&'a str>, u64)];
 
 /// A run of the kernel as it is and with a series: in each of `runs` storms so many pages were written back.
-fn log(id: &str, kernels: Kernels, runs: u64) -> String {
+pub fn log(id: &str, kernels: Kernels, runs: u64) -> String {
     let mut events = vec![json!({ "event": "run-started", "format": 2, "id": id, "version": "1",
         "command": ["run"], "started": "2026-01-01T00:00:00Z", "seed": 1, "host": {} })];
     for (series, writebacks) in kernels {

@@ -60,7 +60,9 @@ impl Scene {
             .current_dir(self.dir.path())
             .env("SWAPSTORM_CACHE", self.dir.path().join("store"))
             .env("SWAPSTORM_OUT", self.dir.path().join("out"))
-            .env("SWAPSTORM_DATA", self.dir.path().join("data"));
+            .env("SWAPSTORM_DATA", self.dir.path().join("data"))
+            .env("XDG_DATA_HOME", self.dir.path().join("xdg"))
+            .env_remove("SWAPSTORM_BASELINES");
         command
     }
 
