@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A profile as a kernel wants it: which of its variants, and whether its bug can show there.
 
-use kernels::KernelConfig;
+use kernels::{KernelConfig, OnProgress};
 use reports::event::Fault;
 use workloads::Profile;
 use workloads::profile::KernelUnderTest;
 
 use crate::error::Error;
+use crate::workshop::{KernelChoice, Workshop};
 
 /// The variant of the profile that suits a kernel, whether or not the expected bug can show there.
 pub fn variant(profile: &Profile, kernel: &KernelUnderTest<'_>) -> Result<Profile, Error> {
@@ -20,6 +21,24 @@ pub fn fit(profile: &Profile, kernel: &KernelUnderTest<'_>) -> Result<Profile, E
         Some(unmet) => Err(Error::new(Fault::Unreachable, unmet)),
         None => Ok(fitted),
     }
+}
+
+/// Name of the profile's variant that suits a kernel which is configured for it, but not compiled; `None` if the profile has
+/// none.
+///
+/// # Errors
+/// Those of configuring it, and that no variant suits it.
+pub async fn variant_of(
+    choice: &KernelChoice,
+    profile: &Profile,
+    workshop: &Workshop,
+    progress: OnProgress<'_>,
+) -> Result<Option<String>, Error> {
+    if profile.variants.is_empty() {
+        return Ok(None);
+    }
+    let config = workshop.config(choice, progress).await?;
+    Ok(with_kernel(&config, |kernel| variant(profile, kernel))?.variant)
 }
 
 /// Gives `ask` what a profile has to know of a kernel that we build.

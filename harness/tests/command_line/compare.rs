@@ -112,3 +112,50 @@ fn what_cannot_be_compared_is_a_usage_error_with_a_hint() {
     }
     assert_eq!(compare(&scene, &["run", "--a", "none", "--b", "fix"]).0, Some(0));
 }
+
+/// As much of a kernel's tree as configuring it takes, of this version.
+fn tree(scene: &Scene, name: &str, version: &str) {
+    let makefile = format!(
+        "tinyconfig:\n\techo '# Linux/x86 {version} Kernel Configuration' > $(O)/.config\n\
+         olddefconfig:\n\ttrue\nbzImage vmlinux:\n\tfalse\n"
+    );
+    let merge = "shift 2; cat \"$@\" >> .config\n";
+    for (file, text) in
+        [("Makefile", &*makefile), ("Kconfig", ""), ("scripts/kconfig/merge_config.sh", merge)]
+    {
+        let file = scene.path(name).join(file);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+    }
+    let (dir, config) = (scene.path(name), "{base: tinyconfig, fragments: [], arch: {x86_64: []}}");
+    let manifest = format!("about: a\nsource: {{dir: {}}}\nconfig: {config}\n", dir.display());
+    scene.own(&format!("kernels/manifests/{name}.yaml"), &manifest);
+}
+
+#[test]
+fn kernels_that_want_different_variants_are_refused_before_the_first_storm() {
+    let scene = Scene::new();
+    tree(&scene, "old", "6.1.99");
+    tree(&scene, "older", "5.15.9");
+    tree(&scene, "new", "6.12.9");
+    scene.fake("qemu-system-x86_64", "echo QEMU emulator version 7.2");
+    let kernels = |a: &str, b: &str| {
+        let named = [a, b].map(|kernel| format!("--kernel={kernel}"));
+        ["compare".to_owned(), named[0].clone(), named[1].clone()]
+    };
+    let args = kernels("old", "new");
+    let words = [
+        "variants of the profile writeback-steady",
+        "small-pool for A, old",
+        "shrinker for B, new",
+    ];
+    scene.refuses(&args.each_ref().map(String::as_str), 2, &words);
+    // Where both want the same, and where it is forced, it is the compiling that fails.
+    for (mut args, force) in [(kernels("old", "older").to_vec(), false), (args.to_vec(), true)] {
+        args.extend(force.then(|| "--force".to_owned()));
+        let (_, stderr) = scene.run(&args.iter().map(String::as_str).collect::<Vec<_>>());
+        assert!(!stderr.contains("different conditions"), "{stderr}");
+        assert!(scene.path("out").exists(), "{stderr}");
+        fs::remove_dir_all(scene.path("out")).unwrap();
+    }
+}

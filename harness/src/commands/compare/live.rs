@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use engine::fit::variant_of;
 use engine::job::{Ground, Group};
 use engine::local::{Image, Local, Settings};
 use engine::pairs::Pairs;
 use engine::plan::duration;
 use engine::workshop::Workshop;
 use engine::{Error, GuestOptions, Run};
-use machine::Timeouts;
+use kernels::Progress;
+use machine::{Timeouts, accel};
 use reports::comparison::{Selector, Side, compare};
 use reports::exit::{ExitCode, Purpose};
 use workloads::profile::{Clock, Technique};
@@ -79,6 +81,9 @@ pub async fn run(
     let seed = live.seed.unwrap_or_else(seed_from_clock);
     let guest = GuestOptions { clock: live.clock, ..live.machine.options() };
     let (a, b) = sides(live, &guest, &workshop).await?;
+    if !options.force {
+        same_variant([&a, &b], &workshop, printer).await?;
+    }
     let side = |group: &Group| Side { runs: Vec::new(), selector: Selector::of(&group.cell()) };
     let request = options.request(side(&a), side(&b));
     reports::comparison::metric::choose(&request.metrics).map_err(usage)?;
@@ -117,6 +122,35 @@ pub async fn run(
                 code => Ok(code),
             }
         }
+    }
+}
+
+/// Refuses kernels that want different variants of the profile: their storms could not be compared, which is better known
+/// before the first one.
+async fn same_variant(
+    groups: [&Group; 2],
+    workshop: &Workshop,
+    printer: &Printer,
+) -> Result<(), Error> {
+    let mut variants = Vec::new();
+    for group in groups {
+        let Ground::Qemu(choice) = &group.ground else { continue };
+        // A missing QEMU is better known before a kernel's source is fetched.
+        accel::qemu_version(choice.arch.qemu).await?;
+        let (view, name) = (View::new(printer), choice.name());
+        let progress = |progress: Progress<'_>| view.kernel(&name, progress);
+        let variant = variant_of(choice, &group.profile, workshop, &progress).await;
+        view.clear();
+        variants.push((name, variant?.unwrap_or_else(|| "none".to_owned())));
+    }
+    match &variants[..] {
+        [(a, of_a), (b, of_b)] if of_a != of_b => Err(usage(format!(
+            "A and B would run under different conditions, variants of the profile {}:\n    {of_a} for A, {a}\n    \
+             {of_b} for B, {b}\n  hint: choose a --profile that has the same storm for both, or compare them all the same \
+             with --force",
+            groups[0].profile.name
+        ))),
+        _ => Ok(()),
     }
 }
 
