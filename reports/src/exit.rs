@@ -109,6 +109,13 @@ impl RunReport {
     }
 }
 
+impl CellReport {
+    /// The exit code that this cell alone comes to.
+    pub(crate) fn exit_code(&self, purpose: Purpose) -> ExitCode {
+        cell_code(self, purpose)
+    }
+}
+
 fn cell_code(cell: &CellReport, purpose: Purpose) -> ExitCode {
     let wanted = purpose == Purpose::Repro && cell.cell.should_show == Some(true);
     match &cell.verdict {

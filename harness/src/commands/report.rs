@@ -38,6 +38,12 @@ enum Format {
     Json,
     /// For a mail
     Markdown,
+    /// JUnit XML: a suite for each kernel and architecture, a case for each cell
+    Junit,
+    /// KTAP version 1, as the kernel's own tests speak
+    Ktap,
+    /// Annotations for a GitHub job's log
+    Github,
 }
 
 /// Runs the command. The exit code is the one that the runs' own commands would have ended with.
@@ -51,6 +57,9 @@ pub fn run(options: &Options, printer: &Printer) -> Result<u8, Error> {
         Format::Text => render::text(&report, purpose, printer.look),
         Format::Json => render::json(&report, purpose),
         Format::Markdown => render::markdown(&report, purpose),
+        Format::Junit => render::junit(&report, purpose),
+        Format::Ktap => render::ktap(&report, purpose),
+        Format::Github => render::github(&report, purpose),
     });
     Ok(report.exit_code(purpose).code())
 }

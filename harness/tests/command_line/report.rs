@@ -67,6 +67,32 @@ fn a_run_is_rendered_from_its_log_alone() {
 }
 
 #[test]
+fn each_format_tells_of_every_cell_and_keeps_the_exit_code() {
+    let reports = Reports::new();
+    reports.run("night", RUN);
+    for (format, first, words) in [
+        ("junit", "<?xml version=\"1.0\"", "<testcase name=\"fixed\" classname=\"debian-6.1 + "),
+        ("ktap", "KTAP version 1\n1..3\n", "ok 1 fixed\nok 2 debian-6.1 + "),
+        ("github", "::notice title=swapstorm::Reproduced: the bug shows on debian-6.1", ""),
+    ] {
+        let (code, text) = reports.render(&["night", "--format", format]);
+        assert_eq!(code, Some(0), "{text}");
+        assert!(text.starts_with(first) && text.contains(words), "{text}");
+    }
+    // A run whose log was cut has no answer, and no format says otherwise.
+    reports.run("killed", &RUN[..RUN.rfind("\"row\"").unwrap()]);
+    for (format, words) in [
+        ("junit", "<error message=\"the log ends before the run does\""),
+        ("ktap", "not ok 3 run # ERROR the log ends before the run does\n"),
+        ("github", "::warning title=the run has no answer::the log ends before the run does\n"),
+    ] {
+        let (code, text) = reports.render(&["killed", "--format", format]);
+        assert_eq!(code, Some(4), "{text}");
+        assert!(text.contains(words), "{text}");
+    }
+}
+
+#[test]
 fn a_killed_run_is_rendered_as_far_as_it_came() {
     let reports = Reports::new();
     // Cut within the last sample of the fixed kernel.

@@ -9,6 +9,7 @@ use super::layout::{Style, wrapped, write as write_lines};
 use super::text::plain_cells;
 use super::words::{
     VIRTUAL_CLOCK, boot_words, count, duration, elsewhere, headline, proof_sentences,
+    standing_words,
 };
 use crate::escape::{printable, printable_lines};
 use crate::exit::Purpose;
@@ -145,15 +146,7 @@ fn point_words(point: &PointReport) -> String {
 }
 
 fn bug(out: &mut String, bug: &Bug) {
-    let what = match bug.standing {
-        Standing::Expected => "The expected bug",
-        Standing::FollowUp => "A consequence of it",
-        Standing::Cut => "A report that was cut after it",
-        Standing::Related => "A report related to it",
-        Standing::Method => "Brought about by the stretcher, no bug",
-        Standing::Starved => "Brought about by a starved host, no bug",
-        Standing::Another => "Another bug",
-    };
+    let what = standing_words(bug.standing);
     heading(out, 3, &format!("{what}: {}", bug.finding.title));
     let mut words = format!(
         "Reported {}; first in boot {}, {} after the guest was ready and {} after QEMU's start.",

@@ -1,15 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A run, a comparison or baselines as text: for a terminal, for a mail, for a program.
+//! A run as text: for a terminal, for a mail, for a browser, for programs.
 
 pub mod baseline;
 pub mod comparison;
+mod github;
 mod json;
+mod junit;
+mod ktap;
 mod layout;
 mod markdown;
+mod outcome;
+mod safe;
 mod text;
 pub(crate) mod words;
 
+pub use github::render as github;
 pub use json::{FORMAT as JSON_FORMAT, render as json};
+pub use junit::render as junit;
+pub use ktap::render as ktap;
 pub use markdown::render as markdown;
 pub use text::{Look, render as text};
 

@@ -9,7 +9,7 @@ use crate::finding::{Finding, Stack, StackRole};
 use crate::proof::{Evidence, Proof};
 use crate::rate::{Chance, RateBound};
 use crate::rule::Rule;
-use crate::run::{Boot, CellReport, RunReport};
+use crate::run::{Boot, CellReport, RunReport, Standing};
 use crate::verdict::{CellVerdict, end_words};
 
 /// Most frames shown of a stack.
@@ -232,6 +232,19 @@ pub(crate) fn telling_stacks(finding: &Finding) -> Vec<&Stack> {
     [first(StackRole::Access), owner].into_iter().flatten().collect()
 }
 
+/// What a bug is to its cell, as a heading begins.
+pub(crate) fn standing_words(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Expected => "The expected bug",
+        Standing::FollowUp => "A consequence of it",
+        Standing::Cut => "A report that was cut after it",
+        Standing::Related => "A report related to it",
+        Standing::Method => "Brought about by the stretcher, no bug",
+        Standing::Starved => "Brought about by a starved host, no bug",
+        Standing::Another => "Another bug",
+    }
+}
+
 /// The first line of the report and, of a KASAN report, the one that says what was accessed.
 pub(crate) fn head_lines(finding: &Finding) -> Vec<&str> {
     let mut lines = vec![finding.head.as_str()];
@@ -276,16 +289,21 @@ pub(crate) fn headline(report: &RunReport, purpose: Purpose) -> String {
 
 /// Why there is no answer although no cell stands in its way.
 fn without_answer(report: &RunReport) -> &'static str {
+    what_is_missing(report).unwrap_or("the bug did not show, but that may be luck")
+}
+
+/// What is missing for an answer whatever the cells say; `None` if nothing is.
+pub(crate) fn what_is_missing(report: &RunReport) -> Option<&'static str> {
     if report.runs.is_empty() {
-        "there is no run"
+        Some("there is no run")
     } else if !report.finished() {
-        "the log ends before the run does"
+        Some("the log ends before the run does")
     } else if !report.is_whole() {
-        "lines of the log are lost, and any of them may have been a report"
+        Some("lines of the log are lost, and any of them may have been a report")
     } else if report.cells.is_empty() {
-        "the run had no cell"
+        Some("the run had no cell")
     } else {
-        "the bug did not show, but that may be luck"
+        None
     }
 }
 

@@ -2,6 +2,7 @@
 //! Findings as real kernels print them and runs as real logs tell them, for tests.
 
 pub(crate) mod events;
+pub(crate) mod rich;
 
 use serde_json::{Value, json};
 
