@@ -38,6 +38,8 @@ enum Format {
     Json,
     /// For a mail
     Markdown,
+    /// For a browser: one page that needs nothing else
+    Html,
     /// JUnit XML: a suite for each kernel and architecture, a case for each cell
     Junit,
     /// KTAP version 1, as the kernel's own tests speak
@@ -57,6 +59,7 @@ pub fn run(options: &Options, printer: &Printer) -> Result<u8, Error> {
         Format::Text => render::text(&report, purpose, printer.look),
         Format::Json => render::json(&report, purpose),
         Format::Markdown => render::markdown(&report, purpose),
+        Format::Html => render::html(&report, purpose),
         Format::Junit => render::junit(&report, purpose),
         Format::Ktap => render::ktap(&report, purpose),
         Format::Github => render::github(&report, purpose),

@@ -71,6 +71,7 @@ fn each_format_tells_of_every_cell_and_keeps_the_exit_code() {
     let reports = Reports::new();
     reports.run("night", RUN);
     for (format, first, words) in [
+        ("html", "<!doctype html>\n", "<h3>fixed</h3>"),
         ("junit", "<?xml version=\"1.0\"", "<testcase name=\"fixed\" classname=\"debian-6.1 + "),
         ("ktap", "KTAP version 1\n1..3\n", "ok 1 fixed\nok 2 debian-6.1 + "),
         ("github", "::notice title=swapstorm::Reproduced: the bug shows on debian-6.1", ""),
@@ -82,6 +83,7 @@ fn each_format_tells_of_every_cell_and_keeps_the_exit_code() {
     // A run whose log was cut has no answer, and no format says otherwise.
     reports.run("killed", &RUN[..RUN.rfind("\"row\"").unwrap()]);
     for (format, words) in [
+        ("html", "<p class=\"answer is-doubt\">No answer: inconclusive on debian-6.1 + "),
         ("junit", "<error message=\"the log ends before the run does\""),
         ("ktap", "not ok 3 run # ERROR the log ends before the run does\n"),
         ("github", "::warning title=the run has no answer::the log ends before the run does\n"),

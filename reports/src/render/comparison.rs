@@ -3,7 +3,6 @@
 
 mod markdown;
 mod plot;
-mod svg;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -5,6 +5,8 @@
 //! The escapes are those of `@actions/core` (`command.ts` in actions/toolkit): `%`, carriage return and line feed, and in a
 //! property `:` and `,` as well.
 
+use std::collections::HashMap;
+
 use super::outcome::{Outcome, doubt, message, outcome};
 use super::safe::{self, MAX_LINE};
 use super::words::{duration, head_lines, headline, shown_frames, stack_title, telling_stacks};
@@ -49,7 +51,7 @@ pub fn render(report: &RunReport, purpose: Purpose) -> String {
 
 fn groups(report: &RunReport, purpose: Purpose) -> Vec<Group<'_>> {
     let mut groups: Vec<Group> = Vec::new();
-    let mut places = std::collections::HashMap::new();
+    let mut places = HashMap::new();
     for cell in &report.cells {
         let outcome = outcome(cell, purpose);
         if outcome == Outcome::Passed {

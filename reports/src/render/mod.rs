@@ -5,6 +5,7 @@
 pub mod baseline;
 pub mod comparison;
 mod github;
+mod html;
 mod json;
 mod junit;
 mod ktap;
@@ -12,10 +13,12 @@ mod layout;
 mod markdown;
 mod outcome;
 mod safe;
+mod svg;
 mod text;
 pub(crate) mod words;
 
 pub use github::render as github;
+pub use html::render as html;
 pub use json::{FORMAT as JSON_FORMAT, render as json};
 pub use junit::render as junit;
 pub use ktap::render as ktap;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A comparison as a picture: a forest plot of the shifts, and beside it each metric's values in A and in B.
 
-use super::svg::{Anchor, Svg};
 use super::words::{answer, conditions, kernel, looks, per_cent, share_of, value, verdict};
 use crate::comparison::{Comparison, Row};
+use crate::render::svg::{Anchor, Svg};
 use crate::statistics::rule::Verdict;
 
 const WIDTH: f64 = 1000.0;

@@ -97,6 +97,16 @@ impl Svg {
         let _ = writeln!(self.body, "{element}");
     }
 
+    /// The picture as a part of an HTML page, whose own style says what its classes look like, and which is as wide as there is
+    /// room; `title` is for those who cannot see it.
+    pub(super) fn finish_inline(self, title: &str) -> String {
+        let Self { body, width, height } = self;
+        let title = escaped(title);
+        format!(
+            "<svg viewBox=\"0 0 {width:.0} {height:.0}\" role=\"img\" aria-label=\"{title}\">\n{body}</svg>\n"
+        )
+    }
+
     /// The picture as a file; `title` is for those who cannot see it.
     pub(super) fn finish(self, title: &str) -> String {
         let Self { body, width, height } = self;
