@@ -44,6 +44,8 @@ enum Format {
     Junit,
     /// KTAP version 1, as the kernel's own tests speak
     Ktap,
+    /// A submission to KCIDB, by kcidb-io's schema 5.3
+    Kcidb,
     /// Annotations for a GitHub job's log
     Github,
 }
@@ -62,6 +64,7 @@ pub fn run(options: &Options, printer: &Printer) -> Result<u8, Error> {
         Format::Html => render::html(&report, purpose),
         Format::Junit => render::junit(&report, purpose),
         Format::Ktap => render::ktap(&report, purpose),
+        Format::Kcidb => render::kcidb(&report, purpose),
         Format::Github => render::github(&report, purpose),
     });
     Ok(report.exit_code(purpose).code())

@@ -74,6 +74,7 @@ fn each_format_tells_of_every_cell_and_keeps_the_exit_code() {
         ("html", "<!doctype html>\n", "<h3>fixed</h3>"),
         ("junit", "<?xml version=\"1.0\"", "<testcase name=\"fixed\" classname=\"debian-6.1 + "),
         ("ktap", "KTAP version 1\n1..3\n", "ok 1 fixed\nok 2 debian-6.1 + "),
+        ("kcidb", "{\n  \"builds\": [", "\"swapstorm:20261126T003100Z-4711/fixed\""),
         ("github", "::notice title=swapstorm::Reproduced: the bug shows on debian-6.1", ""),
     ] {
         let (code, text) = reports.render(&["night", "--format", format]);
@@ -86,6 +87,7 @@ fn each_format_tells_of_every_cell_and_keeps_the_exit_code() {
         ("html", "<p class=\"answer is-doubt\">No answer: inconclusive on debian-6.1 + "),
         ("junit", "<error message=\"the log ends before the run does\""),
         ("ktap", "not ok 3 run # ERROR the log ends before the run does\n"),
+        ("kcidb", "\"status\": \"DONE\""),
         ("github", "::warning title=the run has no answer::the log ends before the run does\n"),
     ] {
         let (code, text) = reports.render(&["killed", "--format", format]);
