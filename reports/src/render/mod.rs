@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A run, a comparison or baselines as text: for a terminal, for a mail, for a program.
-//! A run as text: for a terminal, for a mail, for a browser, for programs.
+//! A run, a comparison or baselines as text: for a terminal, for a mail, for a browser, for programs.
 
 pub mod baseline;
 pub mod comparison;
