@@ -26,4 +26,5 @@ pub mod shell;
 pub mod starved;
 pub mod statistics;
 pub mod telemetry;
+pub mod ttr;
 pub mod verdict;

@@ -231,6 +231,8 @@ struct Times {
     ready: u64,
     sample: u64,
     bug: Option<u64>,
+    /// The guest's own time at that moment, in milliseconds since its agent was ready.
+    bug_guest: u64,
 }
 
 impl Boot {

@@ -9,11 +9,14 @@
 //! * [`signed_rank`]: the shift and its exact interval.
 //! * [`rule`]: when to look and at what level, and what the answer is.
 //! * [`power`]: how many pairs an answer takes.
+//!
+//! Beside it, for benchmarks, [`survival`]: times to an event that does not come in every trial.
 
 pub mod power;
 pub mod rule;
 pub mod sign_flip;
 pub mod signed_rank;
+pub mod survival;
 #[cfg(test)]
 mod tests;
 

@@ -15,6 +15,7 @@ mod outcome;
 mod safe;
 mod svg;
 mod text;
+pub mod ttr;
 pub(crate) mod words;
 
 pub use github::render as github;

@@ -17,6 +17,8 @@ text{font:13px system-ui,sans-serif;fill:#1f2328}
 .open{stroke:#818b98;fill:#818b98;stroke-width:2}
 .a{fill:#0072b2;fill-opacity:.75}.b{fill:#d55e00;fill-opacity:.75}
 .middle-a{stroke:#0072b2;stroke-width:2}.middle-b{stroke:#d55e00;stroke-width:2}
+.curve{fill:none;stroke-width:2}.dashed{stroke-dasharray:6 4}
+.hue-0{stroke:#0072b2}.hue-1{stroke:#d55e00}.hue-2{stroke:#009e73}.hue-3{stroke:#cc79a7}.hue-4{stroke:#8a6d00}.hue-5{stroke:#59636e}
 @media (prefers-color-scheme:dark){
 text{fill:#e6edf3}.small{fill:#9198a1}
 .ground{fill:#0d1117}.band{fill:#3d444d}
@@ -26,6 +28,7 @@ text{fill:#e6edf3}.small{fill:#9198a1}
 .open{stroke:#848d97;fill:#848d97}
 .a{fill:#56b4e9}.b{fill:#e69f00}
 .middle-a{stroke:#56b4e9}.middle-b{stroke:#e69f00}
+.hue-0{stroke:#56b4e9}.hue-1{stroke:#e69f00}.hue-2{stroke:#2fbf91}.hue-3{stroke:#cc79a7}.hue-4{stroke:#f0e442}.hue-5{stroke:#9198a1}
 }
 ";
 
@@ -76,6 +79,12 @@ impl Svg {
     pub(super) fn shape(&mut self, class: &str, corners: &[(f64, f64)]) {
         let corners: Vec<String> = corners.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
         self.add(format_args!("<polygon class=\"{class}\" points=\"{}\"/>", corners.join(" ")));
+    }
+
+    /// A line through these points.
+    pub(super) fn path(&mut self, class: &str, points: &[(f64, f64)]) {
+        let points: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+        self.add(format_args!("<polyline class=\"{class}\" points=\"{}\"/>", points.join(" ")));
     }
 
     /// A text whose base line is at `at`.

@@ -475,6 +475,7 @@ impl CellReport {
             && rule.is_some_and(|rule| rule.is_related(finding));
         let points = self.points.iter().map(|point| &point.point);
         let fault = method::own_report(finding, points, diverted);
+        let is_virtual = self.cell.is_virtual();
         let boot = self.boot(first.boot);
         boot.findings += 1;
         first.vm_ms = first.run_ms.saturating_sub(boot.started_ms);
@@ -507,6 +508,11 @@ impl CellReport {
         if standing == Standing::Expected && !boot.showed_expected {
             boot.showed_expected = true;
             boot.times.bug = Some(first.run_ms);
+            // Since the newest sample the guest's clock went on by as much as the host's, or less where the stretcher
+            // held the guest. A virtual one has nothing to do with the host's.
+            let known = boot.times.sample.max(boot.times.ready);
+            let since = if is_virtual { 0 } else { first.run_ms.saturating_sub(known) };
+            boot.times.bug_guest = boot.exposure.guest_ms.saturating_add(since);
         }
         if standing == Standing::Expected && self.time_to_bug.is_none() {
             self.time_to_bug = Some(first);

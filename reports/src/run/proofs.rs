@@ -79,7 +79,7 @@ impl CellReport {
     }
 
     /// Machines whose exposure counts.
-    fn sound_boots(&self) -> impl Iterator<Item = &Boot> {
+    pub(crate) fn sound_boots(&self) -> impl Iterator<Item = &Boot> {
         self.boots.iter().filter(|boot| boot.ready() && boot.counts())
     }
 
@@ -95,10 +95,20 @@ impl CellReport {
 }
 
 impl Boot {
+    /// How long its storm went until the expected bug first showed, or else as far as samples tell: in milliseconds by
+    /// the guest's clock, and by the host's.
+    pub fn storm_ms(&self) -> (u64, u64) {
+        let Times { ready, sample, bug, bug_guest } = self.times;
+        match bug {
+            Some(bug) => (bug_guest, bug.saturating_sub(ready)),
+            None => (self.exposure.guest_ms, sample.saturating_sub(ready)),
+        }
+    }
+
     /// The exposure that its bug took, rather more than less: all there was, and if the last sample
     /// came before the bug, as much more as the guest may have done until then.
     fn exposure_to_bug(&self) -> Exposure {
-        let Times { ready, sample, bug } = self.times;
+        let Times { ready, sample, bug, .. } = self.times;
         let sampled = sample.saturating_sub(ready).max(1);
         let shown = bug.unwrap_or(0).saturating_sub(ready);
         if shown <= sampled {

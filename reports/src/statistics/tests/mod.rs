@@ -7,3 +7,4 @@ mod intervals;
 mod power;
 mod random;
 mod simulation;
+mod survival;
