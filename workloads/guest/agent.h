@@ -38,6 +38,7 @@ enum stream {
 	STREAM_CPUS,
 	STREAM_ZSWAP,
 	STREAM_ORDER,
+	STREAM_PREEMPT,
 };
 
 u64 mix(u64 x);
@@ -96,6 +97,11 @@ struct params {
 	int hotplug;
 	struct range cpu_on_ms;
 	struct range cpu_off_ms;
+	int preempt;
+	struct range burst_us;
+	struct range gap_us;
+	u64 idle_workers;
+	int idle_shrinkers;
 
 	u64 workers;
 	u64 pages;
@@ -263,6 +269,8 @@ struct counters {
 	u64 memcgs_gone;
 	u64 checks;
 	u64 violations;
+	u64 bursts;
+	u64 shrinkers_idled;
 	u64 warnings;
 	u64 mute;
 	struct latency swapoff_latency;
@@ -347,6 +355,17 @@ bool cpus_prepare(const struct params *params);
 void cpus_turn(const struct params *params, struct rng *rng);
 _Noreturn void cpus_loop(const struct params *params, u32 life);
 void cpus_all_on(void);
+
+/* preempt.c: the processor is taken away from tasks in the middle of what they do. */
+
+unsigned int preempt_prepare(const struct params *params);
+bool preempt_idles_shrinkers(const struct params *params);
+bool preempt_idles_worker(const struct params *params, unsigned int index);
+bool preempt_idle(pid_t pid);
+void preempt_draw(const struct params *params, struct rng *rng, u64 *burst_us, u64 *gap_us);
+_Noreturn void preempt_loop(const struct params *params, unsigned int index, u32 life);
+bool preempt_is_shrinker(const char *name);
+_Noreturn void preempt_shrinkers_loop(void);
 
 /* worker.c */
 

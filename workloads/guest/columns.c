@@ -77,6 +77,8 @@ static void add_agent(void)
 		COUNTER(swapoff_ebusy),
 		COUNTER(swapoff_einval),
 		COUNTER(swapoff_other),
+		COUNTER(bursts),
+		COUNTER(shrinkers_idled),
 	};
 #undef COUNTER
 	size_t i;

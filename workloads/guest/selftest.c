@@ -75,6 +75,13 @@ static void test_params_taken(void)
 	CHECK(params.hotplug == TOGGLE_ON && params.switch_cpus == TOGGLE_OFF);
 	CHECK(params.cpu_off_ms.low == 3 && params.cpu_off_ms.high == 3);
 	CHECK(params.cpu_on_ms.low == 7 && params.cpu_on_ms.high == 9);
+	CHECK(params.preempt == TOGGLE_OFF && params.idle_shrinkers == TOGGLE_OFF);
+
+	params = parse("swapstorm.preempt=on swapstorm.burst_us=10-5000 swapstorm.gap_us=500");
+	CHECK(complaints == 0);
+	CHECK(params.preempt == TOGGLE_ON && params.idle_workers == 0);
+	CHECK(params.burst_us.low == 10 && params.burst_us.high == 5000);
+	CHECK(params.gap_us.low == 500 && params.gap_us.high == 500);
 
 	params = parse("swapstorm.check_s=10 swapstorm.life_ms=500-5000 swapstorm.compressors=lzo,lz4");
 	CHECK(complaints == 0);
@@ -147,6 +154,10 @@ static void test_params_refused(void)
 	refused("swapstorm.cpu_off_ms=60001", "out-of-range");
 	refused("swapstorm.cpu_on_ms=9-1", "out-of-range");
 	refused("swapstorm.compressors=,lzo", "bad-syntax");
+	refused("swapstorm.burst_us=5001", "out-of-range");
+	refused("swapstorm.gap_us=499-600", "out-of-range");
+	refused("swapstorm.idle_workers=101", "out-of-range");
+	refused("swapstorm.preempt=fifo", "not-one-of");
 	refused("swapstorm.check_s=86401", "out-of-range");
 	refused("swapstorm.end=leave", "not-one-of");
 }
@@ -327,6 +338,13 @@ void warn_path(const char *what, const char *path, const char *value, int error)
 	warnings++;
 }
 
+void warn_errno(const char *what, int error)
+{
+	(void)what;
+	(void)error;
+	warnings++;
+}
+
 u64 now_us(void)
 {
 	return 0;
@@ -402,7 +420,7 @@ static void test_columns(void)
 	columns_row(&line);
 	line_end(&line);
 	/* Nothing stands for 0; what is 0 at the end of a group is left out. */
-	CHECK(strstr(line.text, " v0=7,,,18446744073709551615 v24=,,,,,,,,3"));
+	CHECK(strstr(line.text, " v0=7,,,18446744073709551615 v24=,,,,,,,,,,3"));
 	CHECK(!strstr(line.text, "truncated"));
 }
 
@@ -688,6 +706,59 @@ static void test_cpus_go_and_come(void)
 	CHECK(!system(remove));
 }
 
+static void test_preemptors(void)
+{
+	struct params params = parse("swapstorm.preempt=on swapstorm.idle_workers=50 swapstorm.workers=4 swapstorm.burst_us=10-12 swapstorm.gap_us=500-501");
+	unsigned int before = warnings;
+	unsigned int seen[2] = { 0 };
+	u64 burst, gap, again;
+	struct rng rng;
+	int i;
+
+	/* Not on a machine that is not ours, which is said. */
+	CHECK(preempt_prepare(&params) == 0 && warnings == before + 1);
+	CHECK(!preempt_idles_worker(&params, 0));
+	visiting = false;
+	CHECK(preempt_prepare(&params) >= 1 && warnings == before + 1);
+
+	/* Every length within the range comes, and the same ones from the same seed. */
+	rng_init(&rng, 1, STREAM_PREEMPT, 0, 0);
+	for (i = 0; i < 1000; i++) {
+		preempt_draw(&params, &rng, &burst, &gap);
+		if (burst < 10 || burst > 12 || gap < 500 || gap > 501)
+			break;
+		seen[0] |= 1 << (burst - 10);
+		seen[1] |= 1 << (gap - 500);
+	}
+	CHECK(i == 1000 && seen[0] == 7 && seen[1] == 3);
+	again = burst;
+	rng_init(&rng, 1, STREAM_PREEMPT, 0, 0);
+	for (i = 0; i < 1000; i++)
+		preempt_draw(&params, &rng, &burst, &gap);
+	CHECK(burst == again);
+	/* However they are drawn, the kernel's throttling (95 %) has nothing to do. */
+	params = parse("swapstorm.burst_us=5000 swapstorm.gap_us=500");
+	preempt_draw(&params, &rng, &burst, &gap);
+	CHECK(complaints == 0 && burst * 100 < (burst + gap) * 95);
+
+	/* Half of the workers, and nobody where it is not asked for. */
+	params = parse("swapstorm.preempt=on swapstorm.idle_workers=50 swapstorm.workers=4");
+	CHECK(preempt_idles_worker(&params, 0) && preempt_idles_worker(&params, 1));
+	CHECK(!preempt_idles_worker(&params, 2) && !preempt_idles_worker(&params, 3));
+	CHECK(!preempt_idles_shrinkers(&params));
+	params = parse("swapstorm.idle_workers=100 swapstorm.idle_shrinkers=on");
+	CHECK(!preempt_idles_worker(&params, 0) && !preempt_idles_shrinkers(&params));
+	CHECK(preempt_prepare(&params) == 0 && warnings == before + 1);
+	params = parse("swapstorm.preempt=on swapstorm.idle_shrinkers=on");
+	CHECK(preempt_idles_shrinkers(&params));
+	visiting = true;
+
+	CHECK(preempt_is_shrinker("kworker/1:1+zswap-shrink"));
+	CHECK(preempt_is_shrinker("kworker/u4:0-zswap-shrink"));
+	CHECK(!preempt_is_shrinker("kworker/1:1-events"));
+	CHECK(!preempt_is_shrinker("zswap-shrink"));
+}
+
 static void test_latencies(void)
 {
 	static struct latency latency;
@@ -743,6 +814,7 @@ int main(int argc, char **argv)
 	test_only_time_awake_counts();
 	test_changes_are_undone();
 	test_cpus_go_and_come();
+	test_preemptors();
 	test_latencies();
 	printf("%u passed, %u failed\n", passed, failed);
 	return failed != 0;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 /*
  * The agent keeps one process for each swap device and each worker alive, and one that
- * observes, and one that takes CPUs off and on if that is asked for. The OOM killer may
- * take any of them, swap loops too: a task in swapoff is its first choice.
+ * observes, and those that a storm asks for: who takes CPUs off and on, who switches zswap,
+ * who takes the CPUs from whoever runs there. The OOM killer may take any of them, swap
+ * loops too: a task in swapoff is its first choice.
  */
 #include <errno.h>
 #include <signal.h>
@@ -30,7 +31,7 @@
 /* By the clock, for a machine that hardly runs. */
 #define STOP_MOST_US		30000000
 
-enum job { JOB_LOOP, JOB_WORKER, JOB_OBSERVER, JOB_CPUS, JOB_ZSWAP };
+enum job { JOB_LOOP, JOB_WORKER, JOB_OBSERVER, JOB_CPUS, JOB_ZSWAP, JOB_PREEMPTOR, JOB_IDLER };
 
 struct child {
 	enum job job;
@@ -42,7 +43,7 @@ struct child {
 	u64 backoff_us;
 };
 
-static struct child children[MAX_DISKS + MAX_WORKERS + 3];
+static struct child children[MAX_DISKS + MAX_WORKERS + MAX_CPUS + 4];
 static unsigned int children_used;
 static const struct params *storm;
 static const struct disk *storm_disks;
@@ -69,6 +70,12 @@ static void set_name(const struct child *child)
 	case JOB_ZSWAP:
 		snprintf(name, sizeof(name), "zswap");
 		break;
+	case JOB_PREEMPTOR:
+		snprintf(name, sizeof(name), "preemptor-%u", child->index);
+		break;
+	case JOB_IDLER:
+		snprintf(name, sizeof(name), "idler");
+		break;
 	default:
 		snprintf(name, sizeof(name), "observer");
 		break;
@@ -91,6 +98,10 @@ static _Noreturn void run(const struct child *child)
 		cpus_loop(storm, child->life);
 	if (child->job == JOB_ZSWAP)
 		zswap_loop(storm, child->life);
+	if (child->job == JOB_PREEMPTOR)
+		preempt_loop(storm, child->index, child->life);
+	if (child->job == JOB_IDLER)
+		preempt_shrinkers_loop();
 	swap_loop(storm, &storm_disks[child->index], child->index, child->life);
 }
 
@@ -125,6 +136,7 @@ static void add_child(enum job job, unsigned int index)
 /* @params and @disks must outlive the storm. */
 void storm_start(const struct params *params, const struct disk *disks, unsigned int disks_used)
 {
+	unsigned int preemptors;
 	unsigned int i;
 
 	storm = params;
@@ -141,6 +153,11 @@ void storm_start(const struct params *params, const struct disk *disks, unsigned
 		add_child(JOB_CPUS, 0);
 	if (params->zswap == TOGGLE_ON && params->zswap_on_ms.high)
 		add_child(JOB_ZSWAP, 0);
+	preemptors = preempt_prepare(params);
+	for (i = 0; i < preemptors; i++)
+		add_child(JOB_PREEMPTOR, i);
+	if (preempt_idles_shrinkers(params))
+		add_child(JOB_IDLER, 0);
 	keep_on = disks_used < params->stay_on ? disks_used : params->stay_on;
 	storm_go_on();
 }
@@ -189,6 +206,10 @@ static void bury(struct child *child, int status, u64 now)
 		warn_died("cpus-died", "cpus", 0, status);
 	else if (child->job == JOB_ZSWAP)
 		warn_died("zswap-died", "zswap", 0, status);
+	else if (child->job == JOB_PREEMPTOR)
+		warn_died("preemptor-died", "preemptor", child->index, status);
+	else if (child->job == JOB_IDLER)
+		warn_died("idler-died", "idler", 0, status);
 	else
 		warn_died("swap-loop-died", "disk", child->index, status);
 
@@ -314,6 +335,8 @@ static void tell_one(const struct child *child, const char *word, u64 awake, u64
 		[JOB_OBSERVER] = "observer",
 		[JOB_CPUS] = "cpus",
 		[JOB_ZSWAP] = "zswap",
+		[JOB_PREEMPTOR] = "preemptor",
+		[JOB_IDLER] = "idler",
 	};
 	struct suspect suspect = {
 		.what = names[child->job],

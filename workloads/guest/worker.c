@@ -270,6 +270,8 @@ void worker_loop(const struct params *params, unsigned int index, u32 life)
 	/* Workers, and nobody else, are what the OOM killer may have. */
 	write_text("/proc/self/oom_score_adj", "1000");
 	enter_cgroup(params, index, false);
+	if (preempt_idles_worker(params, index) && !preempt_idle(0))
+		warn_errno("preempt", errno);
 	rng_init(&worker.order, params->seed, STREAM_ORDER, index, life);
 	worker.pages = map(params->pages * worker.pattern.page_bytes);
 	share(worker.pages, params->pages * params->shmem / 100 * worker.pattern.page_bytes);

@@ -40,6 +40,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("null.c", include_str!("../guest/null.c")),
     ("params.c", include_str!("../guest/params.c")),
     ("pattern.c", include_str!("../guest/pattern.c")),
+    ("preempt.c", include_str!("../guest/preempt.c")),
     ("random.c", include_str!("../guest/random.c")),
     ("restore.c", include_str!("../guest/restore.c")),
     ("supervise.c", include_str!("../guest/supervise.c")),

@@ -5,6 +5,7 @@ mod clock;
 mod fix;
 mod need;
 mod pool;
+mod preempt;
 mod scalar;
 mod storm;
 mod stretch;
@@ -21,6 +22,7 @@ use serde::Deserialize;
 pub use clock::Clock;
 pub use fix::Fix;
 pub use need::{Alternative, Need, Needed, Unmet};
+pub use preempt::Preempt;
 pub use storm::{Misbehaviour, Order, Push, Span, Storm};
 pub use stretch::{Candidate, Role, StretchPoint};
 pub use technique::Technique;
@@ -83,9 +85,13 @@ pub struct Profile {
     /// that it tests by default. No guest notices them.
     #[serde(default)]
     pub metrics: Vec<String>,
-    /// How `swapstorm repro` provokes it where it is not told.
+    /// How it is provoked: what `swapstorm repro` does where it is not told, and of a guest's own profile what is done
+    /// to it.
     #[serde(default)]
     pub technique: Technique,
+    /// How the guest takes its processors away from tasks, where the technique does.
+    #[serde(default)]
+    pub preempt: Preempt,
     /// Series that fix that bug. [`Profile::fix_for`] chooses.
     #[serde(default)]
     pub fixes: Vec<Fix>,
@@ -233,9 +239,12 @@ impl Profile {
             words.push(format!("swapstorm.null_mib={disk_mib}"));
             words.push(END_BY_ITSELF.to_owned());
         }
-        words.extend(
-            self.storm.words().into_iter().map(|(name, value)| format!("swapstorm.{name}={value}")),
-        );
+        let mut own = self.storm.words();
+        if self.technique.preempts() {
+            // Of a word that is said twice, the last one counts.
+            own.extend(self.preempt.words());
+        }
+        words.extend(own.into_iter().map(|(name, value)| format!("swapstorm.{name}={value}")));
         words.join(" ")
     }
 

@@ -11,7 +11,7 @@ use machine::target::{Credentials, Target};
 use reports::event::Cell;
 use reports::rule::Rule;
 use workloads::Profile;
-use workloads::profile::Technique;
+use workloads::profile::{Preempt, Technique};
 
 use crate::visit::Terms;
 use crate::workshop::KernelChoice;
@@ -63,6 +63,11 @@ pub struct Group {
 }
 
 impl Group {
+    /// These, with the technique in the profile.
+    pub fn new(ground: Ground, profile: Profile, rule: Option<Rule>, technique: Technique) -> Self {
+        Self { ground, profile: Profile { technique, ..profile }, rule, technique }
+    }
+
     /// A cell of this group that has neither id, number nor seed yet.
     pub fn cell(&self) -> Cell {
         let cell = Cell {
@@ -90,9 +95,16 @@ impl Group {
 
 /// Identifies everything in a profile that a guest can notice.
 pub fn profile_digest(profile: &Profile) -> String {
-    let Profile { guest, stretch, needs, variants, .. } = profile;
-    KeyHasher::new("profile", 1)
-        .field("words", profile.cmdline(0, "", 0))
+    let Profile { guest, stretch, needs, variants, preempt, .. } = profile;
+    // How it is provoked stands beside the digest.
+    let plain = Profile { technique: Technique::Natural, ..profile.clone() };
+    let hasher = KeyHasher::new("profile", 1).field("words", plain.cmdline(0, "", 0));
+    // Those that say nothing of it have the digest that they had before there was such a technique.
+    let hasher = match preempt {
+        preempt if *preempt == Preempt::default() => hasher,
+        preempt => hasher.field("preempt", format!("{preempt:?}")),
+    };
+    hasher
         .field("guest", format!("{guest:?}"))
         .field("needs", format!("{needs:?}"))
         .field("variants", format!("{variants:?}"))
@@ -186,6 +198,6 @@ pub(crate) mod tests {
             arch: &host::arch::X86_64,
         };
         let profile = Profile::load(profile, None).unwrap();
-        Arc::new(Group { ground: Ground::Qemu(choice), profile, rule: None, technique })
+        Arc::new(Group::new(Ground::Qemu(choice), profile, None, technique))
     }
 }

@@ -32,7 +32,7 @@ use crate::run_folder::{self, BundleSources};
 use crate::unit::{Context, on_a_thread};
 use crate::visit::Visit;
 use crate::workshop::{self, KernelChoice, Workshop};
-use workloads::profile::{Clock, Technique};
+use workloads::profile::Clock;
 
 /// Share of the free memory that guests may have, in percent: compilers and caches want some, too.
 const MEMORY_SHARE: u64 = 80;
@@ -182,9 +182,9 @@ impl Shared {
         settings.guest.suits_clock(&profile)?;
         let kernel = workshop.kernel(choice, &progress).await?;
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let stretch = match group.technique {
-            Technique::Stretch => Some(workshop.stretch_plan(arch, &kernel, &profile)?),
-            Technique::Natural => None,
+        let stretch = match group.technique.stretches() {
+            true => Some(workshop.stretch_plan(arch, &kernel, &profile)?),
+            false => None,
         };
         let accel = self.accelerator(arch, &profile, &kernel, kasan, &initramfs, &version).await?;
         speaks_in_time(&profile, &Timeouts::new(accel.accel, profile.clock, settings.scale))?;

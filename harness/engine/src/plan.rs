@@ -272,9 +272,17 @@ impl Plan {
         if self.arch.len() > 1 {
             return Err(self.wrong("arch", "a `target` has one architecture"));
         }
-        if self.techniques.contains(&Technique::Stretch) {
-            let words = "a `target` cannot be stretched: that takes QEMU's gdbstub";
-            return Err(self.wrong("stretch", words));
+        for technique in &self.techniques {
+            let words = match technique {
+                technique if technique.stretches() => {
+                    "a `target` cannot be stretched: that takes QEMU's gdbstub"
+                }
+                technique if technique.preempts() => {
+                    "a `target` keeps its processors: `preempt` takes them away, which only a guest can bear"
+                }
+                _ => continue,
+            };
+            return Err(self.wrong(technique.name(), words));
         }
         if let Some(console) = &self.console {
             visit::check_console(console).map_err(|error| self.wrong("console", error))?;

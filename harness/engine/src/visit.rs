@@ -135,8 +135,8 @@ async fn storm(job: &Visit<'_>, context: &Context) -> Result<Ended, Error> {
     let cell = &job.cell.id;
     if job.cell.technique != NATURAL {
         return Err(wrong(format!(
-            "{} cannot be stretched: that takes QEMU's gdbstub\n  hint: use the technique natural",
-            job.place.target
+            "{} is stormed by load alone, and not by the technique {}\n  hint: use the technique natural",
+            job.place.target, job.cell.technique
         )));
     }
     fs::create_dir_all(&job.dir)?;

@@ -172,7 +172,7 @@ async fn group(options: &Guest, workshop: &Workshop) -> Result<Group, Error> {
     let profile = workshop.profile(&options.profile)?;
     // No bug is expected of a guest that somebody works in.
     let (rule, technique) = (None, Technique::Natural);
-    Ok(Group { ground: Ground::Qemu(choice), profile, rule, technique })
+    Ok(Group::new(Ground::Qemu(choice), profile, rule, technique))
 }
 
 /// The folder of the only machine below the run's.

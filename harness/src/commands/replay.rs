@@ -61,7 +61,7 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
         let words = "has no digest: it did not come to its end by itself, so there is nothing to compare with";
         return Err(usage(format!("boot {} of cell {} {words}", boot.number, cell.cell.id)));
     };
-    if options.gdb && cell.cell.technique == Technique::Stretch.name() {
+    if options.gdb && technique(&cell.cell.technique)?.stretches() {
         let words = "--gdb does not go with a stretched run: the stretcher has QEMU's only gdbstub";
         return Err(usage(words));
     }
@@ -159,10 +159,14 @@ async fn group(log: &RunReport, cell: &CellReport, workshop: &Workshop) -> Resul
     let mut profile = Profile::from_yaml(profile, "the log's profile", &facts.text)?;
     profile.clock = Clock::Virtual;
     profile.guest.cpus = 1;
-    let named = Technique::ALL.into_iter().find(|known| known.name() == technique);
-    let technique = named.ok_or_else(|| wrong(format!("there is no technique {technique:?}")))?;
+    let technique = self::technique(technique)?;
     let rule = cell.rule.as_deref().cloned();
-    Ok(Group { ground: Ground::Qemu(choice), profile, rule, technique })
+    Ok(Group::new(Ground::Qemu(choice), profile, rule, technique))
+}
+
+/// The technique of a cell.
+fn technique(name: &str) -> Result<Technique, Error> {
+    Technique::by_name(name).ok_or_else(|| usage(format!("there is no technique {name:?}")))
 }
 
 /// The folder in which the run's consoles lie.

@@ -137,14 +137,13 @@ async fn sides(options: &Options, workshop: &Workshop) -> Result<(Arc<Group>, Ar
     let technique = options.technique.unwrap_or(profile.technique);
     let group = |choice| {
         let (profile, rule) = (profile.clone(), rule.clone());
-        Arc::new(Group { ground: Ground::Qemu(choice), profile, rule, technique })
+        Arc::new(Group::new(Ground::Qemu(choice), profile, rule, technique))
     };
     Ok((group(buggy), group(fixed)))
 }
 
 /// Reads the name of a technique.
-fn technique() -> impl TypedValueParser<Value = Technique> {
-    PossibleValuesParser::new(Technique::ALL.map(Technique::name)).map(|name| {
-        if name == Technique::Natural.name() { Technique::Natural } else { Technique::Stretch }
-    })
+pub fn technique() -> impl TypedValueParser<Value = Technique> {
+    PossibleValuesParser::new(Technique::ALL.map(Technique::name))
+        .map(|name| Technique::by_name(&name).unwrap_or_default())
 }

@@ -119,7 +119,7 @@ async fn cells(
         for ground in &grounds {
             for technique in &plan.techniques {
                 let (ground, profile, rule) = (ground.clone(), profile.clone(), rule.clone());
-                groups.push(Arc::new(Group { ground, profile, rule, technique: *technique }));
+                groups.push(Arc::new(Group::new(ground, profile, rule, *technique)));
             }
         }
     }

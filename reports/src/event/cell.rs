@@ -31,7 +31,7 @@ pub struct Cell {
     /// Digest of the profile as it was used; empty in format 1. [`ProfileFacts::digest`].
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub profile_digest: String,
-    /// `natural` or `stretch`; [`crate::run::NO_TECHNIQUE`] for a guest to log in to.
+    /// `natural`, `stretch`, `preempt` or `preempt+stretch`; [`crate::run::NO_TECHNIQUE`] for a guest to log in to.
     pub technique: String,
     /// By which clock its guests live: [`WALL`] or [`VIRTUAL`]. Logs from before there were two have the first.
     #[serde(default = "wall")]
@@ -111,6 +111,11 @@ impl Cell {
     /// Its kernel for a person: `debian-6.1` or `debian-6.1 + the-series`.
     pub fn kernel_name(&self) -> String {
         kernel_name(&self.kernel, self.series.as_deref())
+    }
+
+    /// Whether its guests' tasks are made to sleep.
+    pub fn stretches(&self) -> bool {
+        self.technique.split('+').any(|part| part == "stretch")
     }
 
     /// Whether its guests live by the virtual clock.

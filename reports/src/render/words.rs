@@ -96,7 +96,7 @@ pub(crate) fn exposure_rows(cell: &CellReport) -> Vec<(String, String)> {
     let exposure = &cell.exposure;
     let mut rows = Vec::new();
     let mut row = |name: &str, n: u64| rows.push((name.to_owned(), count(n)));
-    if cell.cell.technique == "stretch" {
+    if cell.cell.stretches() {
         row("windows stretched", exposure.windows);
         for (reason, n) in refusals(cell) {
             row(&format!("  refused, {reason}"), n);

@@ -31,10 +31,10 @@ pub struct Storm {
     /// Whether zswap's own shrinker is on, where the kernel has one.
     pub shrinker: Option<bool>,
     /// How long zswap stays on before it is switched off, in milliseconds; 0: it is not.
-    #[serde(deserialize_with = "span::<_, 60000>")]
+    #[serde(deserialize_with = "span::<_, 0, 60000>")]
     pub zswap_on_ms: Option<Span>,
     /// How long zswap stays off, in milliseconds.
-    #[serde(deserialize_with = "span::<_, 60000>")]
+    #[serde(deserialize_with = "span::<_, 0, 60000>")]
     pub zswap_off_ms: Option<Span>,
     /// zswap's compressors in turn, with commas.
     #[serde(deserialize_with = "scalar::algorithms")]
@@ -43,21 +43,21 @@ pub struct Storm {
     #[serde(deserialize_with = "scalar::optional_number::<_, 0, 16>")]
     pub stay_on: Option<u64>,
     /// How long a device stays on, in milliseconds.
-    #[serde(deserialize_with = "span::<_, 60000>")]
+    #[serde(deserialize_with = "span::<_, 0, 60000>")]
     pub on_ms: Option<Span>,
     /// How long a device stays off, in milliseconds.
-    #[serde(deserialize_with = "span::<_, 60000>")]
+    #[serde(deserialize_with = "span::<_, 0, 60000>")]
     pub off_ms: Option<Span>,
     /// Swap priority.
-    #[serde(deserialize_with = "span::<_, 32767>")]
+    #[serde(deserialize_with = "span::<_, 0, 32767>")]
     pub priority: Option<Span>,
     /// Whether CPUs are taken off and on beside the storm.
     pub hotplug: Option<bool>,
     /// How long all CPUs are on between two that are taken off, in milliseconds.
-    #[serde(deserialize_with = "span::<_, 60000>")]
+    #[serde(deserialize_with = "span::<_, 0, 60000>")]
     pub cpu_on_ms: Option<Span>,
     /// How long a CPU stays off, in milliseconds.
-    #[serde(deserialize_with = "span::<_, 60000>")]
+    #[serde(deserialize_with = "span::<_, 0, 60000>")]
     pub cpu_off_ms: Option<Span>,
     /// Number of workers.
     #[serde(deserialize_with = "scalar::optional_number::<_, 0, 64>")]
@@ -91,10 +91,10 @@ pub struct Storm {
     #[serde(deserialize_with = "scalar::optional_number::<_, 0, 100>")]
     pub shmem: Option<u64>,
     /// How long a worker lives, in milliseconds; 0: for ever.
-    #[serde(deserialize_with = "span::<_, 60000>")]
+    #[serde(deserialize_with = "span::<_, 0, 60000>")]
     pub life_ms: Option<Span>,
     /// How long a worker stays in a cgroup before that is removed, in milliseconds; 0: for ever.
-    #[serde(deserialize_with = "span::<_, 60000>")]
+    #[serde(deserialize_with = "span::<_, 0, 60000>")]
     pub memcg_ms: Option<Span>,
     /// Milliseconds between samples.
     #[serde(deserialize_with = "scalar::optional_number::<_, 20, 60000>")]
@@ -160,8 +160,9 @@ impl fmt::Display for Span {
     }
 }
 
-/// Reads a [`Span`] whose numbers are at most `most`.
+/// Reads a [`Span`] within bounds, both of which it can reach.
 struct SpanVisitor {
+    least: u64,
     most: u64,
 }
 
@@ -172,7 +173,7 @@ impl SpanVisitor {
             part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse().ok()).flatten()
         };
         let span = Span { low: number(low)?, high: number(high)? };
-        (span.low <= span.high && span.high <= self.most).then_some(span)
+        (self.least <= span.low && span.low <= span.high && span.high <= self.most).then_some(span)
     }
 }
 
@@ -180,11 +181,11 @@ impl Visitor<'_> for SpanVisitor {
     type Value = Span;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "LOW-HIGH or one number, from 0 to {}", self.most)
+        write!(f, "LOW-HIGH or one number, from {} to {}", self.least, self.most)
     }
 
     fn visit_u64<E: de::Error>(self, number: u64) -> Result<Span, E> {
-        if number <= self.most {
+        if (self.least..=self.most).contains(&number) {
             Ok(Span { low: number, high: number })
         } else {
             Err(E::invalid_value(Unexpected::Unsigned(number), &self))
@@ -196,11 +197,14 @@ impl Visitor<'_> for SpanVisitor {
     }
 }
 
-fn span<'de, D, const MOST: u64>(from: D) -> Result<Option<Span>, D::Error>
+/// Reads a span from `LEAST` to `MOST`.
+pub(super) fn span<'de, D, const LEAST: u64, const MOST: u64>(
+    from: D,
+) -> Result<Option<Span>, D::Error>
 where
     D: Deserializer<'de>,
 {
-    from.deserialize_any(SpanVisitor { most: MOST }).map(Some)
+    from.deserialize_any(SpanVisitor { least: LEAST, most: MOST }).map(Some)
 }
 
 /// Milliseconds between samples where nothing is said (`guest/PROTOCOL.md`).

@@ -7,25 +7,49 @@ use serde::Deserialize;
 
 /// How a bug is provoked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
 pub enum Technique {
     /// By load alone: it is quicker where each task that is put to sleep costs more of the storm than it gains.
+    #[serde(rename = "natural")]
     Natural,
     /// By making tasks sleep at the profile's points.
     #[default]
+    #[serde(rename = "stretch")]
     Stretch,
+    /// By taking the processors away from tasks in the middle of what they do, from inside the guest.
+    #[serde(rename = "preempt")]
+    Preempt,
+    /// Both at once.
+    #[serde(rename = "preempt+stretch")]
+    PreemptStretch,
 }
 
 impl Technique {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Natural, Self::Stretch];
+    pub const ALL: [Self; 4] = [Self::Natural, Self::Stretch, Self::Preempt, Self::PreemptStretch];
 
-    /// Its name in plans and on the command line.
+    /// Its name in plans, in reports and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Natural => "natural",
             Self::Stretch => "stretch",
+            Self::Preempt => "preempt",
+            Self::PreemptStretch => "preempt+stretch",
         }
+    }
+
+    /// The technique of that name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.name() == name)
+    }
+
+    /// Whether tasks are made to sleep, which takes QEMU's gdbstub.
+    pub fn stretches(self) -> bool {
+        matches!(self, Self::Stretch | Self::PreemptStretch)
+    }
+
+    /// Whether the guest's processors are taken away from tasks.
+    pub fn preempts(self) -> bool {
+        matches!(self, Self::Preempt | Self::PreemptStretch)
     }
 }
 

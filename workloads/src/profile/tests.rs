@@ -25,7 +25,8 @@ pub(crate) fn cmdlines_at_the_bounds() -> Vec<String> {
          accept_threshold_percent: 0, shrinker: false, stay_on: 0, on_ms: 0, off_ms: 0-0, priority: 0, \
          hotplug: false, cpu_on_ms: 0, cpu_off_ms: 0-0, \
          workers: 0, pages: 1, push: none, chunk: 1, order: sequential, memory_max: 0, memory_high: 0K, zswap_max: 0, \
-         cpu_max: 1/1, compressible: 0, sample_ms: 20, hung_ms: 1000, check_s: 0, zswap_on_ms: 0, zswap_off_ms: 0-0, compressors: l, shmem: 0, life_ms: 0, memcg_ms: 0}",
+         cpu_max: 1/1, compressible: 0, sample_ms: 20, hung_ms: 1000, check_s: 0, zswap_on_ms: 0, zswap_off_ms: 0-0, compressors: l, shmem: 0, life_ms: 0, memcg_ms: 0}\n\
+         technique: preempt\npreempt: {burst_us: 10, gap_us: 500-500, idle_workers: 0, idle_shrinkers: false, cpu_max: 1/1}",
     );
     let high = read(&format!(
         "storm: {{zswap: true, compressor: {0}, zpool: {0}, max_pool_percent: 100, \
@@ -34,7 +35,8 @@ pub(crate) fn cmdlines_at_the_bounds() -> Vec<String> {
          workers: 64, pages: 65536, push: limit, chunk: 65536, order: random, memory_max: max, \
          memory_high: {1}G, zswap_max: {1}, cpu_max: 1000000/1000000, compressible: 100, sample_ms: 60000, \
          hung_ms: 3600000, check_s: 86400, zswap_on_ms: 0-60000, zswap_off_ms: 60000, compressors: \"{0},{0}\", \
-         shmem: 100, life_ms: 60000, memcg_ms: 0-60000}}",
+         shmem: 100, life_ms: 60000, memcg_ms: 0-60000}}\ntechnique: preempt+stretch\n\
+         preempt: {{burst_us: 10-5000, gap_us: 1000000, idle_workers: 100, idle_shrinkers: true, cpu_max: 1/1000000}}",
         "z".repeat(31),
         u64::MAX >> 30,
     ));
@@ -94,6 +96,30 @@ fn the_command_line_has_the_profiles_words_and_the_storms() {
 }
 
 #[test]
+fn processors_are_taken_away_where_the_technique_says_so() {
+    let words = |technique: &str, preempt: &str| {
+        let extra = format!("storm: {{cpu_max: 9/9}}\ntechnique: {technique}\n{preempt}");
+        let words = read(&extra).unwrap().cmdline(7, "abc", 10);
+        words.split(" swapstorm.seconds=10 ").nth(1).unwrap().to_owned()
+    };
+    let all = "preempt: {burst_us: 10-20, gap_us: 500, idle_workers: 50, idle_shrinkers: true, cpu_max: 1/2}";
+    let said = "swapstorm.preempt=on swapstorm.burst_us=10-20 swapstorm.gap_us=500-500 \
+                swapstorm.idle_workers=50 swapstorm.idle_shrinkers=on swapstorm.cpu_max=1/2";
+    for (technique, stretches) in [("preempt", false), ("preempt+stretch", true)] {
+        assert_eq!(words(technique, all), format!("swapstorm.cpu_max=9/9 {said}"));
+        assert_eq!(words(technique, ""), "swapstorm.cpu_max=9/9 swapstorm.preempt=on");
+        let known = Technique::by_name(technique).unwrap();
+        assert_eq!(known.name(), technique);
+        assert_eq!((known.stretches(), known.preempts()), (stretches, true));
+    }
+    for technique in ["natural", "stretch"] {
+        assert_eq!(words(technique, all), "swapstorm.cpu_max=9/9");
+        assert!(!Technique::by_name(technique).unwrap().preempts());
+    }
+    assert_eq!(Technique::by_name("luck"), None);
+}
+
+#[test]
 fn on_the_virtual_clock_the_guest_makes_its_disks_itself() {
     let words = |extra: &str| read(extra).unwrap().cmdline(7, "abc", 10);
     assert!(words("clock: virtual").contains("swapstorm.null_disks=4 swapstorm.null_mib=2"));
@@ -130,10 +156,21 @@ fn refusals_point_at_the_value_and_say_what_was_expected() {
             "storm: {hotplug: 1}\n",
             "mine.yaml:4:18: storm.hotplug: invalid type: integer `1`, expected a boolean",
         ),
+        (
+            "preempt: {burst_us: 10-5001}\n",
+            "mine.yaml:4:21: preempt.burst_us: invalid value: string \"10-5001\", \
+             expected LOW-HIGH or one number, from 10 to 5000",
+        ),
+        (
+            "preempt:\n  gap_us: 499\n",
+            "mine.yaml:5:11: preempt.gap_us: invalid value: integer `499`, \
+             expected LOW-HIGH or one number, from 500 to 1000000",
+        ),
+        ("preempt: {fifo: 1}\n", "mine.yaml:4:11: preempt: unknown field `fifo`"),
         ("fixes: [{series: ../x}]\n", "mine.yaml:4:18: fixes[0].series: invalid value"),
         (
             "technique: luck\n",
-            "mine.yaml:4:12: technique: unknown variant `luck`, expected `natural` or `stretch`",
+            "mine.yaml:4:12: technique: unknown variant `luck`, expected one of `natural`, `stretch`, `preempt`, `preempt+stretch`",
         ),
         ("fixes: [{serie: x}]\n", "mine.yaml:4:10: fixes[0]: unknown field `serie`"),
         (

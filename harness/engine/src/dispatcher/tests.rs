@@ -111,7 +111,7 @@ fn group(name: &str, cpus: u64) -> Arc<Group> {
         terms: Terms::default(),
     };
     let technique = Technique::Natural;
-    Arc::new(Group { ground: On::Target(place), profile, rule: None, technique })
+    Arc::new(Group::new(On::Target(place), profile, None, technique))
 }
 
 fn jobs(group: &Arc<Group>, count: u32) -> Vec<CellJob> {

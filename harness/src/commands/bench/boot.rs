@@ -97,7 +97,7 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
     let (fragments, kasan) = (Vec::new(), String::new());
     let choice = KernelChoice { manifest, series: None, fragments, kasan, arch };
     let (rule, technique) = (None, Technique::Natural);
-    let group = Arc::new(Group { ground: Ground::Qemu(choice), profile, rule, technique });
+    let group = Arc::new(Group::new(Ground::Qemu(choice), profile, rule, technique));
     let mut turns = Turns { group, runs: options.runs };
     run.carry_out(&mut turns, &house).await?;
     view.clear();

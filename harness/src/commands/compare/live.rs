@@ -189,7 +189,7 @@ async fn sides(
         }
         let (profile, rule) = (profile.clone(), rule.clone());
         let technique = Technique::Natural;
-        groups.push(Arc::new(Group { ground: Ground::Qemu(choice), profile, rule, technique }));
+        groups.push(Arc::new(Group::new(Ground::Qemu(choice), profile, rule, technique)));
     }
     let [a, b] = [&groups[0], &groups[1]].map(Arc::clone);
     Ok((a, b))
