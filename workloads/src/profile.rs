@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Storm profiles: what a guest is given, what runs in it, and what can be expected of it.
 
+mod ablation;
 mod clock;
 mod fix;
 mod need;
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+pub use ablation::Part;
 pub use clock::Clock;
 pub use fix::Fix;
 pub use need::{Alternative, Need, Needed, Unmet};

@@ -34,6 +34,7 @@ pub mod replay;
 pub mod repro;
 pub mod run;
 pub mod run_folder;
+pub mod ttr;
 pub mod unit;
 pub mod visit;
 pub mod watch;

@@ -4,6 +4,7 @@
 mod boot;
 mod build;
 mod parse;
+mod ttr;
 
 use clap::{Args, Subcommand};
 use engine::Error;
@@ -27,6 +28,8 @@ enum What {
     Build(build::Options),
     /// Consoles that `parse` reads in a second, beside grep on the same bytes
     Parse(parse::Options),
+    /// From a storm's start to its bug, for each technique
+    Ttr(Box<ttr::Options>),
 }
 
 /// Runs the command.
@@ -35,6 +38,7 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
         What::Boot(options) => boot::run(options, places, printer).await,
         What::Build(options) => build::run(options, places, printer).await,
         What::Parse(options) => parse::run(options, printer),
+        What::Ttr(options) => ttr::run(options, places, printer).await,
     }
 }
 

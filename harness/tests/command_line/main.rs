@@ -51,6 +51,27 @@ fn a_wrong_budget_says_what_is_expected() {
 }
 
 #[test]
+fn what_bench_ttr_cannot_measure_is_refused_before_anything_is_made() {
+    let scene = Scene::new();
+    let ttr = |words: &[&str], says: &[&str]| {
+        let (code, stderr) = scene.run(&[&["bench", "ttr"], words].concat());
+        assert_eq!(code, Some(2), "{words:?}: {stderr}");
+        for words in says {
+            assert!(stderr.contains(words), "{words}: {stderr}");
+        }
+    };
+    ttr(&["--technique", "luck"], &["luck", "natural", "stretch", "preempt", "preempt+stretch"]);
+    ttr(&["--runs", "0"], &["1..=1000"]);
+    ttr(&["--bound", "soon"], &["from 1s to 24h"]);
+    ttr(&["--kernel", "nonsuch"], &["nonsuch", "debian-6.1"]);
+    ttr(&["--series", "nonsuch"], &["nonsuch", "zswap-writeback-swapoff-6.1"]);
+    ttr(&["--profile", "mixed"], &["the profile mixed expects no bug"]);
+    let folder = scene.path("").display().to_string();
+    ttr(&["--svg", &folder], &["--svg", "this is no file"]);
+    ttr(&["--svg", &format!("{folder}/none/x.svg")], &["--svg", "No such file"]);
+}
+
+#[test]
 fn unknown_names_list_the_known_ones() {
     let scene = Scene::new();
     for (option, known) in [

@@ -120,6 +120,33 @@ fn processors_are_taken_away_where_the_technique_says_so() {
 }
 
 #[test]
+fn a_part_of_the_recipe_can_be_left_out_where_there_is_one() {
+    let profile = Profile::load("zswap-writeback-swapoff", None).unwrap();
+    let without =
+        |part| profile.without(part).map(|p| p.for_kernel(&kernel("6.1", &NONE)).unwrap());
+    let whole = profile.for_kernel(&kernel("6.1", &NONE)).unwrap();
+    assert!(!without(Part::ExpeditedRcu).unwrap().cmdline(1, "", 0).contains("rcu_expedited"));
+    assert_eq!((whole.guest.disks, without(Part::ManyDisks).unwrap().guest.disks), (4, 1));
+    let memory = without(Part::SmallMemory).unwrap().guest.memory_mib;
+    assert_eq!((whole.guest.memory_mib, memory), (80, 1024));
+    assert_eq!(without(Part::SmallPool).unwrap().storm.max_pool_percent, None);
+    assert_eq!(without(Part::FewPages).unwrap().storm.pages, None);
+    assert_eq!(without(Part::Pageout).unwrap().storm.push, Some(Push::None));
+    let points = without(Part::Chance).unwrap().stretch;
+    assert!(whole.stretch[0].probability < 1.0 && points.iter().all(|p| p.probability == 1.0));
+    for part in Part::ALL {
+        // One part goes, the rest stays.
+        let rest = profile.without(part).unwrap();
+        assert_eq!(rest.without(part), None, "{}", part.name());
+        let others = Part::ALL.into_iter().filter(|other| *other != part);
+        assert!(others.into_iter().all(|other| rest.without(other).is_some()), "{}", part.name());
+    }
+    let plain =
+        Profile { guest: Guest { disks: 1, ..read("").unwrap().guest }, ..read("").unwrap() };
+    assert!(Part::ALL.into_iter().all(|part| plain.without(part).is_none()));
+}
+
+#[test]
 fn on_the_virtual_clock_the_guest_makes_its_disks_itself() {
     let words = |extra: &str| read(extra).unwrap().cmdline(7, "abc", 10);
     assert!(words("clock: virtual").contains("swapstorm.null_disks=4 swapstorm.null_mib=2"));

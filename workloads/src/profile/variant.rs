@@ -35,10 +35,10 @@ pub struct Variant {
     /// Why these kernels want it.
     pub why: String,
     #[serde(default)]
-    guest: GuestChange,
+    pub(super) guest: GuestChange,
     /// The profile's storm with what the variant changes, once the profile is read.
     #[serde(default)]
-    storm: Storm,
+    pub(super) storm: Storm,
     /// Needs beyond the profile's.
     #[serde(default)]
     pub needs: Vec<Need>,
@@ -50,13 +50,13 @@ pub struct Variant {
 /// What a variant changes in the guest.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct GuestChange {
+pub(super) struct GuestChange {
     #[serde(deserialize_with = "scalar::optional_number::<_, 64, 65536>")]
-    memory_mib: Option<u64>,
+    pub(super) memory_mib: Option<u64>,
     #[serde(deserialize_with = "scalar::optional_number::<_, 1, 64>")]
     cpus: Option<u64>,
     #[serde(deserialize_with = "scalar::optional_number::<_, 1, 16>")]
-    disks: Option<u64>,
+    pub(super) disks: Option<u64>,
     #[serde(deserialize_with = "scalar::optional_number::<_, 1, 65536>")]
     disk_mib: Option<u64>,
 }
