@@ -10,6 +10,7 @@
 
 mod bad_input;
 mod compare;
+mod bench;
 mod hangs;
 mod invariants;
 mod lifetime;

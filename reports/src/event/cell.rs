@@ -186,6 +186,14 @@ mod tests {
     }
 
     #[test]
+    fn a_technique_may_have_parts() {
+        let stretches =
+            |technique: &str| Cell { technique: technique.to_owned(), ..cell(BUGGY) }.stretches();
+        assert!(stretches("stretch") && stretches("preempt+stretch"));
+        assert!(!stretches("preempt") && !stretches("natural") && !stretches("outstretched"));
+    }
+
+    #[test]
     fn a_log_from_before_there_were_two_clocks_has_the_hosts() {
         let mut old = serde_json::to_value(cell(BUGGY)).unwrap();
         old.as_object_mut().unwrap().remove("clock");

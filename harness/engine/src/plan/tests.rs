@@ -61,6 +61,8 @@ fn a_target_takes_the_place_of_kernels() {
         ("storm", "kernels: [k]\nstorm", "p.yaml:4:1:", "leave out `kernels`"),
         ("storm", "series: [s]\nstorm", "p.yaml:4:1:", "leave out `series`"),
         ("storm", "techniques: [stretch]\nstorm", "p.yaml:4:14:", "QEMU's gdbstub"),
+        ("storm", "techniques: [preempt]\nstorm", "p.yaml:4:14:", "keeps its processors"),
+        ("storm", "techniques: [preempt+stretch]\nstorm", "p.yaml:4:14:", "QEMU's gdbstub"),
         ("storm", "disks: [sda]\nstorm", "p.yaml:4:1:", "`sda` is no device"),
         ("storm", "console: /no/such/log\nstorm", "p.yaml:4:1:", "/no/such/log"),
         ("[zswap]", "[all]", "p.yaml:5:9:", "unknown variant `all`"),

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Benchmarks of the program itself.
+
+use std::fs;
+
+use crate::support::Scene;
+
+/// Stretched windows show the race whether or not the guest's processors are taken away, and each guest is told of.
+#[test]
+fn times_to_the_race_are_measured_and_drawn() {
+    let scene = Scene::new();
+    let words = ["bench", "ttr", "--runs", "1", "--bound", "2m", "--seed", "1", "--json"];
+    let techniques = ["--technique", "stretch", "--technique", "preempt+stretch"];
+    let ran = scene.run(&[&words[..], &techniques, &["--svg", "times.svg"]].concat());
+    ran.expect(0);
+    let json: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let arms = json["arms"].as_array().unwrap();
+    let names: Vec<&str> = arms.iter().map(|arm| arm["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["stretch", "preempt+stretch"], "{json:#}");
+    for arm in arms {
+        assert_eq!((&arm["shown"], arm["trials"].as_array().unwrap().len()), (&1.into(), 1));
+        assert_eq!(arm["guest"]["median"], arm["trials"][0]["guest_ms"].as_f64().unwrap());
+        assert!(arm["exposure"]["windows"].as_u64().unwrap() > 0, "{json:#}");
+        let bursts = arm["bursts"].as_u64().unwrap();
+        assert_eq!(bursts > 0, arm["name"] == "preempt+stretch", "{json:#}");
+    }
+    let svg = fs::read_to_string(scene.path("times.svg")).unwrap();
+    assert_eq!(svg.matches("<polyline").count(), 2, "{svg}");
+}
