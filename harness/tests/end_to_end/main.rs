@@ -9,8 +9,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
 mod bad_input;
-mod compare;
 mod bench;
+mod compare;
 mod hangs;
 mod invariants;
 mod lifetime;
