@@ -4,6 +4,7 @@
 //! [`compare`] takes runs as their logs tell them and either gives a [`Comparison`], or says why these storms
 //! cannot be compared. `statistics` has the arithmetic, [`metric`] what is measured.
 
+pub mod course;
 mod found;
 pub mod metric;
 mod pairs;
@@ -267,7 +268,7 @@ fn pairwise(
             expected,
         };
         match metric.measure(&a, &b) {
-            Err(lack) => row.outcome = Outcome::Absent { why: pairs.lacks(lack) },
+            Err(lack) => row.outcome = Outcome::Absent { why: lack.to_string() },
             Ok(values) if !values.happened => {}
             Ok(values) => {
                 for (in_a, in_b) in values.renamed {

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use engine::baselines::BaselineFile;
 use reports::baseline::key_of;
+use reports::comparison::course::Courses;
+use reports::comparison::metric;
 use reports::comparison::{Comparison, Request, Selector, Side, compare, compare_with};
 use reports::render::comparison as render;
 use reports::run::RunReport;
@@ -65,6 +67,9 @@ pub struct Options {
     /// How to render it
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+    /// With `--format svg`: draw this metric over guest time, with swapoffs, windows and reports, in place of all metrics
+    #[arg(long, value_name = "METRIC", conflicts_with = "baseline")]
+    over_time: Option<String>,
     #[command(flatten)]
     live: live::PairOptions,
 }
@@ -127,6 +132,36 @@ impl Options {
         }
     }
 
+    /// Refuses what cannot be drawn, before anything is run.
+    fn check(&self) -> Result<(), Error> {
+        match &self.over_time {
+            Some(_) if self.format != Format::Svg => {
+                Err(usage("--over-time is a picture\n  hint: add --format svg, or leave it out"))
+            }
+            Some(metric) => metric::choose(std::slice::from_ref(metric)).map(drop).map_err(usage),
+            None => Ok(()),
+        }
+    }
+
+    /// Compares the runs of `report`, whose logs are these, and prints it; the result is the exit code.
+    fn compare(
+        &self,
+        report: &RunReport,
+        request: &Request,
+        logs: &[&Path],
+        printer: &Printer,
+    ) -> Result<u8, Error> {
+        let comparison = compare(report, request).map_err(usage)?;
+        let Some(metric) = &self.over_time else { return Ok(self.show(&comparison, printer)) };
+        let mut courses = Courses::new(report, request, metric).map_err(usage)?;
+        for log in logs {
+            report::read_courses(log, &mut courses)?;
+        }
+        let metric = courses.metric();
+        printer.data(&render::over_time(&comparison, metric, &courses.finish()));
+        Ok(comparison.answer.exit_code().code())
+    }
+
     /// Prints the comparison; the result is the exit code.
     fn show(&self, comparison: &Comparison, printer: &Printer) -> u8 {
         printer.data(&match self.format {
@@ -141,6 +176,7 @@ impl Options {
 
 /// Runs the command.
 pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Result<u8, Error> {
+    options.check()?;
     match (&options.run, &options.baseline) {
         (Some(run), Some(id)) => with_baseline(id, run, options, printer),
         (Some(run), None) => of_logs(run, options, printer),
@@ -169,7 +205,8 @@ fn of_logs(run: &Path, options: &Options, printer: &Printer) -> Result<u8, Error
     for problem in &report.problems {
         printer.say(problem);
     }
-    Ok(options.show(&compare(&report, &request).map_err(usage)?, printer))
+    let logs: Vec<&Path> = [run].into_iter().chain(options.run_b.as_deref()).collect();
+    options.compare(&report, &request, &logs, printer)
 }
 
 /// Compares a run that has ended with the baseline of this id, or if that is empty with the one of its key.

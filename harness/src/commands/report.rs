@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use fs_err::File;
+use reports::comparison::course::Courses;
 use reports::log::{Entry, LogProblemKind, LogReader};
 use reports::render;
 use reports::run::RunReport;
@@ -74,7 +75,7 @@ pub fn run(options: &Options, printer: &Printer) -> Result<u8, Error> {
 pub(super) fn read(path: &Path, report: &mut RunReport) -> Result<(), Error> {
     let hint = format!("hint: name the folder of a run, or the {FILE_NAME} in it");
     let wrong = |words: &str| usage(format!("{}: {words}\n  {hint}", path.display()));
-    let file = if path.is_dir() { path.join(FILE_NAME) } else { path.to_owned() };
+    let file = log_of(path);
     if !file.exists() {
         return Err(wrong(if path.is_dir() {
             "there is no event log in this folder"
@@ -83,11 +84,8 @@ pub(super) fn read(path: &Path, report: &mut RunReport) -> Result<(), Error> {
         }));
     }
     report.begin_log(&file.display().to_string());
-    let mut log = File::open(&file)?;
-    let mut reader = LogReader::new();
-    let mut buffer = vec![0; CHUNK];
     let mut newer = None;
-    let mut take = |entry| match entry {
+    let events = entries(&file, |entry| match entry {
         Entry::Event(event) => report.push(&event),
         Entry::Problem(problem) => {
             if matches!(problem.kind, LogProblemKind::NewerFormat { .. }) {
@@ -95,14 +93,7 @@ pub(super) fn read(path: &Path, report: &mut RunReport) -> Result<(), Error> {
             }
             report.lost(&problem);
         }
-    };
-    while !reader.has_given_up() {
-        match log.read(&mut buffer)? {
-            0 => break,
-            n => reader.push(&buffer[..n], &mut take),
-        }
-    }
-    let events = reader.finish(&mut take);
+    })?;
     if let Some(problem) = newer {
         return Err(usage(format!("{}: {problem}", file.display())));
     }
@@ -110,4 +101,36 @@ pub(super) fn read(path: &Path, report: &mut RunReport) -> Result<(), Error> {
         return Err(wrong("it holds no event of a run"));
     }
     Ok(())
+}
+
+/// Reads a log once more that [`read`] has read.
+pub(super) fn read_courses(path: &Path, courses: &mut Courses) -> Result<(), Error> {
+    let file = log_of(path);
+    courses.begin_log(&file.display().to_string());
+    entries(&file, |entry| {
+        // What cannot be read was said the first time.
+        if let Entry::Event(event) = entry {
+            courses.push(&event);
+        }
+    })?;
+    Ok(())
+}
+
+/// The event log of a folder, or the log that was named itself.
+fn log_of(path: &Path) -> PathBuf {
+    if path.is_dir() { path.join(FILE_NAME) } else { path.to_owned() }
+}
+
+/// Reads a log; the result is how many events it has.
+fn entries(file: &Path, mut take: impl FnMut(Entry)) -> Result<u64, Error> {
+    let mut log = File::open(file)?;
+    let mut reader = LogReader::new();
+    let mut buffer = vec![0; CHUNK];
+    while !reader.has_given_up() {
+        match log.read(&mut buffer)? {
+            0 => break,
+            n => reader.push(&buffer[..n], &mut take),
+        }
+    }
+    Ok(reader.finish(&mut take))
 }

@@ -85,6 +85,10 @@ fn two_runs_and_every_format() {
         assert_eq!(code, Some(1));
         assert!(text.starts_with(begin), "{text}");
     }
+    let over_time = ["a", "b", "--over-time", "writebacks-per-store", "--format", "svg"];
+    let (code, text, _) = compare(&scene, &over_time);
+    assert_eq!(code, Some(1));
+    assert!(text.starts_with("<svg ") && text.matches("<polyline").count() == 16, "{text}");
     let (code, text, _) = compare(&scene, &["b", "a"]);
     assert_eq!(code, Some(0), "the other way round it is an improvement: {text}");
     let why = "--expect=writebacks-per-store=the pool is larger";
@@ -105,6 +109,8 @@ fn what_cannot_be_compared_is_a_usage_error_with_a_hint() {
         (&["nowhere"], "there is no such file or folder"),
         (&["run", "--margin", "0"], "expected per cent"),
         (&["run", "--expect", "x"], "METRIC=REASON"),
+        (&["run", "--over-time", "writebacks-per-store"], "add --format svg"),
+        (&["run", "--over-time", "x", "--format", "svg"], "there is no metric `x`"),
     ] {
         let (code, _, stderr) = compare(&scene, args);
         assert_eq!(code, Some(2), "{args:?}: {stderr}");

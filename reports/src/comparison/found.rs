@@ -37,9 +37,9 @@ pub(super) fn of_b(report: &RunReport, side: &Side) -> Result<Found, Refusal> {
 }
 
 /// The cells of both sides.
-type Sides<'a> = (Vec<&'a CellReport>, Vec<&'a CellReport>);
+pub(super) type Sides<'a> = (Vec<&'a CellReport>, Vec<&'a CellReport>);
 
-fn cells<'a>(report: &'a RunReport, request: &Request) -> Result<Sides<'a>, Refusal> {
+pub(super) fn cells<'a>(report: &'a RunReport, request: &Request) -> Result<Sides<'a>, Refusal> {
     let Request { a, b, .. } = request;
     let nothing = Selector::default();
     let (mut of_a, mut of_b) = (selected(report, a, Some('A'))?, selected(report, b, Some('B'))?);
@@ -131,7 +131,11 @@ fn known_words(cells: &[&CellReport]) -> String {
 }
 
 impl Found {
-    fn new(report: &RunReport, name: char, cells: &[&CellReport]) -> Result<Self, Refusal> {
+    pub(super) fn new(
+        report: &RunReport,
+        name: char,
+        cells: &[&CellReport],
+    ) -> Result<Self, Refusal> {
         let kernels = kernels(cells);
         let [(kernel, _)] = &kernels[..] else {
             let words = match kernels.is_empty() {

@@ -5,6 +5,8 @@
 //! Kernels rename their counters: each quantity lists the names that it had, and a kernel that has none of them does not
 //! have the metric. That is not 0.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use super::Refusal;
@@ -183,10 +185,22 @@ impl Metric {
         Self { by_default: true, ..self }
     }
 
+    /// Under which names both sides have its counters.
+    pub(super) fn names(&self, a: &[&Measured], b: &[&Measured]) -> Result<Chosen, Lack> {
+        Ok(Chosen { top: self.top.choose(a, b)?, bottom: self.bottom.choose(a, b)? })
+    }
+
+    /// The metric in a storm of A or of B; `None` if it does not have these counters.
+    pub(super) fn value(&self, storm: &Measured, names: &Chosen, is_b: bool) -> Option<f64> {
+        let top = self.top.corrected(storm, names.top.of(is_b));
+        let bottom = self.bottom.corrected(storm, names.bottom.of(is_b));
+        Some(top? / bottom?)
+    }
+
     /// The metric in all storms of A and of B.
     pub(super) fn measure(&self, a: &[&Measured], b: &[&Measured]) -> Result<Values, Lack> {
-        let top = self.top.choose(a, b)?;
-        let bottom = self.bottom.choose(a, b)?;
+        let names = self.names(a, b)?;
+        let Chosen { top, bottom } = &names;
         let renamed = top.renamed.iter().chain(&bottom.renamed).copied().collect();
         let counts = |quantity: Quantity, choice: &Choice| {
             let sum = |storms: &[&Measured], names: &[&str]| {
@@ -194,20 +208,12 @@ impl Metric {
             };
             sum(a, &choice.a) + sum(b, &choice.b) > 0.0
         };
-        let happened = counts(self.top, &top) && counts(self.bottom, &bottom);
-        let of = |storms: &[&Measured], top: &[&str], bottom: &[&str]| {
-            storms
-                .iter()
-                .map(|storm| {
-                    let top = self.top.corrected(storm, top);
-                    let bottom = self.bottom.corrected(storm, bottom);
-                    Some(top? / bottom?)
-                })
-                .collect::<Option<Vec<f64>>>()
-                .unwrap_or_default()
+        let happened = counts(self.top, top) && counts(self.bottom, bottom);
+        let of = |storms: &[&Measured], is_b: bool| {
+            let values = storms.iter().map(|storm| self.value(storm, &names, is_b));
+            values.collect::<Option<Vec<f64>>>().unwrap_or_default()
         };
-        let (a, b) = (of(a, &top.a, &bottom.a), of(b, &top.b, &bottom.b));
-        Ok(Values { a, b, happened, renamed })
+        Ok(Values { a: of(a, false), b: of(b, true), happened, renamed })
     }
 }
 
@@ -230,12 +236,36 @@ pub(super) struct Lack {
     pub(super) in_b: bool,
 }
 
+impl fmt::Display for Lack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { counter, in_a, in_b } = self;
+        match (in_a, in_b) {
+            (true, false) => write!(f, "A has no {counter}"),
+            (false, true) => write!(f, "B has no {counter}"),
+            _ => write!(f, "neither side has {counter}"),
+        }
+    }
+}
+
+/// Which names a metric's counters have on either side.
+#[derive(Debug)]
+pub(super) struct Chosen {
+    top: Choice,
+    bottom: Choice,
+}
+
 /// Which names a quantity's terms have on either side.
 #[derive(Debug, Default)]
 struct Choice {
     a: Vec<&'static str>,
     b: Vec<&'static str>,
     renamed: Vec<(&'static str, &'static str)>,
+}
+
+impl Choice {
+    fn of(&self, is_b: bool) -> &[&'static str] {
+        if is_b { &self.b } else { &self.a }
+    }
 }
 
 impl Quantity {

@@ -4,7 +4,6 @@
 use smol_str::SmolStr;
 
 use super::found::{Found, common_conditions};
-use super::metric::Lack;
 use super::storm::{Storm, are_equally_long, median_length};
 use super::{Condition, KernelSide, Outcome, Refusal, Row};
 use crate::event::WALL;
@@ -80,16 +79,6 @@ impl Pairs {
             let run = report.runs.iter().find(|run| run.id == storm.run)?;
             Some(run.profiles.get(&storm.profile)?.text.as_str())
         })
-    }
-
-    /// What lacks a counter, in words.
-    pub(super) fn lacks(&self, lack: Lack) -> String {
-        let Lack { counter, in_a, in_b } = lack;
-        match (in_a, in_b) {
-            (true, false) => format!("A has no {counter}"),
-            (false, true) => format!("B has no {counter}"),
-            _ => format!("neither side has {counter}"),
-        }
     }
 
     /// Storms of unequal length are not the same storm.

@@ -2,7 +2,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::event::{VIRTUAL, WALL};
+use crate::event::{RunEvent, VIRTUAL, WALL};
 use crate::log::read_log;
 use crate::statistics::rule::DEFAULT_MARGIN;
 
@@ -101,13 +101,16 @@ fn log(id: &str, storms: &[Told]) -> String {
     events.into_iter().enumerate().map(line).collect()
 }
 
+/// The events of a run of these storms.
+pub(crate) fn events(id: &str, storms: &[Told]) -> Vec<RunEvent> {
+    let (events, problems) = read_log(log(id, storms).as_bytes());
+    assert_eq!(problems, []);
+    events
+}
+
 pub(crate) fn report(runs: &[(&str, &[Told])]) -> RunReport {
-    let mut report = RunReport::default();
-    for (id, storms) in runs {
-        let (events, problems) = read_log(log(id, storms).as_bytes());
-        assert_eq!(problems, []);
-        events.iter().for_each(|event| report.push(event));
-    }
+    let events = runs.iter().flat_map(|(id, storms)| events(id, storms));
+    let report = RunReport::fold(events);
     assert_eq!(report.problems, Vec::<String>::new());
     report
 }

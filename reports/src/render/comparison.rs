@@ -2,6 +2,7 @@
 //! A comparison as text: for a terminal, for a mail, for a program, as a picture.
 
 mod markdown;
+mod over_time;
 mod plot;
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,7 @@ mod words;
 use serde::Serialize;
 
 pub use markdown::render as markdown;
+pub use over_time::render as over_time;
 pub use plot::render as svg;
 pub use text::render as text;
 pub(super) use words::{share_of, value};

@@ -22,7 +22,7 @@ struct Counter {
 
 impl Measured {
     /// Takes in a sample.
-    pub(super) fn add(&mut self, columns: &Arc<Vec<String>>, row: &[Option<u64>]) {
+    pub(crate) fn add(&mut self, columns: &Arc<Vec<String>>, row: &[Option<u64>]) {
         if self.columns != *columns {
             let known = |name: &String| self.counter(name).copied().unwrap_or_default();
             self.counters = columns.iter().map(known).collect();

@@ -107,9 +107,10 @@ pub async fn run(
     run.carry_out(&mut pairs, &local).await?;
     view.clear();
     let finished = run.end()?;
-    match compare(&finished.report, &pairs.request_of(&finished.report)) {
-        Ok(comparison) => {
-            let code = options.show(&comparison, printer);
+    let request = pairs.request_of(&finished.report);
+    match compare(&finished.report, &request) {
+        Ok(_) => {
+            let code = options.compare(&finished.report, &request, &[&finished.dir], printer)?;
             printer.say(&format!("\nreport and consoles: {}", finished.dir.display()));
             let interrupted = finished.report.interrupted();
             Ok(if interrupted { ExitCode::Interrupted.code() } else { code })

@@ -20,8 +20,8 @@ const WIDEST: f64 = std::f64::consts::LN_2;
 /// Per cents that an axis may be marked with.
 const TICKS: [f64; 7] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0];
 /// Characters that fit into a line, of large letters and of small ones.
-const LARGE: usize = 115;
-const SMALL: usize = 150;
+pub(super) const LARGE: usize = 115;
+pub(super) const SMALL: usize = 150;
 /// Most lines that words may take.
 const MOST_LINES: usize = 4;
 
@@ -122,7 +122,7 @@ fn draw_values(svg: &mut Svg, row: &Row, middle: f64) {
 }
 
 /// A's storms are circles, B's are diamonds.
-fn mark(svg: &mut Svg, class: &str, (x, y): (f64, f64)) {
+pub(super) fn mark(svg: &mut Svg, class: &str, (x, y): (f64, f64)) {
     const SIZE: f64 = 4.0;
     if class == "a" {
         svg.circle(class, (x, y), SIZE);
@@ -198,7 +198,7 @@ impl Scale {
 }
 
 /// Words in lines of so many characters, broken at blanks where there are any.
-fn wrapped(words: &str, width: usize) -> Vec<String> {
+pub(super) fn wrapped(words: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in words.split(' ') {
         let word: String = word.chars().take(width).collect();

@@ -210,3 +210,31 @@ fn numbers_keep_three_digits() {
     assert_eq!(words::per_cent(20.0), "+4.9e10");
     assert_eq!((words::share_of(0.0), words::share_of(0.0123)), ("0.0 %".into(), "1.3 %".into()));
 }
+
+#[test]
+fn a_metric_over_time_is_a_line_a_storm_with_marks_below() {
+    use crate::comparison::course::tests::{drawn, log};
+    let (mut comparison, courses) = drawn(&log(60), "writebacks-per-store");
+    comparison.a.kernel = "<script>\u{202e}".to_owned();
+    let metric =
+        crate::comparison::metric::choose(&["writebacks-per-store".to_owned()]).unwrap()[0];
+    let svg = over_time(&comparison, metric, &courses);
+    assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
+    assert!(!svg.contains("<script") && !svg.contains('\u{202e}'));
+    assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+    assert_eq!(svg.matches("<polyline class=\"curve middle-a\"").count(), 7);
+    assert_eq!(svg.matches("<polyline class=\"curve middle-a dashed\"").count(), 1);
+    assert_eq!(svg.matches("<polyline class=\"curve middle-b\"").count(), 8);
+    for words in ["swapoffs of A", "swapoffs of B", "windows of A", "reports of A", "10 s"] {
+        assert!(svg.contains(&format!(">{words}</text>")), "no {words} in {svg}");
+    }
+    assert!(!svg.contains("windows of B") && !svg.contains("reports of B"));
+    assert!(svg.contains(">A, storm 3, after 5.1 s: KASAN: "), "{svg}");
+    // What stands still, and what has no point at all.
+    let mut still = courses.clone();
+    still.iter_mut().for_each(|course| course.points.iter_mut().for_each(|point| point.1 = 0.2));
+    for courses in [&still[..], &[]] {
+        let svg = over_time(&comparison, metric, courses);
+        assert!(svg.ends_with("</svg>\n") && !svg.contains("NaN"), "{svg}");
+    }
+}
