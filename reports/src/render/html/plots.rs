@@ -34,6 +34,8 @@ struct Quantity {
     title: &'static str,
     /// What the axis counts.
     unit: &'static str,
+    /// Its marks are no nearer to each other: there is no half of a page.
+    least_step: f64,
     value: fn(&CellReport) -> Option<f64>,
     words: fn(f64) -> String,
 }
@@ -42,24 +44,28 @@ const QUANTITIES: [Quantity; 5] = [
     Quantity {
         title: "Windows stretched",
         unit: "windows",
+        least_step: 1.0,
         value: |cell| (cell.cell.technique == "stretch").then_some(cell.exposure.windows as f64),
         words: |n| count(n as u64),
     },
     Quantity {
         title: "Swapoffs",
         unit: "swapoffs",
+        least_step: 1.0,
         value: |cell| Some(cell.exposure.swapoffs as f64),
         words: |n| count(n as u64),
     },
     Quantity {
         title: "Pages that zswap wrote back",
         unit: "pages",
+        least_step: 1.0,
         value: |cell| Some(cell.exposure.writebacks as f64),
         words: |n| count(n as u64),
     },
     Quantity {
         title: "Pages written back for each 100 stored",
         unit: "pages written back per 100 stored",
+        least_step: 0.0,
         value: |cell| {
             let exposure = &cell.exposure;
             let per_store = exposure.writebacks as f64 / exposure.stores as f64;
@@ -70,6 +76,7 @@ const QUANTITIES: [Quantity; 5] = [
     Quantity {
         title: "Guest time",
         unit: "seconds of the guest",
+        least_step: 0.0,
         value: |cell| Some(cell.exposure.guest_ms as f64 / 1000.0),
         words: |s| duration((s * 1000.0) as u64),
     },
@@ -95,7 +102,7 @@ fn figure(
     if largest <= 0.0 {
         return None;
     }
-    let step = step(largest);
+    let step = step(largest).max(quantity.least_step);
     let marks = (largest / step).ceil();
     let place_of = |value: f64| BARS.0 + value / (step * marks) * (BARS.1 - BARS.0);
     let bottom = ROW * values.len() as f64 + 4.0;
@@ -108,6 +115,7 @@ fn figure(
         svg.text("note", (x, bottom + 16.0), anchor, &marked(value));
     }
     svg.text("note", (BARS.0, bottom + 34.0), Anchor::Start, quantity.unit);
+    let mut told = Vec::new();
     for (row, (cell, value)) in values.iter().enumerate() {
         let y = ROW * row as f64;
         let (class, sign) = look(outcome(cell, purpose));
@@ -123,14 +131,11 @@ fn figure(
             Anchor::Start,
             &format!("{sign} {clipped}: {shown}"),
         );
+        told.push(format!("{clipped} {shown}"));
         svg.rect(class, BARS.0, y + 21.0, place_of(*value) - BARS.0, 12.0);
     }
-    let title = format!(
-        "{}, a bar for each of {} cells, up to {}",
-        quantity.title,
-        values.len(),
-        (quantity.words)(largest)
-    );
+    // Whoever cannot see the bars is told the numbers.
+    let title = format!("{}: {}", quantity.title, told.join(", "));
     Some(Figure { title: quantity.title, svg: svg.finish_inline(&title) })
 }
 

@@ -26,6 +26,7 @@ fn a_night_has_every_verdict_finding_stack_and_command() {
         "at most 1 in 136 swapoffs (95 %)",
         "qemu-system-aarch64 was not found",
         "✗ plain-x86_64: 147</text>",
+        "aria-label=\"Swapoffs: plain-x86_64 18, plain-riscv64 2, fix-x86_64 408, fix-arm64 61\"",
     ] {
         assert!(page.contains(words), "{words}\n{page}");
     }
