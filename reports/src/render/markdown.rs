@@ -12,7 +12,7 @@ use super::words::{
     standing_words,
 };
 use crate::escape::{printable, printable_lines};
-use crate::exit::Purpose;
+use crate::exit::{ExitCode, Purpose};
 use crate::run::{Bug, CellReport, PointReport, REMOTE, RunFacts, RunReport, Standing};
 use crate::shell;
 
@@ -40,6 +40,10 @@ pub fn render(report: &RunReport, purpose: Purpose) -> String {
         fenced(&mut out, &shell::command(&report.repeat_command_of(run), WIDTH));
         list(&mut out, &run_facts(report, run));
     }
+    for series in earned(report, purpose) {
+        paragraph(&mut out, &format!("Whoever ran this may say of {series}:"));
+        fenced(&mut out, "Tested-by: NAME <ADDRESS>");
+    }
     for cell in &report.cells {
         self::cell(&mut out, report, cell);
     }
@@ -49,6 +53,25 @@ pub fn render(report: &RunReport, purpose: Purpose) -> String {
         list(&mut out, &problems);
     }
     out
+}
+
+/// The series that have earned a tag: the run came to its answer, the bug showed without them, and with them it stayed away for
+/// so long that luck does not explain it.
+fn earned(report: &RunReport, purpose: Purpose) -> Vec<String> {
+    if purpose != Purpose::Repro || report.exit_code(purpose) != ExitCode::Clean {
+        return Vec::new();
+    }
+    let proofs = report.proofs();
+    let is_proven = |cell: &CellReport| {
+        let population = cell.cell.population();
+        proofs.iter().any(|proof| proof.population == population && proof.is_reached())
+    };
+    let fixed = report.cells.iter().filter(|cell| cell.cell.should_show == Some(false));
+    let mut earned: Vec<String> =
+        fixed.filter(|cell| is_proven(cell)).filter_map(|cell| cell.cell.series.clone()).collect();
+    earned.sort();
+    earned.dedup();
+    earned
 }
 
 fn run_facts(report: &RunReport, run: &RunFacts) -> Vec<(String, String)> {
@@ -147,7 +170,14 @@ fn point_words(point: &PointReport) -> String {
 
 fn bug(out: &mut String, bug: &Bug) {
     let what = standing_words(bug.standing);
-    heading(out, 3, &format!("{what}: {}", bug.finding.title));
+    let title = format!("{what}: {}", bug.finding.title);
+    // A heading is one line.
+    if inline(&title).chars().count() + 4 <= WIDTH {
+        heading(out, 3, &title);
+    } else {
+        heading(out, 3, what);
+        paragraph(out, &bug.finding.title);
+    }
     let mut words = format!(
         "Reported {}; first in boot {}, {} after the guest was ready and {} after QEMU's start.",
         if bug.count == 1 { "once".to_owned() } else { format!("{} times", bug.count) },
@@ -232,4 +262,44 @@ fn inline(text: &str) -> String {
         safe.insert(0, '\\');
     }
     safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::events::good_repro;
+    use crate::sample::rich::night;
+
+    #[test]
+    fn a_mail_has_no_wide_line_but_those_of_consoles_and_words_that_cannot_be_broken() {
+        for (report, purpose) in
+            [(good_repro().report(), Purpose::Repro), (night(), Purpose::Search)]
+        {
+            let mail = render(&report, purpose);
+            let wide = |line: &&str| line.chars().count() > WIDTH;
+            for line in mail.lines().filter(wide) {
+                let is_word = line.trim_start().starts_with("-append '");
+                let is_console = report.cells.iter().flat_map(|cell| &cell.bugs).any(|bug| {
+                    printable_lines(&bug.finding.text).lines().any(|told| told.trim_end() == line)
+                });
+                assert!(is_word || is_console, "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_tag_is_earned_by_a_fix_that_is_proven_and_by_nothing_else() {
+        let tagged = |report: &RunReport, purpose| render(report, purpose).contains("Tested-by:");
+        let good = good_repro();
+        assert!(tagged(&good.report(), Purpose::Repro));
+        assert!(!tagged(&good.report(), Purpose::Search));
+        assert!(!tagged(&night(), Purpose::Search));
+        // The log of a run that was killed, and a fixed kernel that may have been lucky.
+        let mut cut = good.events.clone();
+        cut.pop();
+        assert!(!tagged(&RunReport::fold(cut), Purpose::Repro));
+        let mut lucky = good.report();
+        lucky.runs[0].confidence = 0.999;
+        assert!(!tagged(&lucky, Purpose::Repro));
+    }
 }

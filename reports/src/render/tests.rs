@@ -518,6 +518,12 @@ swapstorm repro --kernel debian-6.1 --seed 42
 * memory_mib: 7955
 * qemu: QEMU emulator version 7.2.19
 
+Whoever ran this may say of zswap-writeback-swapoff-6.1:
+
+```
+Tested-by: NAME <ADDRESS>
+```
+
 ## debian-6.1: expected bug
 
 * verdict: KASAN: use-after-free Write in zswap_writeback_entry
@@ -539,7 +545,9 @@ swapstorm repro --kernel debian-6.1 --seed 42
 * stretch point left out: shrink_memcg_cb:\_raw_spin_lock:1: there is no
   function shrink_memcg_cb
 
-### The expected bug: KASAN: use-after-free Write in zswap_writeback_entry
+### The expected bug
+
+KASAN: use-after-free Write in zswap_writeback_entry
 
 Reported 2 times; first in boot 1, 311 ms after the guest was ready and
 1.7 s after QEMU's start.
@@ -551,7 +559,9 @@ Write of size 4 at addr ff11000000836e68 by task kworker/1:1/21
 CPU: 1 PID: 21 Comm: kworker/1:1 Not tainted 6.1.192 #1
 ```
 
-### A consequence of it: general protection fault in zswap_writeback_entry
+### A consequence of it
+
+general protection fault in zswap_writeback_entry
 
 Reported once; first in boot 1, 702 ms after the guest was ready and 2.3
 s after QEMU's start. It does not count as the expected bug: its type is
