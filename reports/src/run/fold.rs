@@ -508,8 +508,8 @@ impl CellReport {
         if standing == Standing::Expected && !boot.showed_expected {
             boot.showed_expected = true;
             boot.times.bug = Some(first.run_ms);
-            // Since the newest sample the guest's clock went on by as much as the host's, or less where the stretcher
-            // held the guest. A virtual one has nothing to do with the host's.
+            // Since the newest sample the guest's clock went on by as much as the host's at most: rather too long than too
+            // short. A virtual one has nothing to do with the host's.
             let known = boot.times.sample.max(boot.times.ready);
             let since = if is_virtual { 0 } else { first.run_ms.saturating_sub(known) };
             boot.times.bug_guest = boot.exposure.guest_ms.saturating_add(since);
