@@ -219,11 +219,14 @@ fn notes(report: &RunReport, arms: &[Arm]) -> Vec<String> {
         }
     }
     for cell in &report.cells {
-        let others = cell.bugs.iter().filter(|bug| bug.standing == Standing::Another);
-        notes.extend(
-            others
-                .map(|bug| format!("{}: another bug showed: {}", cell.cell.id, bug.finding.title)),
-        );
+        for bug in &cell.bugs {
+            let what = match bug.standing {
+                Standing::Another => "another bug showed",
+                Standing::Related => "a related report came, which does not count",
+                _ => continue,
+            };
+            notes.push(format!("{}: {what}: {}", cell.cell.id, bug.finding.title));
+        }
         notes.extend(
             cell.failure.iter().map(|failure| format!("{}: {}", cell.cell.id, failure.detail)),
         );

@@ -93,6 +93,23 @@ fn another_bug_is_no_success_and_is_said() {
 }
 
 #[test]
+fn a_related_report_does_not_count_and_is_said() {
+    let mut related = race_6_1();
+    related.title = "KASAN: null-ptr-deref Write in zswap_writeback_entry".to_owned();
+    related.kind = "KASAN-NULL-POINTER-DEREFERENCE-WRITE".to_owned();
+    related.stacks.truncate(1);
+    let log = planned(Log::new(), "n-1", PROFILE, "natural").kernel("n-1").started("n-1", 1);
+    let log = log.ready("n-1", 1).exposure("n-1", 1, had(9_000, 9)).found("n-1", 1, 300, related);
+    let report = log.ended("n-1", 1, VmEnd::Derailed).finished("n-1").end(false).report();
+    let ttr = measure(&report, PROFILE, 60_000);
+    assert_eq!((ttr.arms[0].shown, ttr.arms[0].trials[0].guest_ms), (0, 9_000));
+    let title = "KASAN: null-ptr-deref Write in zswap_writeback_entry";
+    let early = "natural: n-1 was censored early (derailed)".to_owned();
+    let said = format!("n-1: a related report came, which does not count: {title}");
+    assert_eq!(ttr.notes, [early, said]);
+}
+
+#[test]
 fn of_nothing_there_is_nothing_to_tell() {
     let ttr = measure(&RunReport::default(), PROFILE, 60_000);
     assert_eq!((ttr.arms.len(), ttr.notes.len(), ttr.release.as_str()), (0, 0, ""));
