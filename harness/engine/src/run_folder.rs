@@ -24,9 +24,10 @@ pub fn write_reports(dir: &Path, report: &RunReport, purpose: Purpose) -> io::Re
     replace(dir, MARKDOWN, render::markdown(report, purpose).as_bytes())
 }
 
-/// Writes a file so that nobody ever sees a part of it.
-fn replace(dir: &Path, name: &str, contents: &[u8]) -> io::Result<()> {
-    let mut file = tempfile::NamedTempFile::new_in(dir)?;
+/// Writes a file so that nobody ever sees a part of it. Others may read it as far as the user's umask lets them.
+pub fn replace(dir: &Path, name: impl AsRef<Path>, contents: &[u8]) -> io::Result<()> {
+    let for_all = Permissions::from_mode(0o666);
+    let mut file = tempfile::Builder::new().permissions(for_all).tempfile_in(dir)?;
     file.write_all(contents)?;
     file.persist(dir.join(name)).map_err(|error| error.error)?;
     Ok(())

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `swapstorm bench ttr`: how long each technique takes to show a bug.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use clap::Args;
 use engine::job::Ground;
 use engine::local::{Image, Local, Settings};
 use engine::plan::duration;
+use engine::run_folder::replace;
 use engine::ttr::{Trials, arms};
 use engine::workshop::Workshop;
 use engine::{Error, Run};
@@ -104,7 +104,8 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
     let bound_ms = u64::try_from(options.bound.as_millis()).unwrap_or(u64::MAX);
     let ttr = measure(report, &options.profile, bound_ms);
     if let Some(file) = &options.svg {
-        replace(file, &render::svg(&ttr))?;
+        let name = file.file_name().unwrap_or_default();
+        replace(folder(file), name, render::svg(&ttr).as_bytes())?;
     }
     printer.data(&match options.json {
         true => render::json(&ttr),
@@ -169,12 +170,4 @@ fn is_writable(file: &Path) -> Result<(), Error> {
         Some(Err(error)) => Err(usage(format!("--svg {}: {error}", file.display()))),
         None => Err(usage(format!("--svg {}: this is no file", file.display()))),
     }
-}
-
-/// Writes a file so that nobody ever sees a part of it.
-fn replace(file: &Path, contents: &str) -> Result<(), Error> {
-    let mut new = tempfile::NamedTempFile::new_in(folder(file))?;
-    new.write_all(contents.as_bytes())?;
-    new.persist(file).map_err(|error| error.error)?;
-    Ok(())
 }

@@ -161,11 +161,13 @@ fn marked(value: f64) -> String {
     format!("{}{suffix}", (value * 1e6).round() / 1e6)
 }
 
+/// What a name ends with tells cells apart; what it begins with may be the run, which is all the same.
 fn clipped(name: &str) -> String {
-    if name.chars().count() <= NAME {
+    let length = name.chars().count();
+    if length <= NAME {
         return name.to_owned();
     }
-    name.chars().take(NAME - 3).collect::<String>() + "..."
+    "...".chars().chain(name.chars().skip(length - (NAME - 3))).collect()
 }
 
 #[cfg(test)]
