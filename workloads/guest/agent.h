@@ -275,6 +275,7 @@ struct counters {
 	u64 mute;
 	struct latency swapoff_latency;
 	struct device devices[MAX_DISKS];
+	u64 worker_pages[MAX_WORKERS];	/* Checked or written, of each. */
 };
 
 extern struct counters *counters;
@@ -422,6 +423,7 @@ u64 watch_awake(u64 now);
 void watch_disks(u64 awake);
 u64 watch_owed_us(void);
 void watch_calls(const pid_t *pids, u64 awake);
+void watch_workers(const pid_t *pids, u64 awake);
 void watch_fill(unsigned int index, struct suspect *suspect);
 bool watch_tell(const char *word, struct suspect *suspect);
 bool watch_was_told(unsigned int index);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "agent.h"
@@ -466,7 +467,14 @@ static char said[64];
 
 void telemetry_suspect(const char *word, const struct suspect *suspect)
 {
-	CHECK(!strcmp(word, "hung") && !strcmp(suspect->what, "swapoff"));
+	char digit[] = { '0' + suspect->worker, '\0' };
+
+	CHECK(!strcmp(word, "hung"));
+	if (!strcmp(suspect->what, "worker")) {
+		strcat(said, digit);
+		return;
+	}
+	CHECK(!strcmp(suspect->what, "swapoff"));
 	strncat(said, suspect->device + strlen("/dev/vd"), 1);
 }
 
@@ -475,6 +483,8 @@ void warn_ended(const char *path, u64 awake_ms)
 	char letter[] = { path[strlen("/dev/vd")] - 'a' + 'A', '\0' };
 
 	CHECK(awake_ms);
+	if (!strcmp(path, "worker-1"))
+		letter[0] = '!';
 	strcat(said, letter);
 }
 
@@ -589,6 +599,43 @@ static void test_hangs(void)
 	CHECK(!strcmp(said, ""));
 	pass(10, one_is_let_now_and_then);
 	CHECK(!strcmp(said, "cbd"));
+}
+
+/* Lets seconds pass for two workers, of which this process is both; it uses its CPU for so long in each. */
+static void workers_pass(unsigned int seconds, unsigned int cpu_ms)
+{
+	pid_t pids[MAX_WORKERS] = { getpid(), getpid() };
+	unsigned int second;
+
+	for (second = 0; second < seconds; second++) {
+		clock_t end = clock() + cpu_ms * (CLOCKS_PER_SEC / 1000);
+
+		while (clock() < end)
+			;
+		shared.worker_pages[0]++;
+		watch_workers(pids, 1000000);
+	}
+}
+
+static void test_workers(void)
+{
+	struct params params = parse("swapstorm.hung_ms=5000");
+
+	watch_start(&params, watched, 4);
+	said[0] = '\0';
+	/* Both run, and one of them is never done with a page. */
+	workers_pass(5, 300);
+	CHECK(!strcmp(said, ""));
+	workers_pass(2, 300);
+	CHECK(!strcmp(said, "1"));
+	/* It gets on after all. */
+	shared.worker_pages[1]++;
+	workers_pass(1, 0);
+	CHECK(!strcmp(said, "1!"));
+	/* Who does not run waits for something. */
+	said[0] = '\0';
+	workers_pass(100, 0);
+	CHECK(!strcmp(said, ""));
 }
 
 static void test_only_time_awake_counts(void)
@@ -811,6 +858,7 @@ int main(int argc, char **argv)
 	test_columns();
 	test_levels();
 	test_hangs();
+	test_workers();
 	test_only_time_awake_counts();
 	test_changes_are_undone();
 	test_cpus_go_and_come();

@@ -225,17 +225,22 @@ static void bury(struct child *child, int status, u64 now)
 static void watch_devices(u64 now)
 {
 	pid_t pids[MAX_DISKS] = { 0 };
+	pid_t workers[MAX_WORKERS] = { 0 };
 	u64 awake = watch_awake(now);
 	unsigned int i;
 
 	for (i = 0; i < children_used; i++) {
 		if (children[i].job == JOB_LOOP)
 			pids[children[i].index] = children[i].pid;
+		else if (children[i].job == JOB_WORKER)
+			workers[children[i].index] = children[i].pid;
 	}
 	watch_disks(awake);
 	/* What we hold still ourselves hangs for no fault of the kernel. */
-	if (!held)
-		watch_calls(pids, awake);
+	if (held)
+		return;
+	watch_calls(pids, awake);
+	watch_workers(workers, awake);
 }
 
 /* Buries the dead, starts again what is due, and watches; returns when it is to be called next. */

@@ -31,6 +31,8 @@
 #define BYTES_A_SECOND	(1ULL << 20)
 /* A disk that always has requests and answers no more of them between two looks is slow. */
 #define SLOW_ANSWERS	10
+/* A worker that runs for one part in so many of the time, and is never done with a page, gets nowhere. */
+#define RUNS_PART	4
 
 /* What was seen of the call that a device's loop is in. */
 struct call_watch {
@@ -41,6 +43,17 @@ struct call_watch {
 	u64 others;		/* Calls that all had completed when it last got on. */
 	bool has_first;
 	struct task first;	/* The task when it was first looked at. */
+	unsigned int told;
+};
+
+/* What was seen of a worker. */
+struct worker_watch {
+	pid_t pid;
+	u64 pages;
+	u64 since_us;		/* When it was last done with a page, */
+	u64 quiet_us;		/* and how long ago that is. */
+	u64 first_us;		/* The same when the task was first looked at; 0: it was not. */
+	struct task first;
 	unsigned int told;
 };
 
@@ -55,6 +68,7 @@ static const struct disk *disks;
 static unsigned int disks_used;
 static u64 all_bytes;
 static struct call_watch watches[MAX_DISKS];
+static struct worker_watch worker_watches[MAX_WORKERS];
 static struct disk_watch disk_watches[MAX_DISKS];
 static u64 line_quiet_us;	/* Since any call got on. */
 static u64 line_completed;
@@ -293,6 +307,67 @@ void watch_calls(const pid_t *pids, u64 awake)
 		watch_fill(first, &suspect);
 		if (watch_tell("hung", &suspect))
 			watches[first].told++;
+	}
+}
+
+static void look_at_worker(unsigned int index, pid_t pid, u64 awake)
+{
+	struct worker_watch *watch = &worker_watches[index];
+	u64 pages = counted(&counters->worker_pages[index]);
+	char name[16];
+
+	if (pid != watch->pid || pages != watch->pages) {
+		snprintf(name, sizeof(name), "worker-%u", index);
+		if (watch->told)
+			warn_ended(name, watch->quiet_us / 1000);
+		*watch = (struct worker_watch){
+			.pid = pid,
+			.pages = pages,
+			.since_us = now_us(),
+		};
+		return;
+	}
+	watch->quiet_us += awake;
+	if (!watch->first_us && watch->quiet_us > OLD_US && task_read(pid, &watch->first))
+		watch->first_us = watch->quiet_us;
+}
+
+/*
+ * One that sleeps waits for a disk, for memory or for others, whoever is to blame. One that
+ * runs in the kernel and does not come back is lost to all.
+ */
+static bool spins(const struct worker_watch *watch)
+{
+	u64 limit = params->hung_ms * 1000 << watch->told;
+	struct task now;
+
+	if (!watch->first_us || watch->told == MOST_TOLD || watch->quiet_us < limit ||
+	    watch->quiet_us == watch->first_us || !task_read(watch->pid, &now))
+		return false;
+	return (now.cpu_ms - watch->first.cpu_ms) * 1000 * RUNS_PART >=
+	       watch->quiet_us - watch->first_us;
+}
+
+/* @pids are the workers, 0 where there is none. */
+void watch_workers(const pid_t *pids, u64 awake)
+{
+	unsigned int i;
+
+	for (i = 0; i < MAX_WORKERS; i++) {
+		struct worker_watch *watch = &worker_watches[i];
+		struct suspect suspect = { .what = "worker", .worker = i, .pid = pids[i] };
+
+		if (!pids[i] && !watch->pid)
+			continue;
+		look_at_worker(i, pids[i], awake);
+		if (!pids[i] || !spins(watch))
+			continue;
+		suspect.guest_ms = (now_us() - watch->since_us) / 1000;
+		suspect.awake_ms = watch->quiet_us / 1000;
+		suspect.quiet_ms = watch->quiet_us / 1000;
+		suspect.first = &watch->first;
+		if (watch_tell("hung", &suspect))
+			watch->told++;
 	}
 }
 

@@ -171,6 +171,7 @@ static void check_page(struct worker *worker, size_t page)
 			telemetry_corrupt(&id, &mismatch);
 	}
 	count(&counters->verified);
+	count(&counters->worker_pages[worker->index]);
 }
 
 static void write_page(struct worker *worker, size_t page)
@@ -179,6 +180,7 @@ static void write_page(struct worker *worker, size_t page)
 
 	pattern_fill(&worker->pattern, &id, page_at(worker, page));
 	count(&counters->touched);
+	count(&counters->worker_pages[worker->index]);
 }
 
 /*
