@@ -37,6 +37,7 @@ use host::yaml::{self, YamlError};
 const BUILT_IN: &[(&str, &str)] = &[
     ("hotplug", include_str!("../profiles/hotplug.yaml")),
     ("mixed", include_str!("../profiles/mixed.yaml")),
+    ("shmem", include_str!("../profiles/shmem.yaml")),
     ("writeback-steady", include_str!("../profiles/writeback-steady.yaml")),
     ("zswap-writeback-swapoff", include_str!("../profiles/zswap-writeback-swapoff.yaml")),
     (

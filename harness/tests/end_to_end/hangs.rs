@@ -78,6 +78,22 @@ fn a_hang_that_a_short_storm_does_not_notice_shows_when_it_is_to_stop() {
     assert!(head.contains("was killed and has not ended"), "{cell:#}");
 }
 
+/// Linux 6.1 as it is: a fault on tmpfs that meets the end of a swapoff runs in the kernel for minutes. No sanitizer sees
+/// that. The control is every other storm: their workers run all the time, too.
+#[test]
+fn a_worker_that_does_not_come_back_from_a_fault_is_a_kernel_bug() {
+    let scene = Scene::new();
+    let plan =
+        "about: tmpfs against swapoff\nkernels: [debian-6.1]\nprofiles: [shmem]\nstorm: 10m\n";
+    fs::write(scene.path("shmem.yaml"), plan).unwrap();
+    scene.run(&["run", "./shmem.yaml", "--seed", "2"]).expect(1);
+    let cell = scene.report()["cells"][0].take();
+    assert_eq!(cell["verdict"], "kernel-bug", "{cell:#}");
+    assert_eq!(cell["expected"], true, "{cell:#}");
+    let head = cell["bugs"][0]["finding"]["head"].as_str().unwrap();
+    assert!(head.contains("worker") && head.contains("has not got on"), "{head}");
+}
+
 /// The control, beside programs that want all of this machine.
 #[test]
 fn a_slow_swapoff_is_clean_on_a_starved_machine() {

@@ -49,6 +49,7 @@ fn kernel_patches_are_clean_to_checkpatch() {
         "zswap-writeback-swapoff-6.12-reintroduce",
         "zswap-writeback-swapoff-7.3-reintroduce",
         "zswap-cpu-hotplug-6.1",
+        "shmem-swapin-swapoff-6.1",
         "swapoff-hangs-6.1",
         "swapoff-hangs-locked-6.1",
         "swapoff-slow-6.1",

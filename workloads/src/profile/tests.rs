@@ -272,6 +272,7 @@ fn a_users_profile_comes_before_a_built_in_one() {
             "mine",
             "mixed",
             "other",
+            "shmem",
             "writeback-steady",
             "zswap-writeback-swapoff",
             "zswap-writeback-swapoff-virtual"
@@ -283,7 +284,7 @@ fn a_users_profile_comes_before_a_built_in_one() {
     let error = Profile::load("../mine", own).unwrap_err().to_string();
     assert!(error.starts_with("there is no profile \"../mine\""), "{error}");
     assert!(
-        error.contains("hotplug, mine, mixed, other, writeback-steady, zswap-writeback-swapoff"),
+        error.contains("hotplug, mine, mixed, other, shmem, writeback-steady, zswap-writeback"),
         "{error}"
     );
 }
@@ -407,6 +408,7 @@ fn the_first_fix_that_fits_a_kernel_is_its_fix() {
     assert_eq!(read("fixes: [{series: a, kernels: [x]}]\n").unwrap().fix_for("z"), None);
     for (name, series, technique) in [
         ("hotplug", "zswap-cpu-hotplug-6.1", Technique::Natural),
+        ("shmem", "shmem-swapin-swapoff-6.1", Technique::Stretch),
         ("zswap-writeback-swapoff", "zswap-writeback-swapoff-6.1", Technique::Stretch),
     ] {
         let profile = Profile::load(name, None).unwrap();
