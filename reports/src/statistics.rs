@@ -18,7 +18,7 @@ pub mod sign_flip;
 pub mod signed_rank;
 pub mod survival;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// Arithmetic mean; 0 of nothing.
 fn mean(values: &[f64]) -> f64 {

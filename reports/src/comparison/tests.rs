@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+mod padded;
+
 use serde_json::{Value, json};
 
 use super::*;

@@ -5,6 +5,6 @@ mod answers;
 mod exact;
 mod intervals;
 mod power;
-mod random;
+pub(crate) mod random;
 mod simulation;
 mod survival;
