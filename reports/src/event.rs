@@ -15,20 +15,21 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use cell::kernel_name;
-pub use cell::{Cell, KernelFacts, ProfileFacts, VIRTUAL, WALL};
+pub use cell::{Cell, KernelFacts, PlanFacts, ProfileFacts, VIRTUAL, WALL};
 pub use digest::Digest;
 pub use end::{Fault, Meaning, VmEnd};
 pub use exposure::{Exposure, PointCounts, SampleTable};
 
 use crate::exit::Purpose;
 use crate::finding::Finding;
+use crate::known::KnownBug;
 use crate::rule::Rule;
 use crate::telemetry::Health;
 
 /// Version of the event format; a reader refuses a newer one.
 pub const FORMAT: u32 = 2;
 /// Version within [`FORMAT`]: a newer one may add events and fields, which a reader skips.
-pub const MINOR: u32 = 2;
+pub const MINOR: u32 = 3;
 
 /// One line of `events.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -91,6 +92,32 @@ pub enum What {
         /// The profile.
         profile: ProfileFacts,
     },
+    /// The text of the plan, so that the run can be resumed without the file.
+    PlanLoaded {
+        /// The plan.
+        plan: PlanFacts,
+    },
+    /// A bug that the plan knows of. Written before the cells in which it may show.
+    KnownLoaded {
+        /// The bug.
+        bug: KnownBug,
+    },
+    /// Somebody went on with a run that had been killed or interrupted.
+    RunResumed {
+        /// Program version.
+        version: String,
+        /// Wall clock, RFC 3339, UTC.
+        resumed: String,
+        /// Name of the machine that leads the run from here on.
+        #[serde(default)]
+        host_name: String,
+        /// Ids of the cells that are run again: those that were under way, interrupted or cancelled, and those of which a
+        /// line may be lost. What their machines had reported stays, and their exposure no longer counts.
+        again: Vec<String>,
+        /// So many damaged lines above can belong to those cells only, so nothing is missing any more.
+        #[serde(default)]
+        healed: u64,
+    },
     /// A cell will be run.
     CellPlanned {
         /// The cell.
@@ -102,6 +129,9 @@ pub enum What {
         cell: String,
         /// Why, for a person: `Ctrl-C`, `another cell has shown the bug`.
         why: String,
+        /// True if the plan itself wanted it so: its time is used up, or it has its answer.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        planned: bool,
     },
     /// The kernel of a cell is being made. Written when a stage begins, and within one at most once
     /// in some seconds.
@@ -335,6 +365,46 @@ pub enum What {
     /// An event that a newer program with the same [`FORMAT`] wrote. It is never written.
     #[serde(other)]
     Unknown,
+}
+
+impl What {
+    /// Id of the cell that it is about.
+    pub fn cell(&self) -> Option<&str> {
+        match self {
+            Self::CellPlanned { cell } => Some(&cell.id),
+            Self::CellCancelled { cell, .. }
+            | Self::Building { cell, .. }
+            | Self::KernelReady { cell, .. }
+            | Self::PointsPlaced { cell, .. }
+            | Self::VmStarted { cell, .. }
+            | Self::GuestReady { cell, .. }
+            | Self::Columns { cell, .. }
+            | Self::Sample { cell, .. }
+            | Self::Windows { cell, .. }
+            | Self::Exposure { cell, .. }
+            | Self::Found { cell, .. }
+            | Self::Corruption { cell, .. }
+            | Self::GuestChecked { cell, .. }
+            | Self::GuestWarned { cell, .. }
+            | Self::GuestDone { cell, .. }
+            | Self::TelemetryChecked { cell, .. }
+            | Self::Digested { cell, .. }
+            | Self::VmStopped { cell, .. }
+            | Self::CellFailed { cell, .. }
+            | Self::CellFinished { cell }
+            | Self::Notice { cell: Some(cell), .. } => Some(cell),
+            Self::RunStarted { .. }
+            | Self::RuleLoaded { .. }
+            | Self::ProfileLoaded { .. }
+            | Self::PlanLoaded { .. }
+            | Self::KnownLoaded { .. }
+            | Self::RunResumed { .. }
+            | Self::Notice { cell: None, .. }
+            | Self::CancelRequested { .. }
+            | Self::RunFinished { .. }
+            | Self::Unknown => None,
+        }
+    }
 }
 
 /// A stretch point in the kernel of a cell.

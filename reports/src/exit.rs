@@ -81,6 +81,10 @@ impl RunReport {
         }
         match self.deciding_cell(purpose).map(|cell| cell_code(cell, purpose)) {
             Some(ExitCode::Clean) if !self.is_whole() => ExitCode::Inconclusive,
+            // The plan's time was used up before anything was run.
+            Some(ExitCode::Clean) if self.cells.iter().all(CellReport::is_left_out) => {
+                ExitCode::Inconclusive
+            }
             Some(ExitCode::Clean) if purpose == Purpose::Repro && self.unproven().is_some() => {
                 ExitCode::Inconclusive
             }
@@ -110,6 +114,11 @@ impl RunReport {
 }
 
 impl CellReport {
+    /// Whether the plan itself left it out.
+    pub fn is_left_out(&self) -> bool {
+        matches!(self.verdict, CellVerdict::LeftOut { .. })
+    }
+
     /// The exit code that this cell alone comes to.
     pub(crate) fn exit_code(&self, purpose: Purpose) -> ExitCode {
         cell_code(self, purpose)
@@ -119,7 +128,9 @@ impl CellReport {
 fn cell_code(cell: &CellReport, purpose: Purpose) -> ExitCode {
     let wanted = purpose == Purpose::Repro && cell.cell.should_show == Some(true);
     match &cell.verdict {
-        CellVerdict::Clean { .. } => ExitCode::Clean,
+        CellVerdict::Clean { .. } | CellVerdict::KnownBug { .. } | CellVerdict::LeftOut { .. } => {
+            ExitCode::Clean
+        }
         CellVerdict::KernelBug { expected: true, .. } if wanted => ExitCode::Clean,
         CellVerdict::KernelBug { .. } => ExitCode::KernelBug,
         CellVerdict::BuildFailure { .. }

@@ -17,11 +17,12 @@ use serde::Serialize;
 use smol_str::SmolStr;
 
 use crate::event::{
-    Cell, Digest, Exposure, Fault, KernelFacts, LeftOutPoint, Meaning, PlacedPoint, PointCounts,
-    ProfileFacts, RunEvent, VmEnd,
+    Cell, Digest, Exposure, Fault, KernelFacts, LeftOutPoint, Meaning, PlacedPoint, PlanFacts,
+    PointCounts, ProfileFacts, RunEvent, VmEnd,
 };
 use crate::exit::Purpose;
 use crate::finding::Finding;
+use crate::known::KnownBug;
 use crate::proof::DEFAULT_CONFIDENCE;
 use crate::rule::Rule;
 use crate::telemetry::{Counters, Health};
@@ -79,6 +80,15 @@ pub struct RunFacts {
     pub finished: bool,
     /// True after Ctrl-C.
     pub interrupted: bool,
+    /// How often it was resumed.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub resumed: u64,
+    /// Bugs that its plan knows of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub known: Vec<KnownBug>,
+    /// Its plan, if it has one.
+    #[serde(skip)]
+    pub plan: Option<PlanFacts>,
     /// Who wanted it to end, if somebody did.
     pub cancelled_by: Option<String>,
     /// What a reader should know of the run.
@@ -129,6 +139,15 @@ pub struct CellReport {
     pub failure: Option<Failure>,
     /// Why it was not run, or not to its end.
     pub cancelled: Option<String>,
+    /// Whether the plan itself wanted it not to be run.
+    #[serde(skip)]
+    pub(crate) left_out_by_plan: bool,
+    /// When it was finished, in milliseconds of the run.
+    #[serde(skip)]
+    pub(crate) finished_ms: u64,
+    /// Bugs that its run's plan knows of, and that may show in it.
+    #[serde(skip)]
+    pub(crate) known: Vec<Arc<KnownBug>>,
     /// The virtual machines.
     pub boots: Vec<Boot>,
     /// Whether the log says that the cell is finished.
@@ -294,6 +313,9 @@ pub struct Bug {
     pub standing: Standing,
     /// Why it is not the expected bug; `None` if it is, or none is expected.
     pub why_not: Option<String>,
+    /// What the plan says of it, if it knows of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub known: Option<String>,
     /// True if the expected bug had struck before in the same boot, so memory was damaged already.
     pub after_expected: bool,
     /// How often it was reported.
@@ -328,6 +350,9 @@ pub struct Corruption {
     pub run_ms: u64,
     /// The agent's words.
     pub detail: String,
+    /// What the plan says of it, if it knows of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub known: Option<String>,
 }
 
 /// A failure of a stage.
@@ -337,6 +362,10 @@ pub struct Failure {
     pub fault: Fault,
     /// The error and its hint.
     pub detail: String,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl RunReport {
@@ -433,10 +462,26 @@ impl RunReport {
 }
 
 impl CellReport {
+    /// Milliseconds from the start of its machines in the run's last life to its end; `None` if it did not come to an end of
+    /// its own.
+    pub fn took_ms(&self) -> Option<u64> {
+        let alive = self.boots.iter().find(|boot| boot.end != Some(VmEnd::Orphaned))?;
+        let cut = self.cancelled.is_some() || !self.finished;
+        (!cut).then(|| self.finished_ms.saturating_sub(alive.started_ms))
+    }
+
     /// The first report of the bug that decided the verdict, if one did.
     pub fn deciding_bug(&self) -> Option<&Bug> {
-        let CellVerdict::KernelBug { expected, .. } = &self.verdict else { return None };
-        let first = |standing| self.bugs.iter().find(|bug| bug.standing == standing);
+        let expected = match &self.verdict {
+            CellVerdict::KernelBug { expected, .. } => expected,
+            CellVerdict::KnownBug { .. } => {
+                return self.bugs.iter().find(|bug| bug.known.is_some());
+            }
+            _ => return None,
+        };
+        let alarming =
+            |standing: Standing| move |bug: &&Bug| bug.standing == standing && bug.known.is_none();
+        let first = |standing| self.bugs.iter().find(alarming(standing));
         if *expected {
             first(Standing::Expected)
         } else {

@@ -28,6 +28,18 @@ pub enum CellVerdict {
         /// The bug's title.
         title: String,
     },
+    /// A bug that the plan knows of, and no other.
+    KnownBug {
+        /// Its title.
+        title: String,
+        /// The plan's words on it.
+        note: String,
+    },
+    /// The plan itself left it out: its time was used up, or it had its answer.
+    LeftOut {
+        /// Why.
+        reason: String,
+    },
     /// This configuration cannot show the bug.
     Unreachable {
         /// Why.
@@ -72,6 +84,8 @@ impl CellVerdict {
             Self::Clean { .. } => "clean",
             Self::KernelBug { expected: true, .. } => "expected bug",
             Self::KernelBug { expected: false, .. } => "another bug",
+            Self::KnownBug { .. } => "known bug",
+            Self::LeftOut { .. } => "left out",
             Self::Unreachable { .. } => "unreachable",
             Self::BuildFailure { .. } => "build failure",
             Self::PatchConflict { .. } => "patch conflict",
@@ -82,12 +96,23 @@ impl CellVerdict {
         }
     }
 
+    /// Whether nothing was found, in an exposure that says something.
+    pub fn is_clean(&self) -> bool {
+        matches!(self, Self::Clean { .. })
+    }
+
+    /// Whether the kernel has a bug, known or not.
+    pub fn is_bug(&self) -> bool {
+        matches!(self, Self::KernelBug { .. } | Self::KnownBug { .. })
+    }
+
     /// What stands behind the word: a reason or a bug's title; empty for a clean cell.
     pub fn reason(&self) -> &str {
         match self {
             Self::Clean { .. } => "",
-            Self::KernelBug { title, .. } => title,
-            Self::Unreachable { reason }
+            Self::KernelBug { title, .. } | Self::KnownBug { title, .. } => title,
+            Self::LeftOut { reason }
+            | Self::Unreachable { reason }
             | Self::BuildFailure { reason }
             | Self::PatchConflict { reason }
             | Self::BootFailure { reason }
@@ -103,8 +128,10 @@ pub(crate) fn judge(cell: &CellReport) -> CellVerdict {
     bug(cell)
         .or_else(|| method_fault(cell))
         .or_else(|| failure(cell))
+        .or_else(|| left_out(cell))
         .or_else(|| boot_failure(cell))
-        .or_else(|| doubt(cell).or_else(|| shortage(cell)).map(inconclusive))
+        .or_else(|| doubt(cell).map(inconclusive))
+        .or_else(|| shortage(cell))
         .unwrap_or_else(|| CellVerdict::Clean { bounds: rate::bounds(&cell.exposure) })
 }
 
@@ -126,8 +153,11 @@ fn inconclusive(reason: String) -> CellVerdict {
 /// another, but decides nothing once the expected one has shown where it should.
 fn bug(cell: &CellReport) -> Option<CellVerdict> {
     let titled = |standing| {
-        let bug = cell.bugs.iter().find(|bug| bug.standing == standing);
-        let corruption = || cell.corruptions.iter().find(|c| c.standing == standing);
+        let bug = cell.bugs.iter().find(|bug| bug.standing == standing && bug.known.is_none());
+        let corruption = || {
+            let mut corruptions = cell.corruptions.iter();
+            corruptions.find(|c| c.standing == standing && c.known.is_none())
+        };
         bug.map(|bug| bug.finding.title.clone())
             .or_else(|| corruption().map(|c| format!("data corruption: {}", c.detail)))
     };
@@ -136,6 +166,19 @@ fn bug(cell: &CellReport) -> Option<CellVerdict> {
         .map(verdict(false))
         .or_else(|| titled(Standing::Expected).map(verdict(true)))
         .or_else(|| titled(Standing::Related).map(verdict(false)))
+        .or_else(|| known(cell))
+}
+
+/// A bug that the plan knows of.
+fn known(cell: &CellReport) -> Option<CellVerdict> {
+    let mut bugs =
+        cell.bugs.iter().filter_map(|bug| Some((&bug.finding.title, bug.known.as_ref()?)));
+    let corruptions = || {
+        let mut of = cell.corruptions.iter().filter_map(|c| Some((&c.detail, c.known.as_ref()?)));
+        of.next().map(|(detail, note)| (format!("data corruption: {detail}"), note))
+    };
+    let first = bugs.next().map(|(title, note)| (title.clone(), note)).or_else(corruptions);
+    first.map(|(title, note)| CellVerdict::KnownBug { title, note: note.clone() })
 }
 
 /// The stretcher brought about a report. What it did to that machine is its own fault, and the next one
@@ -164,6 +207,25 @@ fn failure(cell: &CellReport) -> Option<CellVerdict> {
         Fault::Infrastructure => CellVerdict::Infrastructure { reason },
         Fault::Configuration => CellVerdict::Configuration { reason },
     })
+}
+
+/// The plan left it out before a machine had said anything of its kernel.
+fn left_out(cell: &CellReport) -> Option<CellVerdict> {
+    let reason = cell.cancelled.clone().filter(|_| cell.left_out_by_plan)?;
+    let ran = cell.boots.iter().any(|boot| boot.ready() && boot.counts());
+    (!ran).then_some(CellVerdict::LeftOut { reason })
+}
+
+/// What is missing for "clean" of a cell without a doubt. What the plan itself cut short is worth its exposure, or
+/// nothing.
+fn shortage(cell: &CellReport) -> Option<CellVerdict> {
+    match &cell.cancelled {
+        Some(why) if cell.left_out_by_plan => {
+            let reason = why.clone();
+            missing(cell, true).map(|_| CellVerdict::LeftOut { reason })
+        }
+        _ => missing(cell, false).map(inconclusive),
+    }
 }
 
 /// Virtual machines that never came to speak for the kernel. One that did outweighs those
@@ -238,8 +300,8 @@ fn doubt(cell: &CellReport) -> Option<String> {
     None
 }
 
-/// What is missing for "clean" of a cell without a doubt; `None` if nothing is.
-fn shortage(cell: &CellReport) -> Option<String> {
+/// What is missing in words; `None` if nothing is. `may_be_cut`: an end before its time is none.
+fn missing(cell: &CellReport, may_be_cut: bool) -> Option<String> {
     let short = cell.cell.wanted.map(|wanted| shortfall(&cell.exposure, &wanted));
     let enough = short.as_ref().is_some_and(Vec::is_empty);
     let cut = |end| cell.boots.iter().any(|boot| boot.end == Some(end));
@@ -247,7 +309,7 @@ fn shortage(cell: &CellReport) -> Option<String> {
     if cut(VmEnd::Interrupted) && !enough {
         return Some("it was interrupted".to_owned());
     }
-    if (cell.cancelled.is_some() || cut(VmEnd::Cancelled)) && !enough {
+    if !may_be_cut && (cell.cancelled.is_some() || cut(VmEnd::Cancelled)) && !enough {
         return Some(match &cell.cancelled {
             Some(why) => format!("it was cancelled: {why}"),
             None => "it was cancelled".to_owned(),
@@ -341,6 +403,7 @@ pub fn end_words(end: VmEnd) -> &'static str {
         VmEnd::ConnectionLost => "the machine could no longer be reached",
         VmEnd::Starved => "the host gave the guest too little time",
         VmEnd::Suspended => "swapstorm itself was stopped for a while",
+        VmEnd::Orphaned => "swapstorm was killed",
     }
 }
 

@@ -24,8 +24,6 @@ use crate::watch::{Stretching, watch};
 
 /// Folder of the store in which it is remembered which image of a kernel boots.
 pub const BOOT_IMAGES: &str = "boot-images";
-/// So many machines are started for a cell before its trouble is taken for lasting.
-const MOST_BOOTS: u32 = 3;
 
 /// A cell with everything that its machines need.
 #[derive(Debug)]
@@ -40,6 +38,10 @@ pub struct QemuCell {
     pub timeouts: Timeouts,
     /// Longest storm, in guest time.
     pub budget: Duration,
+    /// So many machines are started before its trouble is taken for lasting.
+    pub tries: u32,
+    /// Number of its first machine; those before it were of a run that was killed.
+    pub first_boot: u32,
     /// Folder in which each boot gets one of its own.
     pub dir: PathBuf,
     /// Where it is remembered which image of a kernel boots.
@@ -61,7 +63,7 @@ impl QemuCell {
         let key = kernel.key.as_str();
         let mut image = remembered_image(&self.memory, key).unwrap_or(0).min(images.len() - 1);
         let mut tries = 0;
-        for boot in 1.. {
+        for boot in self.first_boot.. {
             let ended = match self.one_boot(boot, &images[image], context).await {
                 Ok(ended) => ended,
                 Err(error) => {
@@ -82,8 +84,7 @@ impl QemuCell {
             } else {
                 tries += 1;
             }
-            let stopped = context.interrupt.is_cancelled() || context.enough.is_cancelled();
-            if !is_worth_another(&ended) || tries == MOST_BOOTS || stopped {
+            if !is_worth_another(&ended) || tries >= self.tries || context.is_to_stop() {
                 break;
             }
         }

@@ -5,7 +5,7 @@
 //! side by side as far as there is room. Units tell it what happens; it writes that down, in the order in which it
 //! comes, and nobody else writes.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,10 +20,15 @@ use tokio_util::sync::CancellationToken;
 use crate::event_log::EventLog;
 use crate::executor::{Executor, Failed};
 use crate::job::{CellJob, Group, Room};
+use crate::limits::{Limits, Tally, Verdict, is_same};
 use crate::unit::{BuildStep, Context, Message, channel};
 
 /// The log hears of a build's progress at most so often.
 const BUILD_PERIOD: Duration = Duration::from_secs(5);
+/// While the machine is in trouble, it is looked at again so often.
+const HOLD_PERIOD: Duration = Duration::from_secs(10);
+/// Slowness is waited out no longer than this.
+const MOST_HOLD: Duration = Duration::from_secs(600);
 
 /// What to run: decides from what was seen.
 pub trait Campaign {
@@ -49,10 +54,25 @@ pub trait Campaign {
 /// Units that run, by number.
 #[derive(Debug)]
 enum Running {
-    /// Makes what a group needs.
-    Preparing(usize),
+    /// Makes what a group needs, until it is told to stop.
+    Preparing(usize, CancellationToken),
     /// Runs a cell.
-    Cell(Box<CellJob>, Room),
+    Cell(Box<CellJob>, Room, Overtime),
+}
+
+/// The machine is in trouble.
+#[derive(Debug)]
+struct Held {
+    since: Instant,
+    /// When it is looked at again.
+    again: Instant,
+}
+
+/// When a cell's time is used up, and how it is told.
+#[derive(Debug)]
+struct Overtime {
+    at: Option<Instant>,
+    token: CancellationToken,
 }
 
 /// What is known of a group.
@@ -84,6 +104,16 @@ pub struct Dispatcher<'a, 'log, E: Executor> {
     /// Called after each cell, with what the run has come to.
     after_cell: &'a mut (dyn FnMut(&RunReport) -> io::Result<()> + Send),
     grounds: Vec<Ground<E::Ready>>,
+    /// Places in `grounds`, by the address of the group, which they keep alive.
+    places: HashMap<usize, usize>,
+    limits: Limits,
+    tally: Tally,
+    /// True once the run's time is used up, or it has seen enough.
+    closed: bool,
+    /// Whether something has changed since it was last looked at what can be started.
+    changed: bool,
+    /// The machine's trouble, while it has one.
+    held: Option<Held>,
     queue: VecDeque<CellJob>,
     foreseen: VecDeque<(Arc<Group>, String)>,
     running: BTreeMap<u64, Running>,
@@ -112,6 +142,12 @@ impl<'a, 'log, E: Executor> Dispatcher<'a, 'log, E> {
             interrupt,
             after_cell,
             grounds: Vec::new(),
+            places: HashMap::new(),
+            limits: Limits::default(),
+            tally: Tally::default(),
+            closed: false,
+            changed: true,
+            held: None,
             queue: VecDeque::new(),
             foreseen: VecDeque::new(),
             running: BTreeMap::new(),
@@ -123,6 +159,12 @@ impl<'a, 'log, E: Executor> Dispatcher<'a, 'log, E> {
             told,
             builds: BTreeMap::new(),
         }
+    }
+
+    /// The same, within limits.
+    #[must_use]
+    pub fn within(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 
     /// Runs the campaign to its end.
@@ -140,14 +182,19 @@ impl<'a, 'log, E: Executor> Dispatcher<'a, 'log, E> {
                 if !std::mem::replace(&mut interrupted, true) {
                     self.log.emit(What::CancelRequested { by: "Ctrl-C".into(), at_once: false })?;
                 }
-                self.cancel_queue("Ctrl-C")?;
+                self.cancel_queue("Ctrl-C", false)?;
             } else {
-                self.start(campaign)?;
+                self.check_time()?;
+                if !self.closed && std::mem::take(&mut self.changed) {
+                    self.start(campaign)?;
+                }
             }
             if self.running.is_empty() && self.queue.is_empty() {
                 return Ok(());
             }
+            let next = self.next_look();
             tokio::select! {
+                () = at(next), if next.is_some() => {}
                 Some(message) = self.told.recv() => self.hear(message)?,
                 Some(done) = self.units.join_next_with_id() => {
                     // All that the unit said lies in the channel by now.
@@ -171,15 +218,98 @@ impl<'a, 'log, E: Executor> Dispatcher<'a, 'log, E> {
     /// not come to.
     fn plan(&mut self, jobs: Vec<CellJob>) -> io::Result<()> {
         for job in jobs {
-            self.log.emit(What::CellPlanned { cell: job.cell.clone() })?;
+            // A run that is resumed knows its cells.
+            if !self.is_planned(&job.cell.id) {
+                self.log.emit(What::CellPlanned { cell: job.cell.clone() })?;
+            }
             self.ground_of(&job.group);
             self.queue.push_back(job);
+            self.changed = true;
         }
+        self.queue.make_contiguous().sort_by_key(|job| job.rank);
         Ok(())
+    }
+
+    /// Tells whoever has had his time, and closes the queue at the end of the run's.
+    fn check_time(&mut self) -> io::Result<()> {
+        let now = Instant::now();
+        for unit in self.running.values() {
+            if let Running::Cell(_, _, overtime) = unit
+                && overtime.at.is_some_and(|at| at <= now)
+            {
+                overtime.token.cancel();
+            }
+        }
+        if self.held.as_ref().is_some_and(|held| held.again <= now) {
+            self.changed = true;
+        }
+        match &self.limits.end {
+            Some((at, why)) if *at <= now && !self.closed => {
+                let why = why.clone();
+                self.log.emit(What::CancelRequested { by: why.clone(), at_once: false })?;
+                for unit in self.running.values() {
+                    match unit {
+                        Running::Preparing(_, token) => token.cancel(),
+                        Running::Cell(job, _, overtime) => {
+                            let (cell, why) = (job.cell.id.clone(), why.clone());
+                            self.log.emit(What::CellCancelled { cell, why, planned: true })?;
+                            overtime.token.cancel();
+                        }
+                    }
+                }
+                self.close(&why, true)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Begins nothing more.
+    fn close(&mut self, why: &str, planned: bool) -> io::Result<()> {
+        self.closed = true;
+        self.foreseen.clear();
+        self.cancel_queue(why, planned)
+    }
+
+    /// When somebody's time is used up next, or the machine is to be looked at again.
+    fn next_look(&self) -> Option<Instant> {
+        let cells = self.running.values().filter_map(|unit| match unit {
+            Running::Cell(_, _, overtime) if !overtime.token.is_cancelled() => overtime.at,
+            _ => None,
+        });
+        let end = self.limits.end.as_ref().map(|(at, _)| *at).filter(|_| !self.closed);
+        let held = self.held.as_ref().map(|held| held.again).filter(|_| !self.closed);
+        cells.chain(end).chain(held).min()
+    }
+
+    /// Whether the machine is in trouble, so that nothing more should be begun on it. Each trouble is told once.
+    fn is_held(&mut self) -> io::Result<bool> {
+        let Some(trouble) = self.executor.trouble() else {
+            if self.held.take().is_some() {
+                let text = "the machine can take guests again".to_owned();
+                self.log.emit(What::Notice { cell: None, text })?;
+            }
+            return Ok(false);
+        };
+        let now = Instant::now();
+        let before = self.held.take();
+        let since = before.as_ref().map_or(now, |held| held.since);
+        if trouble.is_slowness && now.saturating_duration_since(since) >= MOST_HOLD {
+            // Waiting has made nothing better.
+            return Ok(false);
+        }
+        if before.is_none() {
+            let text = format!("nothing more is begun for now: {trouble}");
+            self.log.emit(What::Notice { cell: None, text })?;
+        }
+        self.held = Some(Held { since, again: now + HOLD_PERIOD });
+        Ok(true)
     }
 
     /// Starts what can be started.
     fn start(&mut self, campaign: &mut impl Campaign) -> io::Result<()> {
+        if self.is_held()? {
+            return Ok(());
+        }
         let mut waiting = VecDeque::new();
         while let Some(job) = self.queue.pop_front() {
             let index = self.ground_of(&job.group);
@@ -222,30 +352,34 @@ impl<'a, 'log, E: Executor> Dispatcher<'a, 'log, E> {
 
     /// Where the state of a group is; one that is new is unknown.
     fn ground_of(&mut self, group: &Arc<Group>) -> usize {
-        let of = |ground: &Ground<_>| Arc::ptr_eq(&ground.group, group);
-        self.grounds.iter().position(of).unwrap_or_else(|| {
+        let next = self.grounds.len();
+        let place = *self.places.entry(Arc::as_ptr(group).addr()).or_insert(next);
+        if place == next {
             self.grounds.push(Ground { group: Arc::clone(group), state: State::Unknown });
-            self.grounds.len() - 1
-        })
+        }
+        place
     }
 
     fn is_preparing(&self) -> bool {
-        self.running.values().any(|unit| matches!(unit, Running::Preparing(_)))
+        self.running.values().any(|unit| matches!(unit, Running::Preparing(..)))
     }
 
     fn start_preparing(&mut self, index: usize, cell: String) {
         let ground = &mut self.grounds[index];
         ground.state = State::Preparing;
-        let context = Context::new(self.teller.clone(), self.interrupt.child_token());
+        let token = self.interrupt.child_token();
+        let context = Context::new(self.teller.clone(), token.clone());
         let work = self.executor.prepare(Arc::clone(&ground.group), cell, context);
-        self.spawn(Running::Preparing(index), async { Outcome::Prepared(work.await) });
+        self.spawn(Running::Preparing(index, token), async { Outcome::Prepared(work.await) });
     }
 
     fn start_cell(&mut self, job: CellJob, ready: E::Ready, needs: Room) {
         let context = Context::new(self.teller.clone(), self.interrupt.child_token());
+        let at = job.time.and_then(|time| Instant::now().checked_add(time));
+        let overtime = Overtime { at, token: context.overtime.clone() };
         let work = self.executor.run(job.clone(), ready, context);
         self.taken = self.taken.plus(&needs);
-        let running = Running::Cell(Box::new(job), needs);
+        let running = Running::Cell(Box::new(job), needs, overtime);
         self.spawn(running, async { Outcome::Ran(work.await) });
     }
 
@@ -300,8 +434,9 @@ impl<'a, 'log, E: Executor> Dispatcher<'a, 'log, E> {
         campaign: &mut impl Campaign,
     ) -> io::Result<()> {
         let Some(running) = self.running.remove(&unit) else { return Ok(()) };
+        self.changed = true;
         match (running, outcome) {
-            (Running::Preparing(index), Outcome::Prepared(made)) => {
+            (Running::Preparing(index, _), Outcome::Prepared(made)) => {
                 let ground = &mut self.grounds[index];
                 let group = Arc::clone(&ground.group);
                 ground.state = match made {
@@ -314,12 +449,12 @@ impl<'a, 'log, E: Executor> Dispatcher<'a, 'log, E> {
                     && !wanted
                     && let Some(missed) = campaign.missed(&group)
                 {
-                    self.cancel_queue("what it was to be compared with cannot be made")?;
+                    self.cancel_queue("what it was to be compared with cannot be made", false)?;
                     self.plan(vec![missed])?;
                 }
                 Ok(())
             }
-            (Running::Cell(job, needs), outcome) => {
+            (Running::Cell(job, needs, _), outcome) => {
                 self.release(&needs);
                 if let Outcome::Ran(Err(failed)) = outcome {
                     self.log_failure(&job.cell, &failed)?;
@@ -327,7 +462,7 @@ impl<'a, 'log, E: Executor> Dispatcher<'a, 'log, E> {
                 self.finish(&job.cell, campaign)?;
                 self.keep(&job)
             }
-            (Running::Preparing(_), Outcome::Ran(_)) => Ok(()),
+            (Running::Preparing(..), Outcome::Ran(_)) => Ok(()),
         }
     }
 
@@ -349,9 +484,10 @@ impl<'a, 'log, E: Executor> Dispatcher<'a, 'log, E> {
             fault: Fault::Infrastructure,
             detail: format!("swapstorm broke down here; please report it: {error}"),
         };
+        self.changed = true;
         match self.running.remove(&unit) {
-            Some(Running::Preparing(index)) => self.grounds[index].state = State::Failed(failed),
-            Some(Running::Cell(job, needs)) => {
+            Some(Running::Preparing(index, _)) => self.grounds[index].state = State::Failed(failed),
+            Some(Running::Cell(job, needs, _)) => {
                 self.release(&needs);
                 self.log_failure(&job.cell, &failed)?;
                 self.finish(&job.cell, campaign)?;
@@ -369,11 +505,23 @@ impl<'a, 'log, E: Executor> Dispatcher<'a, 'log, E> {
     fn finish(&mut self, cell: &Cell, campaign: &mut impl Campaign) -> io::Result<()> {
         self.log.emit(What::CellFinished { cell: cell.id.clone() })?;
         (self.after_cell)(self.log.report())?;
-        if !self.interrupt.is_cancelled() {
-            let more = campaign.more(self.log.report());
-            self.plan(more)?;
+        if self.interrupt.is_cancelled() || self.closed {
+            return Ok(());
         }
-        Ok(())
+        let more = campaign.more(self.log.report());
+        self.plan(more)?;
+        let report = self.log.report();
+        let Some(finished) = report.cell(&cell.id) else { return Ok(()) };
+        match self.tally.finished(finished, report, &self.limits.stop) {
+            Verdict::GoOn => Ok(()),
+            Verdict::Stop { why, planned } => self.close(&why, planned),
+            Verdict::LeaveOut(why) => {
+                let queue = std::mem::take(&mut self.queue);
+                let (same, others) = queue.into_iter().partition(|job| is_same(&job.cell, cell));
+                self.queue = others;
+                self.cancel(same, &why, true)
+            }
+        }
     }
 
     fn keep(&mut self, job: &CellJob) -> io::Result<()> {
@@ -385,12 +533,25 @@ impl<'a, 'log, E: Executor> Dispatcher<'a, 'log, E> {
         }
     }
 
-    fn cancel_queue(&mut self, why: &str) -> io::Result<()> {
-        for job in std::mem::take(&mut self.queue) {
+    fn cancel_queue(&mut self, why: &str, planned: bool) -> io::Result<()> {
+        let queue = std::mem::take(&mut self.queue);
+        self.cancel(queue, why, planned)
+    }
+
+    fn cancel(&mut self, jobs: VecDeque<CellJob>, why: &str, planned: bool) -> io::Result<()> {
+        for job in jobs {
             let (cell, why) = (job.cell.id, why.to_owned());
-            self.log.emit(What::CellCancelled { cell, why })?;
+            self.log.emit(What::CellCancelled { cell, why, planned })?;
         }
         Ok(())
+    }
+}
+
+/// Waits for a moment, if there is one.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -416,4 +577,4 @@ impl Campaign for Fixed {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

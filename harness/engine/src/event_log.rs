@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Instant;
 
-use fs_err::File;
+use fs_err::{File, OpenOptions};
+use host::lock::FileLock;
 use reports::event::{FORMAT, MINOR, RunEvent, What};
 use reports::exit::Purpose;
 use reports::proof::DEFAULT_CONFIDENCE;
@@ -13,6 +14,7 @@ use reports::run::RunReport;
 
 use crate::host_facts;
 use crate::onlooker::Onlooker;
+use crate::resume::Resumable;
 
 /// Name of the log in a run's folder.
 pub const FILE_NAME: &str = "events.jsonl";
@@ -21,6 +23,10 @@ pub const FILE_NAME: &str = "events.jsonl";
 pub struct EventLog<'a> {
     file: File,
     began: Instant,
+    /// Milliseconds of the run that were over when it was resumed.
+    before_ms: u64,
+    /// Nobody resumes a run that goes on.
+    _lock: Option<FileLock>,
     report: RunReport,
     onlooker: &'a dyn Onlooker,
 }
@@ -28,8 +34,34 @@ pub struct EventLog<'a> {
 impl<'a> EventLog<'a> {
     /// Begins a log in `dir`. `onlooker` sees each event after it was written.
     pub fn create(dir: &Path, onlooker: &'a dyn Onlooker) -> io::Result<Self> {
-        let file = File::create_new(dir.join(FILE_NAME))?;
-        Ok(Self { file, began: Instant::now(), report: RunReport::default(), onlooker })
+        let path = dir.join(FILE_NAME);
+        let file = File::create_new(&path)?;
+        let (began, report, _lock) =
+            (Instant::now(), RunReport::default(), FileLock::try_take(&path)?);
+        Ok(Self { file, began, before_ms: 0, _lock, report, onlooker })
+    }
+
+    /// Goes on with the log of a run that was killed or interrupted.
+    pub fn resume(run: Resumable, onlooker: &'a dyn Onlooker) -> io::Result<Self> {
+        let Resumable { dir, report, again, healed, lock, .. } = run;
+        let file = OpenOptions::new().append(true).open(dir.join(FILE_NAME))?;
+        let facts = report.runs.first();
+        let last_ms = facts.map_or(0, |run| run.ms);
+        let started = facts.and_then(|run| run.started.parse::<jiff::Timestamp>().ok());
+        let now = jiff::Timestamp::now();
+        let since = started.map_or(0, |started| now.as_millisecond() - started.as_millisecond());
+        // The wall clock of an event is the run's start and this. A clock that was set back does not matter.
+        let before_ms = last_ms.max(u64::try_from(since).unwrap_or(0));
+        let _lock = Some(lock);
+        let mut log = Self { file, began: Instant::now(), before_ms, _lock, report, onlooker };
+        log.emit(What::RunResumed {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            resumed: now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            host_name: host_name(),
+            again: again.into_keys().collect(),
+            healed,
+        })?;
+        Ok(log)
     }
 
     /// Writes the first event: this program, its command line, this machine.
@@ -44,7 +76,7 @@ impl<'a> EventLog<'a> {
             seed,
             purpose: Some(purpose),
             confidence: Some(DEFAULT_CONFIDENCE),
-            host_name: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            host_name: host_name(),
             host: host_facts::gather(),
         })
     }
@@ -52,6 +84,7 @@ impl<'a> EventLog<'a> {
     /// Writes one event. Nobody's report depends on an event that did not reach the disk.
     pub fn emit(&mut self, what: What) -> io::Result<()> {
         let at_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let at_ms = at_ms.saturating_add(self.before_ms);
         let event = RunEvent { at_ms, run: None, what };
         let mut line = serde_json::to_vec(&event)?;
         line.push(b'\n');
@@ -76,6 +109,10 @@ impl<'a> EventLog<'a> {
     pub fn report(&self) -> &RunReport {
         &self.report
     }
+}
+
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 /// Tells this run from all others: when it began, and which process it was.

@@ -11,6 +11,7 @@ use reports::run::{CellReport, RunReport};
 
 use crate::error::Error;
 use crate::job::{CellJob, Group, Room};
+use crate::trouble::Trouble;
 use crate::unit::Context;
 
 /// A failure as the event log has it.
@@ -35,6 +36,11 @@ pub trait Executor {
 
     /// What there is for units that run side by side.
     fn room(&self) -> Room;
+
+    /// Why nothing more should be begun for now. It is asked again later.
+    fn trouble(&self) -> Option<Trouble> {
+        None
+    }
 
     /// What a cell takes while it runs.
     fn needs(&self, job: &CellJob, ready: &Self::Ready) -> Room;

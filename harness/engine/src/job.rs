@@ -122,6 +122,24 @@ pub struct CellJob {
     pub group: Arc<Group>,
     /// Longest storm, in guest time.
     pub budget: Duration,
+    /// Longest time on this machine, from its first boot on; `None`: as long as it takes.
+    pub time: Option<Duration>,
+    /// So many machines are started before its trouble is taken for lasting.
+    pub tries: u32,
+    /// Number of its first machine.
+    pub first_boot: u32,
+    /// What has a lower rank is begun earlier, as far as there is room.
+    pub rank: u32,
+}
+
+/// So many machines are started for a cell before its trouble is taken for lasting, unless a plan says otherwise.
+pub const TRIES: u32 = 3;
+
+impl CellJob {
+    /// A cell that storms for `budget`, as long as it takes.
+    pub fn new(cell: Cell, group: Arc<Group>, budget: Duration) -> Self {
+        Self { cell, group, budget, time: None, tries: TRIES, first_boot: 1, rank: 0 }
+    }
 }
 
 /// What a unit takes of a machine while it runs, or what a machine has to give.

@@ -29,6 +29,7 @@ use crate::job::{CellJob, Ground, Group, Room};
 use crate::points;
 use crate::prepared::{Prepared, cmdline};
 use crate::run_folder::{self, BundleSources};
+use crate::trouble::{Lookout, Trouble};
 use crate::unit::{Context, on_a_thread};
 use crate::visit::Visit;
 use crate::workshop::{self, KernelChoice, Workshop};
@@ -49,6 +50,7 @@ struct Shared {
     workshop: Workshop,
     settings: Settings,
     room: Room,
+    lookout: Lookout,
     /// What was found out for each architecture and mode of KASAN.
     accelerators: Mutex<BTreeMap<(&'static str, &'static str), Proof>>,
 }
@@ -96,7 +98,8 @@ impl Local {
     pub fn new(workshop: Workshop, settings: Settings) -> Result<Self, Error> {
         let room = room(&settings)?;
         let accelerators = Mutex::default();
-        Ok(Self(Arc::new(Shared { workshop, settings, room, accelerators })))
+        let lookout = Lookout::new(vec![settings.dir.clone(), workshop.store.root().to_owned()]);
+        Ok(Self(Arc::new(Shared { workshop, settings, room, lookout, accelerators })))
     }
 }
 
@@ -257,6 +260,10 @@ impl Executor for Local {
         }
     }
 
+    fn trouble(&self) -> Option<Trouble> {
+        self.0.lookout.look()
+    }
+
     fn needs(&self, job: &CellJob, ready: &Ready) -> Room {
         match ready {
             Ready::Qemu(made) => self.needs_of(&job.group, &made.profile),
@@ -293,7 +300,7 @@ impl Executor for Local {
         async move {
             let settings = &shared.settings;
             let dir = settings.dir.join(&job.cell.id);
-            let CellJob { cell, group, budget } = job;
+            let CellJob { cell, group, budget, tries, first_boot, .. } = job;
             match (ready, &group.ground) {
                 (Ready::Qemu(made), _) => {
                     context.tell(made.ready(&cell.id)).await;
@@ -308,6 +315,8 @@ impl Executor for Local {
                         timeouts: made.timeouts(settings.scale),
                         made,
                         budget,
+                        tries,
+                        first_boot,
                         dir,
                         memory: shared.workshop.store.path(cell::BOOT_IMAGES),
                         keep_disks: settings.keep_disks,

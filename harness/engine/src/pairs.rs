@@ -47,7 +47,7 @@ impl Pairs {
             ..group.cell()
         };
         cell.key = cell.stable_key();
-        CellJob { cell, group: Arc::clone(group), budget: self.storm }
+        CellJob::new(cell, Arc::clone(group), self.storm)
     }
 
     /// So many more pairs, as far as there may be more.

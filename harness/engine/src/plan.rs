@@ -22,10 +22,30 @@
 //! ```
 //!
 //! Every kernel is run with every series on every architecture, and so on. `series`, `arch`,
-//! `techniques` and `runs` may be left out: the kernel as it is, x86_64, natural, one run.
+//! `techniques` and `runs` may be left out: the kernel as it is, x86_64, natural, one run. What makes a matrix a night:
+//!
+//! ```yaml
+//! toolchains: [gcc, clang]         # left out: as the manifests say
+//! kasan: [generic, sw_tags]        # the same
+//! include:                         # more cells: a matrix each, that takes what it leaves out from above;
+//!   - {kernels: [debian-7.3], profiles: [mixed], storm: 10m}   # a cell that is there already is replaced
+//! exclude:                         # cells of all these; a list that is left out means any
+//!   - {kernels: [debian-6.12], arch: [riscv64]}
+//! overrides:                       # the later one counts
+//!   - {cells: {arch: [riscv64]}, storm: 30s, runs: 1, memory: 1024}
+//! budget: {run: 8h, until: "06:00", cell: 30m}   # the host's time; what comes too late is left out
+//! retries: 2                       # machines after the first, where this machine was at fault
+//! stop: {bugs: 20, same_cell: 2, infrastructure: 10}
+//! known:                           # no alarm, and said when they stay away
+//!   - {rule: zswap-writeback-swapoff, cells: {series: [none]}, note: fixed in 6.9, since: 2024-01-30}
+//!   - {title: "KASAN: *in foo_bar", note: reported, since: 2026-11-01, until: 2027-03-01}
+//! ```
 
-use std::collections::HashMap;
+mod matrix;
+mod name;
+
 use std::fmt;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -34,18 +54,29 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
 use workloads::profile::Technique;
 
+pub use matrix::Point;
+use matrix::{Include, Override, Which};
+pub use name::name_cells;
+
 use crate::error::Error;
+use crate::job::TRIES;
+use crate::limits::{Limits, StopRules};
 use crate::visit::{self, Terms};
-use machine::Random;
 use machine::target::Target;
-use reports::event::{Cell, Fault};
+use reports::event::{Fault, PlanFacts};
+use reports::known::{KnownBug, NO_SERIES};
 
 /// Plans that come with the program: name and text.
-const BUILT_IN: &[(&str, &str)] = &[("architectures", include_str!("../plans/architectures.yaml"))];
+const BUILT_IN: &[(&str, &str)] = &[
+    ("architectures", include_str!("../plans/architectures.yaml")),
+    ("nightly", include_str!("../plans/nightly.yaml")),
+];
 /// What stands for "no series".
-const NONE: &str = "none";
+const NONE: &str = NO_SERIES;
 /// Cells of a plan. More is a mistake, or work for several machines.
 const MOST_CELLS: usize = 10_000;
+/// More machines for one cell would not help either.
+const MOST_RETRIES: u32 = 10;
 /// A plan has no reason to be larger than this many bytes.
 const MOST_BYTES: u64 = 256 << 10;
 
@@ -95,16 +126,88 @@ pub struct Plan {
     #[serde(default = "x86_64")]
     arch: Vec<ArchName>,
     /// Names of profiles.
+    #[serde(default)]
     pub profiles: Vec<String>,
     /// Techniques.
     #[serde(default = "natural")]
     pub techniques: Vec<Technique>,
+    /// Compilers; empty: the manifests'.
+    #[serde(default)]
+    toolchains: Vec<String>,
+    /// Modes of KASAN; empty: the manifests'.
+    #[serde(default)]
+    kasan: Vec<String>,
     /// How often each cell is run.
     #[serde(default = "once")]
     pub runs: u32,
     /// How long each guest storms.
     #[serde(deserialize_with = "storm")]
     pub storm: Duration,
+    /// More cells.
+    #[serde(default)]
+    include: Vec<Include>,
+    /// Cells that are left out.
+    #[serde(default)]
+    exclude: Vec<Which>,
+    /// What is different for some cells.
+    #[serde(default)]
+    overrides: Vec<Override>,
+    /// How much of the host's time all of it may take.
+    #[serde(default)]
+    pub budget: Budget,
+    /// Machines that are started after a cell's first one, where this machine was at fault.
+    #[serde(default = "retries")]
+    retries: u32,
+    /// When enough was seen.
+    #[serde(default)]
+    pub stop: Stop,
+    /// Bugs that raise no alarm.
+    #[serde(default)]
+    known: Vec<Known>,
+}
+
+/// How much of the host's time a run may take.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Budget {
+    /// The run, from its start.
+    #[serde(deserialize_with = "some_time")]
+    pub run: Option<Duration>,
+    /// A cell, from the start of its first machine.
+    #[serde(deserialize_with = "some_time")]
+    pub cell: Option<Duration>,
+    /// The time of day at which it is over, by this machine's clock: `06:00`.
+    #[serde(deserialize_with = "time_of_day")]
+    pub until: Option<jiff::civil::Time>,
+}
+
+/// When a run has seen enough: see [`crate::limits::StopRules`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Stop {
+    /// Cells with bugs that are not known.
+    pub bugs: Option<NonZeroU32>,
+    /// Runs of one cell that showed a bug.
+    pub same_cell: Option<NonZeroU32>,
+    /// Cells in a row that this machine failed.
+    pub infrastructure: Option<NonZeroU32>,
+}
+
+/// A bug that is known: see [`KnownBug`].
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Known {
+    #[serde(default)]
+    title: String,
+    #[serde(default)]
+    rule: String,
+    note: String,
+    #[serde(deserialize_with = "day")]
+    since: String,
+    #[serde(default, deserialize_with = "day")]
+    until: String,
+    #[serde(default)]
+    cells: Which,
 }
 
 /// What belongs to a machine that is not ours, and can be allowed.
@@ -163,6 +266,29 @@ fn once() -> u32 {
     1
 }
 
+fn retries() -> u32 {
+    TRIES - 1
+}
+
+/// A time of the host's.
+fn some_time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+    from.deserialize_str(Checked(duration)).map(Some)
+}
+
+fn time_of_day<'de, D: Deserializer<'de>>(from: D) -> Result<Option<jiff::civil::Time>, D::Error> {
+    let read = |text: &str| {
+        text.parse().map_err(|_| "expected a time of day, such as \"06:00\"".to_owned())
+    };
+    from.deserialize_str(Checked(read)).map(Some)
+}
+
+fn day<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    from.deserialize_str(Checked(|text: &str| {
+        let day: Result<jiff::civil::Date, _> = text.parse();
+        day.map(|day| day.to_string()).map_err(|_| "expected a day, such as 2026-11-26".to_owned())
+    }))
+}
+
 fn target<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Target>, D::Error> {
     from.deserialize_str(Checked(|text: &str| Target::parse(text))).map(Some)
 }
@@ -210,36 +336,104 @@ impl Plan {
         }
     }
 
+    /// The plan of a run's log.
+    pub fn again(plan: &PlanFacts) -> Result<Self, Error> {
+        Self::from_yaml(&plan.origin, plan.text.clone())
+    }
+
     /// Reads a plan; `origin` is for messages.
     fn from_yaml(origin: &str, text: String) -> Result<Self, Error> {
         let plan: Self = host::yaml::read(origin, &text)
             .map_err(|error| Error::new(Fault::Configuration, error))?;
         let plan = Self { origin: origin.to_owned(), text, ..plan };
         plan.check_target()?;
-        let lists = [
-            ("kernels", plan.places()),
-            ("series", plan.series.clone()),
-            ("arch", plan.arch.iter().map(|arch| arch.0.name.to_owned()).collect()),
-            ("profiles", plan.profiles.clone()),
-            ("techniques", plan.techniques.iter().map(Technique::to_string).collect()),
+        plan.check_lists()?;
+        plan.check_known()?;
+        if plan.retries > MOST_RETRIES {
+            let words = format!("`retries` is more than {MOST_RETRIES}");
+            return Err(plan.wrong("retries", words));
+        }
+        plan.points()?;
+        Ok(plan)
+    }
+
+    /// Lists without a double, and none without anything in it.
+    fn check_lists(&self) -> Result<(), Error> {
+        let arches: Vec<String> = self.arch.iter().map(|arch| arch.0.name.to_owned()).collect();
+        let techniques: Vec<String> = self.techniques.iter().map(Technique::to_string).collect();
+        let places = self.places();
+        let lists: [(&str, &[String]); 7] = [
+            ("kernels", &places),
+            ("series", &self.series),
+            ("arch", &arches),
+            ("profiles", &self.profiles),
+            ("techniques", &techniques),
+            ("toolchains", &self.toolchains),
+            ("kasan", &self.kasan),
         ];
-        let mut cells = plan.runs as usize;
         for (key, list) in lists {
-            if list.is_empty() {
-                return Err(plan.wrong(key, format!("`{key}` is empty: there is nothing to run")));
+            let may_be_empty = match key {
+                "toolchains" | "kasan" => true,
+                "kernels" | "profiles" => !self.include.is_empty(),
+                _ => false,
+            };
+            if list.is_empty() && !may_be_empty {
+                return Err(self.wrong(key, format!("`{key}` is empty: there is nothing to run")));
             }
             let twice = list.iter().enumerate().find(|(at, one)| list[..*at].contains(one));
             if let Some((_, twice)) = twice {
                 let words = format!("`{}` stands in `{key}` twice", twice.escape_debug());
-                return Err(plan.wrong(twice, words));
+                return Err(self.wrong(twice, words));
             }
-            cells = cells.saturating_mul(list.len());
         }
-        if !(1..=MOST_CELLS).contains(&cells) {
-            let words = format!("these are {cells} cells, expected 1 to {MOST_CELLS}");
-            return Err(plan.wrong("runs", words));
+        Ok(())
+    }
+
+    /// Known bugs that say what they are.
+    fn check_known(&self) -> Result<(), Error> {
+        for known in &self.known {
+            let words = match (known.title.as_str(), known.rule.as_str()) {
+                ("", "") => "a known bug has a `title` or a `rule`".to_owned(),
+                ("", _) => continue,
+                (title, "") if title.chars().all(|c| "*? ".contains(c)) => {
+                    format!("the title `{title}` is every bug's")
+                }
+                (_, "") => continue,
+                _ => "a known bug has either a `title` or a `rule`".to_owned(),
+            };
+            return Err(self.wrong("known", words));
         }
-        Ok(plan)
+        Ok(())
+    }
+
+    /// The bugs that it knows of.
+    pub fn known(&self) -> impl Iterator<Item = KnownBug> {
+        self.known.iter().cloned().map(|known| {
+            let Known { title, rule, note, since, until, cells } = known;
+            KnownBug { title, rule, note, since, until, cells: cells.into() }
+        })
+    }
+
+    /// What the event log keeps of it; `folder`: where swapstorm was started.
+    pub fn facts(&self, folder: &Path) -> PlanFacts {
+        let (origin, text) = (self.origin.clone(), self.text.clone());
+        PlanFacts { origin, folder: folder.display().to_string(), text }
+    }
+
+    /// When a run that begins now is to end, and what is enough.
+    pub fn limits(&self) -> Limits {
+        let until = self.budget.until.map(|time| {
+            let wait = until(time, &jiff::Zoned::now());
+            (wait, format!("it is {}", time.strftime("%H:%M")))
+        });
+        let number = |rule: Option<NonZeroU32>| rule.map(NonZeroU32::get);
+        let Stop { bugs, same_cell, infrastructure } = self.stop;
+        let stop = StopRules {
+            bugs: number(bugs),
+            same_cell: number(same_cell),
+            infrastructure: number(infrastructure),
+        };
+        Limits { stop, ..Limits::within(self.budget.run, until) }
     }
 
     /// What there is to be run on: kernels, or a machine.
@@ -314,55 +508,20 @@ impl Plan {
         Error::new(Fault::Configuration, format!("{origin}:{line}:{column}: {message}"))
     }
 
-    /// The series, `None` for the kernel as it is.
-    pub fn series(&self) -> impl Iterator<Item = Option<&str>> {
-        self.series.iter().map(|name| Some(name.as_str()).filter(|name| *name != NONE))
-    }
-
     /// The architectures.
     pub fn arches(&self) -> impl Iterator<Item = &'static Arch> {
         self.arch.iter().map(|arch| arch.0)
     }
 }
 
-/// Gives cells their ids and seeds: ids are what is not the same in all of them, fit for file
-/// names; the seed of a cell follows from the run's and from what the cell is, whatever other
-/// cells there are.
-pub fn name_cells(cells: &mut [Cell], numbers: &[u32], seed: u64) {
-    let parts = |cell: &Cell, number: u32| -> [String; 6] {
-        let series = cell.series.as_deref().unwrap_or("plain");
-        let number = number.to_string();
-        [&cell.kernel, series, &cell.arch, &cell.profile, &cell.technique, &number].map(file_word)
-    };
-    let all: Vec<[String; 6]> =
-        cells.iter().zip(numbers).map(|(cell, number)| parts(cell, *number)).collect();
-    let varies: Vec<bool> =
-        (0..6).map(|at| all.iter().any(|parts| parts[at] != all[0][at])).collect();
-    let mut taken: HashMap<String, u32> = HashMap::new();
-    for ((cell, parts), number) in cells.iter_mut().zip(&all).zip(numbers) {
-        let telling: Vec<&str> =
-            parts.iter().zip(&varies).filter(|(_, v)| **v).map(|(part, _)| part.as_str()).collect();
-        let id = telling.join("-");
-        let id = if id.is_empty() { "guest".to_owned() } else { id };
-        // Names that differ may read alike as file names.
-        let same = taken.entry(id.clone()).or_default();
-        *same += 1;
-        cell.id = if *same == 1 { id } else { format!("{id}.{same}") };
-        let what = [&cell.kernel, "/", cell.series.as_deref().unwrap_or(""), "/", &cell.arch]
-            .concat()
-            + &["/", &cell.profile, "/", &cell.technique].concat();
-        cell.number = *number;
-        cell.key = cell.stable_key();
-        // Not `seed + number`: the second run of one seed would be the first one of the next.
-        cell.seed = Random::new(seed, &format!("{what}/{number}")).draw();
-    }
-}
-
-/// A text as a part of a file name; never one that means another folder.
-fn file_word(text: &str) -> String {
-    let good = |c: char| c.is_ascii_alphanumeric() || "._".contains(c);
-    let text = text.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
-    text.chars().take(60).map(|c| if good(c) { c } else { '-' }).collect()
+/// How long it is until the clock shows `time` next. Where the clock is set forward over it, until then.
+fn until(time: jiff::civil::Time, now: &jiff::Zoned) -> Duration {
+    let today = now.date().to_datetime(time).to_zoned(now.time_zone().clone());
+    let tomorrow =
+        || now.date().tomorrow().ok()?.to_datetime(time).to_zoned(now.time_zone().clone()).ok();
+    let next = today.ok().filter(|today| *today > *now).or_else(tomorrow);
+    let wait = next.and_then(|next| Duration::try_from(now.duration_until(&next)).ok());
+    wait.unwrap_or(Duration::from_secs(86_400))
 }
 
 #[cfg(test)]

@@ -144,6 +144,8 @@ impl GuestUnit for Replay {
         let unit = QemuCell {
             cell: job.cell.clone(),
             made: Arc::clone(made),
+            tries: 1,
+            first_boot: 1,
             rule: job.group.rule.clone(),
             timeouts,
             budget: job.budget,

@@ -104,10 +104,8 @@ impl Repro {
         let budget = self.fixed_budget(report, &wanted);
         let numbers = before + 1..=before + guests;
         numbers
-            .map(|number| CellJob {
-                cell: self.cell(true, number, Some(wanted)),
-                group: Arc::clone(&self.fixed),
-                budget,
+            .map(|number| {
+                CellJob::new(self.cell(true, number, Some(wanted)), Arc::clone(&self.fixed), budget)
             })
             .collect()
     }
@@ -124,10 +122,9 @@ impl Campaign for Repro {
     fn begin(&mut self) -> Vec<CellJob> {
         let buggy = 1..=self.buggy_cells();
         buggy
-            .map(|number| CellJob {
-                cell: self.cell(false, number, None),
-                group: Arc::clone(&self.buggy),
-                budget: self.budget,
+            .map(|number| {
+                let cell = self.cell(false, number, None);
+                CellJob::new(cell, Arc::clone(&self.buggy), self.budget)
             })
             .collect()
     }
@@ -139,7 +136,7 @@ impl Campaign for Repro {
     fn missed(&mut self, group: &Arc<Group>) -> Option<CellJob> {
         let (cell, budget) = (self.cell(true, 1, None), self.budget);
         let group = Arc::ptr_eq(group, &self.fixed).then(|| Arc::clone(group))?;
-        Some(CellJob { cell, group, budget })
+        Some(CellJob::new(cell, group, budget))
     }
 
     fn more(&mut self, report: &RunReport) -> Vec<CellJob> {

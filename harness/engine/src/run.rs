@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reports::event::{ProfileFacts, What};
@@ -20,7 +20,10 @@ use crate::event_log::EventLog;
 use crate::executor::Executor;
 use crate::folders::Folders;
 use crate::job::{Group, profile_digest};
+use crate::limits::Limits;
 use crate::onlooker::Onlooker;
+use crate::plan::Plan;
+use crate::resume::Resumable;
 use crate::run_folder;
 
 /// The reports are written anew at most so often: each holds the whole run.
@@ -62,6 +65,30 @@ impl<'a> Run<'a> {
         Ok(Self { dir, log, interrupt, purpose })
     }
 
+    /// Goes on with a run that was killed or interrupted.
+    pub fn resume(
+        run: Resumable,
+        purpose: Purpose,
+        onlooker: &'a dyn Onlooker,
+        interrupt: CancellationToken,
+    ) -> Result<Self, Error> {
+        let dir = run.dir.clone();
+        let log = EventLog::resume(run, onlooker)?;
+        Ok(Self { dir, log, interrupt, purpose })
+    }
+
+    /// Logs a plan, and the bugs that it knows of.
+    ///
+    /// # Errors
+    /// Those of writing the log.
+    pub fn plan(&mut self, plan: &Plan, folder: &Path) -> io::Result<()> {
+        self.log.emit(What::PlanLoaded { plan: plan.facts(folder) })?;
+        for bug in plan.known() {
+            self.log.emit(What::KnownLoaded { bug })?;
+        }
+        Ok(())
+    }
+
     /// Logs the texts of the rules and profiles that cells of these groups name, each once.
     ///
     /// # Errors
@@ -93,6 +120,19 @@ impl<'a> Run<'a> {
         campaign: &mut impl Campaign,
         executor: &E,
     ) -> io::Result<()> {
+        self.carry_out_within(Limits::default(), campaign, executor).await
+    }
+
+    /// The same, within limits.
+    ///
+    /// # Errors
+    /// Those of writing the log, or a file that is made from it.
+    pub async fn carry_out_within<E: Executor>(
+        &mut self,
+        limits: Limits,
+        campaign: &mut impl Campaign,
+        executor: &E,
+    ) -> io::Result<()> {
         let (dir, purpose) = (&self.dir, self.purpose);
         let mut written: Option<Instant> = None;
         // What was learned so far survives whatever comes.
@@ -105,7 +145,7 @@ impl<'a> Run<'a> {
         };
         let interrupt = self.interrupt.clone();
         let dispatcher = Dispatcher::new(executor, &mut self.log, interrupt, &mut after_cell);
-        dispatcher.run(campaign).await
+        dispatcher.within(limits).run(campaign).await
     }
 
     /// Logs the end of the run and writes its reports.

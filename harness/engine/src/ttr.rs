@@ -73,7 +73,7 @@ impl Trials {
             ..own
         };
         cell.key = cell.stable_key();
-        CellJob { cell, group: Arc::clone(arm), budget: self.bound }
+        CellJob::new(cell, Arc::clone(arm), self.bound)
     }
 }
 

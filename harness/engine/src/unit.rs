@@ -76,17 +76,26 @@ pub struct Context {
     pub interrupt: CancellationToken,
     /// Nobody needs more of this unit.
     pub enough: CancellationToken,
+    /// Its time on this machine is used up: what it has shown by then counts.
+    pub overtime: CancellationToken,
 }
 
 impl Context {
     /// For a unit that tells `teller`, and that `interrupt` stops.
     pub fn new(teller: mpsc::Sender<Message>, interrupt: CancellationToken) -> Self {
-        Self { teller, interrupt, enough: CancellationToken::new() }
+        let (enough, overtime) = (CancellationToken::new(), CancellationToken::new());
+        Self { teller, interrupt, enough, overtime }
     }
 
     /// Tells what happened. A dispatcher that is gone has nobody to tell.
     pub async fn tell(&self, what: What) {
         let _ = self.teller.send(Message::Event(what)).await;
+    }
+
+    /// Whether the unit is to stop.
+    pub fn is_to_stop(&self) -> bool {
+        let tokens = [&self.interrupt, &self.enough, &self.overtime];
+        tokens.into_iter().any(CancellationToken::is_cancelled)
     }
 
     /// Waits until the unit is to stop, and says why.
@@ -95,6 +104,7 @@ impl Context {
             biased;
             () = self.interrupt.cancelled() => VmEnd::Interrupted,
             () = self.enough.cancelled() => VmEnd::Enough,
+            () = self.overtime.cancelled() => VmEnd::HostBudget,
         }
     }
 

@@ -15,10 +15,10 @@ use reports::event::Cell;
 pub struct KernelOptions {
     /// Compiler: gcc, clang, or a version of it like clang-16 [default: the manifest's, else gcc]
     #[arg(long, value_name = "NAME")]
-    toolchain: Option<Toolchain>,
+    pub toolchain: Option<Toolchain>,
     /// Mode of KASAN: generic, or for arm64 sw_tags or hw_tags [default: the manifest's]
     #[arg(long, value_name = "MODE")]
-    kasan: Option<String>,
+    pub kasan: Option<String>,
 }
 
 impl KernelOptions {

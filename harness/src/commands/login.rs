@@ -129,7 +129,7 @@ async fn log_in(
         expect: None,
         ..group.cell()
     };
-    let job = CellJob { cell, group: Arc::new(group), budget: FOR_EVER };
+    let job = CellJob::new(cell, Arc::new(group), FOR_EVER);
     run.carry_out(&mut Fixed::new(vec![job]), &executor).await?;
     view.clear();
     let report = run.end()?.report;

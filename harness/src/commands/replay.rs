@@ -84,7 +84,7 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
     let replay = Arc::new(Replay { original, scale, debugger, attach });
     let house = Guesthouse::new(Local::new(workshop, settings)?, replay);
     run.introduce([&*group].into_iter())?;
-    let job = CellJob { cell: cell.cell.clone(), group, budget: BUDGET };
+    let job = CellJob::new(cell.cell.clone(), group, BUDGET);
     run.carry_out(&mut Fixed::new(vec![job]), &house).await?;
     view.clear();
     let report = run.end()?.report;

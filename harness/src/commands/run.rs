@@ -1,28 +1,32 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `swapstorm run PLAN`: every cell of a plan, side by side as far as the machine allows.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+mod cells;
+mod outlook;
 
-use clap::Args;
+use std::path::{Path, PathBuf};
+
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser};
 use engine::Error;
+use engine::Folders;
 use engine::GuestOptions;
 use engine::Run;
 use engine::dispatcher::Fixed;
-use engine::job::{CellJob, Ground, Group, Place};
+use engine::job::CellJob;
+use engine::limits::is_same;
 use engine::local::{Image, Local, Settings};
-use engine::plan::{Plan, name_cells};
-use engine::workshop::{KernelChoice, Workshop};
+use engine::plan::Plan;
+use engine::resume::Resumable;
+use engine::timings::Timings;
+use engine::workshop::Workshop;
 use machine::Timeouts;
-use machine::target::Credentials;
-use reports::event::Cell;
 use reports::exit::Purpose;
 use workloads::profile::Clock;
 
 use super::machine::MachineArgs;
 use super::{seed_from_clock, usage};
-use crate::cli::Places;
+use crate::cli::{Cli, Command, Places};
 use crate::interrupt;
 use crate::printer::Printer;
 use crate::view::View;
@@ -30,9 +34,16 @@ use crate::view::View;
 /// Options of `run`.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// The plan: a YAML file, or the name of a shipped one (`architectures`)
-    #[arg(value_name = "PLAN")]
-    plan: String,
+    /// The plan: a YAML file, or the name of a shipped one (`architectures`, `nightly`)
+    #[arg(value_name = "PLAN", required_unless_present = "resume")]
+    plan: Option<String>,
+    /// Go on with a run that was killed, interrupted, or ran out of time or disk: its plan and its options are those that it
+    /// was begun with
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["plan", "dry_run", "seed", "clock", "keep"])]
+    resume: Option<PathBuf>,
+    /// Print the cells in the order in which they would be begun, and what they will take
+    #[arg(long)]
+    dry_run: bool,
     /// Seed of everything random [default: from the clock]
     #[arg(long)]
     seed: Option<u64>,
@@ -73,116 +84,169 @@ pub fn clock() -> impl TypedValueParser<Value = Clock> {
 
 /// Runs the command.
 pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Result<u8, Error> {
+    if let Some(dir) = &options.resume {
+        return resume(dir, places, printer).await;
+    }
     let workshop = Workshop::open(&places.folders())?;
     let own = places.folders().own("harness").map(|dir| dir.join("plans"));
-    let plan = Plan::find(&options.plan, own.as_deref())?;
+    // clap asks for it where no run is resumed.
+    let plan = Plan::find(options.plan.as_deref().unwrap_or_default(), own.as_deref())?;
     let seed = options.seed.unwrap_or_else(seed_from_clock);
-    if plan.target.is_some() && options.clock == Some(Clock::Virtual) {
-        return Err(plan.wrong("target", "a `target` has no virtual clock: leave out --clock"));
+    let mut jobs = jobs(&plan, seed, &workshop, options).await?;
+    let timings = Timings::load(&workshop.store);
+    outlook::rank(&mut jobs, &timings);
+    if options.dry_run {
+        return dry_run(&plan, &jobs, &timings, options, places, printer, workshop);
     }
-    let jobs = cells(&plan, seed, &workshop, options).await?;
-    let scale = Timeouts::scale_from_env().map_err(usage)?;
     let view = View::new(printer);
     view.line(&format!("{}: {}", plan.origin, plan.about));
     let interrupt = interrupt::listen()?;
     let mut run = Run::begin("run", seed, Purpose::Search, &places.folders(), &view, interrupt)?;
-    let settings = Settings {
-        guest: options.guest(&plan),
-        scale,
-        dir: run.dir.clone(),
-        keep_disks: options.keep,
-        image: Image::Agent,
-        jobs: options.machine.jobs(),
-    };
-    let local = Local::new(workshop, settings)?;
+    run.plan(&plan, &std::env::current_dir()?)?;
     run.introduce(jobs.iter().map(|job| &*job.group))?;
-    run.carry_out(&mut Fixed::new(jobs), &local).await?;
-    view.clear();
-    Ok(super::show(run.end()?, options.json, printer))
+    carry_out(run, &plan, jobs, options, workshop, &view, printer).await
 }
 
-/// Every cell of the plan, read and checked before anything is made.
-async fn cells(
+/// Goes on with a run.
+async fn resume(dir: &Path, places: &Places, printer: &Printer) -> Result<u8, Error> {
+    let resumed = Resumable::open(dir)?;
+    let (options, begun_with) = options_of(resumed.command())?;
+    // Paths of the plan, and of its options, begin where it was begun.
+    std::env::set_current_dir(&resumed.plan.folder).map_err(|error| {
+        usage(format!("{}: {error}\n  hint: the run was begun there", resumed.plan.folder))
+    })?;
+    let folders = Folders {
+        cache: places.cache.clone().or(begun_with.cache),
+        data: places.data.clone().or(begun_with.data),
+        mirror: places.mirror.clone().or(begun_with.mirror),
+        out: begun_with.out,
+    };
+    let workshop = Workshop::open(&folders)?;
+    let plan = Plan::again(&resumed.plan)?;
+    let mut jobs = jobs(&plan, resumed.seed(), &workshop, &options).await?;
+    for job in &jobs {
+        let known = resumed.report.cell(&job.cell.id);
+        if let Some(known) =
+            known.filter(|known| known.cell != job.cell && !known.cell.key.is_empty())
+        {
+            return Err(usage(format!(
+                "{}: the cell {} is no longer what it was, so the run cannot be gone on with\n  was: {}\n  is:  {}\n  \
+                 hint: a profile, a manifest, a series or swapstorm itself has changed; begin a new run",
+                dir.display(),
+                known.cell.id,
+                known.cell.key,
+                job.cell.key,
+            )));
+        }
+    }
+    jobs.retain(|job| {
+        let is_planned = resumed.report.cell(&job.cell.id).is_some();
+        let is_open = !is_planned || resumed.again.contains_key(&job.cell.id);
+        is_open && !has_its_answer(job, &plan, &resumed)
+    });
+    for job in &mut jobs {
+        job.first_boot = resumed.again.get(&job.cell.id).copied().unwrap_or(1);
+    }
+    outlook::rank(&mut jobs, &Timings::load(&workshop.store));
+    let view = View::new(printer);
+    let left = jobs.len();
+    view.line(&format!("{}: {}; cells that are left: {left}", plan.origin, plan.about));
+    let interrupt = interrupt::listen()?;
+    let mut run = Run::resume(resumed, Purpose::Search, &view, interrupt)?;
+    // Lines that name them may be lost.
+    run.introduce(jobs.iter().map(|job| &*job.group))?;
+    carry_out(run, &plan, jobs, &options, workshop, &view, printer).await
+}
+
+/// Whether other runs of the same cell have shown the bug as often as the plan asks for.
+fn has_its_answer(job: &CellJob, plan: &Plan, resumed: &Resumable) -> bool {
+    let Some(most) = plan.stop.same_cell else { return false };
+    let same = resumed.report.cells.iter().filter(|cell| is_same(&cell.cell, &job.cell));
+    same.filter(|cell| cell.finished && cell.verdict.is_bug()).count() >= most.get() as usize
+}
+
+/// The options of a command line that is in a log, and the folders that it names.
+fn options_of(command: &[String]) -> Result<(Options, Places), Error> {
+    let words = std::iter::once("swapstorm".to_owned()).chain(command.iter().cloned());
+    let cli = Cli::try_parse_from(words)
+        .map_err(|error| usage(format!("the run's command line is no longer one: {error}")))?;
+    match cli.command {
+        Command::Run(options) => Ok((options, cli.places)),
+        _ => Err(usage("only `swapstorm run` can be resumed")),
+    }
+}
+
+/// Every cell of the plan.
+async fn jobs(
     plan: &Plan,
     seed: u64,
     workshop: &Workshop,
     options: &Options,
 ) -> Result<Vec<CellJob>, Error> {
-    let placed = |word: &str, error: Error| plan.wrong(word, error);
-    let grounds = grounds(plan, workshop, options).await?;
-    let mut groups = Vec::new();
-    for name in &plan.profiles {
-        let mut profile = workshop.profile(name).map_err(|error| placed(name, error))?;
-        options.guest(plan).change(&mut profile);
-        options.guest(plan).suits_clock(&profile)?;
-        let rule = profile.expect.as_ref().map(|expect| workshop.rule(expect)).transpose()?;
-        for ground in &grounds {
-            for technique in &plan.techniques {
-                let (ground, profile, rule) = (ground.clone(), profile.clone(), rule.clone());
-                groups.push(Arc::new(Group::new(ground, profile, rule, *technique)));
-            }
-        }
+    if plan.target.is_some() && options.clock == Some(Clock::Virtual) {
+        return Err(plan.wrong("target", "a `target` has no virtual clock: leave out --clock"));
     }
-    let mut cells: Vec<Cell> = Vec::new();
-    let mut numbers = Vec::new();
-    for group in &groups {
-        for number in 1..=plan.runs {
-            cells.push(group.cell());
-            numbers.push(number);
-        }
-    }
-    name_cells(&mut cells, &numbers, seed);
-    let of_cell = groups.iter().flat_map(|group| (0..plan.runs).map(move |_| group));
-    let job = |(cell, group): (Cell, &Arc<Group>)| CellJob {
-        cell,
-        group: Arc::clone(group),
-        budget: plan.storm,
-    };
-    Ok(cells.into_iter().zip(of_cell).map(job).collect())
+    cells::cells(plan, seed, workshop, options).await
 }
 
-/// What the plan's cells run on.
-async fn grounds(
+fn settings(options: &Options, plan: &Plan, dir: PathBuf) -> Result<Settings, Error> {
+    Ok(Settings {
+        guest: options.guest(plan),
+        scale: Timeouts::scale_from_env().map_err(usage)?,
+        dir,
+        keep_disks: options.keep,
+        image: Image::Agent,
+        jobs: options.machine.jobs(),
+    })
+}
+
+/// Runs the cells, and prints the report.
+async fn carry_out(
+    mut run: Run<'_>,
     plan: &Plan,
-    workshop: &Workshop,
+    jobs: Vec<CellJob>,
     options: &Options,
-) -> Result<Vec<Ground>, Error> {
-    let placed = |word: &str, error: Error| plan.wrong(word, error);
-    let mut grounds = Vec::new();
-    if let Some(target) = &plan.target {
-        let credentials = Credentials {
-            identities: options.identities.clone(),
-            known_hosts: options.known_hosts.clone(),
-        };
-        for arch in plan.arches() {
-            let (target, credentials) = (target.clone(), credentials.clone());
-            let terms = plan.terms();
-            grounds.push(Ground::Target(Place { target, arch, credentials, terms }));
-        }
+    workshop: Workshop,
+    view: &View,
+    printer: &Printer,
+) -> Result<u8, Error> {
+    let store = workshop.store.clone();
+    let dir = run.dir.clone();
+    let local = Local::new(workshop, settings(options, plan, dir.clone())?)?;
+    let done = run.carry_out_within(plan.limits(), &mut Fixed::new(jobs), &local).await;
+    view.clear();
+    let finished = done.and_then(|()| run.end()).map_err(|error| {
+        let error = Error::from(error);
+        let hint = format!("when that is mended: swapstorm run --resume {}", dir.display());
+        Error::new(error.fault, format!("{error}\n  hint: {hint}"))
+    })?;
+    let mut timings = Timings::load(&store);
+    timings.learn(&finished.report);
+    // An estimate that cannot be kept is no reason to fail.
+    if let Err(error) = timings.save(&store) {
+        view.line(&format!("what the cells took is not remembered: {error}"));
     }
-    let mut series = Vec::new();
-    for name in plan.series() {
-        series.push(match name {
-            // Whose fault it is differs here (a thread that cannot be fetched, say).
-            Some(name) => Some(workshop.library.obtain_series(name).await?),
-            None => None,
-        });
-    }
-    for name in &plan.kernels {
-        let manifest =
-            workshop.library.manifest(name).map_err(|error| placed(name, error.into()))?;
-        for series in &series {
-            for arch in plan.arches() {
-                manifest.require(arch).map_err(|error| placed(arch.name, error.into()))?;
-                grounds.push(Ground::Qemu(KernelChoice {
-                    manifest: manifest.clone(),
-                    series: series.clone(),
-                    fragments: Vec::new(),
-                    kasan: String::new(),
-                    arch,
-                }));
-            }
-        }
-    }
-    Ok(grounds)
+    Ok(super::show(finished, options.json, printer))
+}
+
+/// Prints what would be run.
+fn dry_run(
+    plan: &Plan,
+    jobs: &[CellJob],
+    timings: &Timings,
+    options: &Options,
+    places: &Places,
+    printer: &Printer,
+    workshop: Workshop,
+) -> Result<u8, Error> {
+    let out = std::path::absolute(&places.out)?;
+    // The folder need not exist yet; its file system does.
+    let there = out.ancestors().find(|dir| dir.exists()).unwrap_or(Path::new("/")).to_owned();
+    let again = Workshop::open(&places.folders())?;
+    let local = Local::new(workshop, settings(options, plan, there)?)?;
+    let side_by_side = jobs.first().map_or(1, |job| local.guests_side_by_side(&job.group));
+    printer.data(&outlook::listing(jobs));
+    printer.data("\n");
+    printer.data(&outlook::outlook(jobs, timings, &again, side_by_side));
+    Ok(0)
 }

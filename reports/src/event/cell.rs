@@ -58,6 +58,17 @@ pub(crate) fn kernel_name(kernel: &str, series: Option<&str>) -> String {
     }
 }
 
+/// A plan as it was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanFacts {
+    /// The name or file that it was found by.
+    pub origin: String,
+    /// The folder in which swapstorm was started: relative paths of the plan and the command line begin there.
+    pub folder: String,
+    /// Its text.
+    pub text: String,
+}
+
 /// The host's clock: a guest gets as far as the host lets it.
 pub const WALL: &str = "wall";
 /// The guest's own instructions: what it does depends on nothing outside.

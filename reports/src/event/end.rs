@@ -47,6 +47,8 @@ pub enum VmEnd {
     /// The harness itself was stopped and continued (SIGSTOP, a machine that slept), so that clocks and
     /// patience mean nothing.
     Suspended,
+    /// The harness was killed, and the run resumed later. No log says so of a machine: it follows from `run-resumed`.
+    Orphaned,
 }
 
 /// What the end of a machine whose agent was ready says about its kernel. Before the agent is ready,
@@ -84,7 +86,8 @@ impl VmEnd {
             | Self::QemuDied
             | Self::ConnectionLost
             | Self::Starved
-            | Self::Suspended => Meaning::Host,
+            | Self::Suspended
+            | Self::Orphaned => Meaning::Host,
             Self::MethodFault => Meaning::Method,
         }
     }

@@ -16,6 +16,7 @@ use askama::Template;
 
 use self::matrix::Matrix;
 use self::plots::Figure;
+use super::night;
 use super::outcome::{Outcome, outcome};
 use super::safe::{self, MAX_BLOCK, MAX_LINE};
 use super::words::{
@@ -124,7 +125,11 @@ pub fn render(report: &RunReport, purpose: Purpose) -> String {
         title: line(title),
         class,
         answer: line(&headline(report, purpose)),
-        proofs: proof_sentences(report).iter().map(|words| line(words)).collect(),
+        proofs: night::sentences(report, purpose)
+            .iter()
+            .chain(&proof_sentences(report))
+            .map(|words| line(words))
+            .collect(),
         matrix: matrix::verdicts(report, purpose),
         trend: report.is_merged().then(|| matrix::trend(report, purpose)),
         findings,

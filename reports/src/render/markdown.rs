@@ -6,6 +6,7 @@
 //! contents cannot end.
 
 use super::layout::{Style, wrapped, write as write_lines};
+use super::night;
 use super::text::plain_cells;
 use super::words::{
     VIRTUAL_CLOCK, boot_words, count, duration, elsewhere, headline, proof_sentences,
@@ -30,6 +31,12 @@ pub fn render(report: &RunReport, purpose: Purpose) -> String {
     paragraph(&mut out, &headline(report, purpose));
     for words in proof_sentences(report) {
         paragraph(&mut out, &words);
+    }
+    // Words of plans are in them, and of guests.
+    let sentences = night::sentences(report, purpose);
+    if !sentences.is_empty() {
+        let lines = sentences.iter().flat_map(|words| wrapped(Style::Plain, words, WIDTH));
+        fenced(&mut out, &write_lines(&lines.collect::<Vec<_>>(), false));
     }
     fenced(&mut out, &plain_cells(report, WIDTH));
     if let Some(rule) = rule {

@@ -11,6 +11,7 @@ mod kcidb;
 mod ktap;
 mod layout;
 mod markdown;
+mod night;
 mod outcome;
 mod safe;
 mod svg;

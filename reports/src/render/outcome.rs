@@ -31,6 +31,7 @@ pub(super) enum Outcome {
 pub(super) fn outcome(cell: &CellReport, purpose: Purpose) -> Outcome {
     let never_ran = cell.cancelled.is_some() && cell.boots.is_empty();
     match (cell.exit_code(purpose), &cell.verdict) {
+        (_, CellVerdict::LeftOut { .. }) => Outcome::Skipped,
         (ExitCode::Clean, _) => Outcome::Passed,
         (ExitCode::KernelBug, _) => Outcome::Failed,
         (_, CellVerdict::Unreachable { .. }) => Outcome::Skipped,

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::layout::{Line, Style, beside, wrapped, write};
+use super::night;
 use super::words::{
     ShownFrame, VIRTUAL_CLOCK, bound_lines, compiler, count, duration, elsewhere, exposure_rows,
     head_lines, headline, proof_sentences, shown_frames, stack_title, telling_stacks,
@@ -45,7 +46,7 @@ pub fn render(report: &RunReport, purpose: Purpose, look: Look) -> String {
         _ => Style::Doubtful,
     };
     let mut lines = wrapped(style, &headline(report, purpose), width);
-    for words in proof_sentences(report) {
+    for words in night::sentences(report, purpose).into_iter().chain(proof_sentences(report)) {
         lines.extend(wrapped(Style::Plain, &words, width));
     }
     lines.push(Line::blank());
@@ -115,6 +116,7 @@ fn verdict_style(verdict: &CellVerdict) -> Style {
     match verdict {
         CellVerdict::Clean { .. } => Style::Good,
         CellVerdict::KernelBug { .. } => Style::Bad,
+        CellVerdict::LeftOut { .. } => Style::Dim,
         _ => Style::Doubtful,
     }
 }
@@ -177,7 +179,7 @@ fn reasons(report: &RunReport) -> Vec<(Vec<String>, &str)> {
     let mut reasons: Vec<(Vec<String>, &str)> = Vec::new();
     let mut places: HashMap<&str, usize> = HashMap::new();
     for cell in &report.cells {
-        if matches!(cell.verdict, CellVerdict::Clean { .. } | CellVerdict::KernelBug { .. }) {
+        if cell.verdict.is_clean() || cell.verdict.is_bug() {
             continue;
         }
         let reason = cell.verdict.reason();

@@ -389,7 +389,7 @@ fn cpus_off(n: u64) -> String {
 }
 
 /// `1 window`, `12,345 windows`.
-fn several(n: u64, name: &str) -> String {
+pub(super) fn several(n: u64, name: &str) -> String {
     format!("{} {name}{}", count(n), if n == 1 { "" } else { "s" })
 }
 

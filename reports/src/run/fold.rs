@@ -11,10 +11,12 @@ use super::{
     Standing,
 };
 use crate::event::{
-    Cell, Exposure, Fault, LeftOutPoint, PlacedPoint, PointCounts, RunEvent, SampleTable, What,
+    Cell, Exposure, Fault, LeftOutPoint, PlacedPoint, PointCounts, RunEvent, SampleTable, VmEnd,
+    What,
 };
 use crate::exit::Purpose;
 use crate::finding::Finding;
+use crate::known::KnownBug;
 use crate::log::LogProblem;
 use crate::method;
 use crate::proof::DEFAULT_CONFIDENCE;
@@ -32,6 +34,8 @@ const CUT_TEXT: usize = 1 << 10;
 const MAX_CORRUPTIONS: usize = 16;
 /// Most distinct warnings, and notices, kept of a cell or a run.
 const MAX_WORDS: usize = 32;
+/// Most known bugs kept of a run.
+const MAX_KNOWN: usize = 256;
 /// Most problems kept.
 const MAX_PROBLEMS: usize = 100;
 
@@ -55,6 +59,7 @@ pub(super) struct State {
 #[derive(Debug, Clone, Default, PartialEq)]
 struct RunState {
     cells: BTreeMap<String, usize>,
+    known: Vec<Arc<KnownBug>>,
     rules: BTreeMap<String, Arc<Rule>>,
 }
 
@@ -94,7 +99,7 @@ impl RunReport {
         self.runs[run].ms = self.runs[run].ms.max(at_ms);
         let cell = match &event.what {
             // Dealt with above.
-            What::RunStarted { .. } | What::Unknown => return,
+            What::RunStarted { .. } => return,
             What::RuleLoaded { rule } => {
                 let name = rule.name.as_str().to_owned();
                 self.state.runs[run].rules.insert(name, Arc::new(rule.clone()));
@@ -104,6 +109,19 @@ impl RunReport {
                 self.runs[run].profiles.insert(profile.name.clone(), profile.clone());
                 return;
             }
+            What::PlanLoaded { plan } => {
+                self.runs[run].plan = Some(plan.clone());
+                return;
+            }
+            What::KnownLoaded { bug } => {
+                let known = &self.runs[run].known;
+                if known.len() < MAX_KNOWN && !known.contains(bug) {
+                    self.runs[run].known.push(bug.clone());
+                    self.state.runs[run].known.push(Arc::new(bug.clone()));
+                }
+                return;
+            }
+            What::RunResumed { again, healed, .. } => return self.resumed(run, again, *healed),
             What::Notice { cell: None, text } => {
                 keep(&mut self.runs[run].notices, text);
                 return;
@@ -125,32 +143,35 @@ impl RunReport {
                 }
                 cell
             }
-            What::CellCancelled { cell, .. }
-            | What::Building { cell, .. }
-            | What::KernelReady { cell, .. }
-            | What::PointsPlaced { cell, .. }
-            | What::VmStarted { cell, .. }
-            | What::GuestReady { cell, .. }
-            | What::Sample { cell, .. }
-            | What::Windows { cell, .. }
-            | What::Exposure { cell, .. }
-            | What::Found { cell, .. }
-            | What::Corruption { cell, .. }
-            | What::GuestChecked { cell, .. }
-            | What::GuestWarned { cell, .. }
-            | What::GuestDone { cell, .. }
-            | What::TelemetryChecked { cell, .. }
-            | What::Digested { cell, .. }
-            | What::VmStopped { cell, .. }
-            | What::CellFailed { cell, .. }
-            | What::CellFinished { cell }
-            | What::Notice { cell: Some(cell), .. } => cell,
+            what => match what.cell() {
+                Some(cell) => cell,
+                None => return,
+            },
         };
         let at = self.place(run, cell);
         let State { texts, columns, .. } = &mut self.state;
         let cell = &mut self.cells[at];
         cell.push(at_ms, &event.what, texts, columns);
         cell.settle();
+    }
+
+    /// Somebody goes on with a run: what its last life left open begins anew.
+    fn resumed(&mut self, run: usize, again: &[String], healed: u64) {
+        self.damaged = self.damaged.saturating_sub(healed);
+        let facts = &mut self.runs[run];
+        facts.resumed += 1;
+        (facts.finished, facts.interrupted, facts.cancelled_by) = (false, false, None);
+        for id in again {
+            let Some(at) = self.state.runs[run].cells.get(id) else { continue };
+            let cell = &mut self.cells[*at];
+            (cell.finished, cell.left_out_by_plan) = (false, false);
+            (cell.cancelled, cell.building, cell.failure) = (None, None, None);
+            for boot in &mut cell.boots {
+                boot.end = Some(VmEnd::Orphaned);
+                boot.columns = Arc::default();
+            }
+            cell.settle();
+        }
     }
 
     fn run_started(&mut self, event: &RunEvent) {
@@ -243,13 +264,19 @@ impl RunReport {
             let words = "so every report counts as another bug";
             self.problem(format!("cell {}: the log has no rule `{name}`, {words}", cell.id));
         }
-        if self.state.runs[run].cells.contains_key(&cell.id) {
-            self.problem(format!("cell {} was planned twice", cell.id));
-            return;
-        }
         let mut cell = cell.clone();
         if cell.key.is_empty() {
             cell.key = cell.stable_key();
+        }
+        match self.state.runs[run].cells.get(&cell.id) {
+            // The line that planned it was lost, and the run resumed.
+            Some(at) if self.cells[*at].cell == unplanned(&cell.id) => {
+                let known = &mut self.cells[*at];
+                (known.cell, known.rule) = (cell, rule);
+                return known.settle();
+            }
+            Some(_) => return self.problem(format!("cell {} was planned twice", cell.id)),
+            None => {}
         }
         self.add_cell(run, cell, rule);
     }
@@ -257,8 +284,11 @@ impl RunReport {
     fn add_cell(&mut self, run: usize, cell: Cell, rule: Option<Arc<Rule>>) -> usize {
         let at = self.cells.len();
         self.state.runs[run].cells.insert(cell.id.clone(), at);
-        let RunFacts { id, format, .. } = &self.runs[run];
+        let RunFacts { id, format, started, .. } = &self.runs[run];
         let mut report = CellReport::new(id.clone(), *format, cell, rule);
+        let known = self.state.runs[run].known.iter();
+        let may_show = |bug: &&Arc<KnownBug>| bug.holds(started) && bug.cells.has(&report.cell);
+        report.known = known.filter(may_show).cloned().collect();
         report.settle();
         self.cells.push(report);
         at
@@ -307,6 +337,9 @@ impl CellReport {
             notices: Vec::new(),
             failure: None,
             cancelled: None,
+            left_out_by_plan: false,
+            known: Vec::new(),
+            finished_ms: 0,
             boots: Vec::new(),
             finished: false,
             format,
@@ -316,7 +349,10 @@ impl CellReport {
     /// Takes in an event that names this cell.
     fn push(&mut self, at_ms: u64, what: &What, texts: &mut usize, names: &Arc<Vec<String>>) {
         match what {
-            What::CellCancelled { why, .. } => self.cancelled = Some(why.clone()),
+            What::CellCancelled { why, planned, .. } => {
+                self.cancelled = Some(why.clone());
+                self.left_out_by_plan = *planned;
+            }
             What::Building { stage, done, expected, .. } => {
                 let (stage, done, expected) = (stage.clone(), *done, *expected);
                 self.building = Some(Building { stage, done, expected });
@@ -371,7 +407,9 @@ impl CellReport {
                         _ => Standing::Another,
                     };
                     let (boot, run_ms, detail) = (*boot, at_ms, detail.clone());
-                    self.corruptions.push(Corruption { boot, standing, run_ms, detail });
+                    let known = self.known_note(&format!("data corruption: {detail}"), standing);
+                    let corruption = Corruption { boot, standing, run_ms, detail, known };
+                    self.corruptions.push(corruption);
                 }
             }
             What::GuestChecked { .. } => self.checks += 1,
@@ -390,11 +428,17 @@ impl CellReport {
             What::CellFailed { fault, detail, .. } => {
                 self.failure = Some(Failure { fault: *fault, detail: detail.clone() });
             }
-            What::CellFinished { .. } => self.finished = true,
+            What::CellFinished { .. } => {
+                self.finished = true;
+                self.finished_ms = at_ms;
+            }
             What::Notice { text, .. } => keep(&mut self.notices, text),
             What::RunStarted { .. }
             | What::RuleLoaded { .. }
             | What::ProfileLoaded { .. }
+            | What::PlanLoaded { .. }
+            | What::KnownLoaded { .. }
+            | What::RunResumed { .. }
             | What::CellPlanned { .. }
             | What::CancelRequested { .. }
             | What::RunFinished { .. }
@@ -530,8 +574,17 @@ impl CellReport {
                 finding.text.truncate(finding.text.floor_char_boundary(CUT_TEXT));
                 finding.text.shrink_to_fit();
             }
-            self.bugs.push(Bug { standing, why_not, after_expected, count: 1, first, finding });
+            let known = self.known_note(&finding.title, standing);
+            let bug = Bug { standing, why_not, known, after_expected, count: 1, first, finding };
+            self.bugs.push(bug);
         }
+    }
+
+    /// What the plan says of a report that would raise an alarm, if it knows of it.
+    fn known_note(&self, title: &str, standing: Standing) -> Option<String> {
+        let alarms = matches!(standing, Standing::Expected | Standing::Related | Standing::Another);
+        let bug = self.known.iter().find(|bug| alarms && bug.is(self, title, standing))?;
+        Some(bug.note.clone())
     }
 }
 

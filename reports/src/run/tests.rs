@@ -51,7 +51,18 @@ fn any_event() -> impl Strategy<Value = What> {
                 Just(What::Columns { cell: cell.clone(), boot, columns: vec!["swapoff".into()] }),
                 Just(What::Sample { cell: cell.clone(), boot, row: vec![Some(n), None] }),
                 Just(What::Windows { cell: cell.clone(), boot, points: windows(n) }),
-                Just(What::CellCancelled { cell: cell.clone(), why: detail.clone() }),
+                Just(What::CellCancelled {
+                    cell: cell.clone(),
+                    why: detail.clone(),
+                    planned: flag
+                }),
+                Just(What::RunResumed {
+                    version: "1".into(),
+                    resumed: "2026-11-26T00:00:00Z".into(),
+                    host_name: String::new(),
+                    again: vec![cell.clone()],
+                    healed: n % 2,
+                }),
                 Just(What::GuestDone { cell: cell.clone(), boot, reason: detail.clone() }),
                 Just(What::Found {
                     cell: cell.clone(),
@@ -385,7 +396,11 @@ fn ten_thousand_cells_that_fail_are_told_as_they_fail() {
     assert_eq!(report.exit_code(Purpose::Search).code(), 2);
     let look = render::Look { width: 100, colour: false };
     let text = render::text(&report, Purpose::Search, look);
-    assert_eq!(text.matches("build failure").count(), 10_001, "each, and the headline");
+    assert_eq!(
+        text.matches("build failure").count(),
+        10_002,
+        "each, the headline and their number"
+    );
     let json = render::json(&report, Purpose::Search);
     let markdown = render::markdown(&report, Purpose::Search);
     assert!(json.contains("cell-9999") && markdown.contains("cell-9999"));

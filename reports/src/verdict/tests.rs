@@ -866,7 +866,7 @@ fn a_lost_line_may_have_been_a_report() {
 #[test]
 fn a_cell_that_was_cancelled_says_why() {
     let why = "another cell has shown the bug".to_owned();
-    let cancelled = What::CellCancelled { cell: FIXED.to_owned(), why };
+    let cancelled = What::CellCancelled { cell: FIXED.to_owned(), why, planned: false };
     assert_eq!(
         judged(|log| log.then(cancelled).finished(FIXED)),
         is("inconclusive: it was not run: another cell has shown the bug", ExitCode::Inconclusive)

@@ -16,8 +16,9 @@ fn read(yaml: &str) -> Result<Plan, String> {
 #[test]
 fn what_is_left_out_has_a_default() {
     let plan = read("about: a\nkernels: [k]\nprofiles: [p]\nstorm: 2m\n").unwrap();
-    assert_eq!(plan.series().collect::<Vec<_>>(), [None]);
-    assert_eq!(plan.arches().collect::<Vec<_>>(), [&host::arch::X86_64]);
+    let [point] = &plan.points().unwrap()[..] else { panic!("one") };
+    assert_eq!((&point.series, point.arch), (&None, &host::arch::X86_64));
+    assert_eq!((point.tries, point.time), (TRIES, None));
     assert_eq!((plan.techniques, plan.runs), (vec![Technique::Natural], 1));
     assert_eq!(plan.storm, Duration::from_secs(120));
 }
@@ -73,46 +74,111 @@ fn a_target_takes_the_place_of_kernels() {
     }
 }
 
-fn cell(series: Option<&str>, technique: &str) -> Cell {
-    Cell {
-        id: String::new(),
-        kernel: "debian-6.1".to_owned(),
-        series: series.map(str::to_owned),
-        arch: "x86_64".to_owned(),
-        profile: "p".to_owned(),
-        technique: technique.to_owned(),
-        number: 1,
-        ..Cell::default()
+/// The cells of a plan in short: `KERNEL+SERIES/ARCH/TECHNIQUE*RUNS STORM`.
+fn points(yaml: &str) -> Vec<String> {
+    let word = |point: &Point| {
+        let series = point.series.as_ref().map_or(String::new(), |name| format!("+{name}"));
+        let Point { kernel, arch, technique, runs, storm, .. } = point;
+        format!("{kernel}{series}/{arch}/{technique}*{runs} {}", storm.as_secs())
+    };
+    read(yaml).unwrap().points().unwrap().iter().map(word).collect()
+}
+
+const NIGHT: &str = "about: a
+kernels: [a, b]
+arch: [x86_64, riscv64]
+profiles: [p]
+storm: 9s
+";
+
+#[test]
+fn cells_are_included_excluded_and_changed() {
+    let all = [
+        "a/x86_64/natural*1 9",
+        "a/riscv64/natural*1 9",
+        "b/x86_64/natural*1 9",
+        "b/riscv64/natural*1 9",
+    ];
+    assert_eq!(points(NIGHT), all);
+    let less = format!("{NIGHT}exclude: [{{kernels: [b], arch: [riscv64]}}]\n");
+    assert_eq!(points(&less), all[..3]);
+    // What is included takes the rest from above; one that is there already is replaced where it stands.
+    let more = format!("{NIGHT}include: [{{kernels: [b, c], arch: [x86_64], storm: 5s}}]\n");
+    let replaced = [all[0], all[1], "b/x86_64/natural*1 5", all[3], "c/x86_64/natural*1 5"];
+    assert_eq!(points(&more), replaced);
+    let changed = format!(
+        "{NIGHT}overrides:\n- {{cells: {{arch: [riscv64]}}, runs: 2, storm: 4s}}\n- {{cells: {{kernels: [b]}}, storm: 3s}}\n"
+    );
+    let after = [all[0], "a/riscv64/natural*2 4", "b/x86_64/natural*1 3", "b/riscv64/natural*2 3"];
+    assert_eq!(points(&changed), after);
+    // Without lists of its own a plan is what it includes.
+    let only = "about: a\nstorm: 9s\ninclude: [{kernels: [k], profiles: [p], series: [none, s], techniques: [stretch]}]\n";
+    assert_eq!(points(only), ["k/x86_64/stretch*1 9", "k+s/x86_64/stretch*1 9"]);
+}
+
+#[test]
+fn compilers_and_modes_of_kasan_multiply_only_where_they_are_named() {
+    let plan = read(&format!(
+        "{NIGHT}toolchains: [gcc, clang]\nexclude: [{{toolchains: [clang], kernels: [a]}}]\n"
+    ));
+    let points = plan.unwrap().points().unwrap();
+    let clang = points.iter().filter(|point| point.toolchain.as_deref() == Some("clang"));
+    assert_eq!((points.len(), clang.count()), (6, 2));
+    assert!(points.iter().all(|point| point.kasan.is_none()));
+}
+
+#[test]
+fn budgets_rules_and_known_bugs_are_read() {
+    let plan = read(&format!(
+        "{NIGHT}budget: {{run: 8h, cell: 20m, until: \"06:00\"}}\nretries: 0\nstop: {{bugs: 3, same_cell: 1}}\n\
+         known: [{{rule: r, note: n, since: 2024-01-30, cells: {{series: [none]}}}}]\n"
+    ));
+    let plan = plan.unwrap();
+    let points = plan.points().unwrap();
+    assert_eq!((points[0].tries, points[0].time), (1, Some(Duration::from_secs(1200))));
+    let known: Vec<KnownBug> = plan.known().collect();
+    assert_eq!(
+        (known[0].since.as_str(), &known[0].cells.series[..]),
+        ("2024-01-30", &["none".to_owned()][..])
+    );
+    let limits = plan.limits();
+    assert_eq!(
+        (limits.stop.bugs, limits.stop.same_cell, limits.stop.infrastructure),
+        (Some(3), Some(1), None)
+    );
+    assert!(limits.end.is_some());
+}
+
+#[test]
+fn a_nights_mistakes_have_their_place() {
+    for (text, place, says) in [
+        ("exclude: [{kernels: [c]}]", "p.yaml:6:1:", "is about no cell"),
+        ("overrides: [{cells: {kernels: [c]}}]", "p.yaml:6:1:", "is about no cell"),
+        ("overrides: [{cells: {}, cpus: 9}]", "p.yaml:6:1:", "not from 1 to 8"),
+        ("exclude: [{}]", "p.yaml:1:1:", "these are 0 cells"),
+        ("budget: {until: noon}", "p.yaml:6:17:", "such as \"06:00\""),
+        ("budget: {run: 8}", "p.yaml:6:15:", "such as 90s or 10m"),
+        ("stop: {bugs: 0}", "p.yaml:6:14:", "nonzero"),
+        ("retries: 11", "p.yaml:6:1:", "more than 10"),
+        ("known: [{note: n, since: 2024-01-30}]", "p.yaml:6:1:", "has a `title` or a `rule`"),
+        ("known: [{title: \"*\", note: n, since: 2024-01-30}]", "p.yaml:6:1:", "every bug's"),
+        ("known: [{title: t, rule: r, note: n, since: 2024-01-30}]", "p.yaml:6:1:", "either"),
+        ("known: [{title: t, note: n, since: yesterday}]", "p.yaml:6:36:", "such as 2026-11-26"),
+        ("include: [{runs: 20000}]", "p.yaml:6:12:", "expected 1 to 10000"),
+    ] {
+        let error = read(&format!("{NIGHT}{text}\n")).unwrap_err();
+        assert!(error.starts_with(place) && error.contains(says), "{text}: {error}");
     }
 }
 
-fn named(cells: &[(Cell, u32)]) -> Vec<(String, u64)> {
-    let numbers: Vec<u32> = cells.iter().map(|(_, number)| *number).collect();
-    let mut cells: Vec<Cell> = cells.iter().map(|(cell, _)| cell.clone()).collect();
-    name_cells(&mut cells, &numbers, 7);
-    cells.into_iter().map(|cell| (cell.id, cell.seed)).collect()
-}
-
 #[test]
-fn cells_are_called_by_what_tells_them_apart() {
-    let ids = |cells: &[(Cell, u32)]| -> Vec<String> {
-        named(cells).into_iter().map(|(id, _)| id).collect()
-    };
-    assert_eq!(ids(&[(cell(None, "natural"), 1)]), ["guest"]);
-    let two = [(cell(None, "natural"), 1), (cell(Some("fix"), "natural"), 1)];
-    assert_eq!(ids(&two), ["plain", "fix"]);
-    let runs = [(cell(None, "natural"), 1), (cell(None, "stretch"), 2)];
-    assert_eq!(ids(&runs), ["natural-1", "stretch-2"]);
-    // No name leaves the run's folder or hides another cell's.
-    let odd = ["../a b", "../a/b", "..", "c"].map(|series| (cell(Some(series), "natural"), 1));
-    assert_eq!(ids(&odd), ["a-b", "a-b.2", "guest", "c"]);
-}
-
-#[test]
-fn a_cells_seed_is_its_own_and_does_not_depend_on_its_neighbours() {
-    let (natural, stretch) = (cell(None, "natural"), cell(None, "stretch"));
-    let all = named(&[(natural.clone(), 1), (natural.clone(), 2), (stretch.clone(), 1)]);
-    let seeds: Vec<u64> = all.iter().map(|(_, seed)| *seed).collect();
-    assert!(seeds[0] != seeds[1] && seeds[0] != seeds[2] && seeds[1] != seeds[2]);
-    assert_eq!(named(&[(stretch, 1)])[0].1, seeds[2]);
+fn the_night_ends_at_the_next_such_time_of_day() {
+    let at = |text: &str| -> jiff::Zoned { text.parse().unwrap() };
+    let six: jiff::civil::Time = "06:00".parse().unwrap();
+    let wait = |text: &str| until(six, &at(text)).as_secs();
+    assert_eq!(wait("2026-11-26T22:00[UTC]"), 8 * 3600);
+    assert_eq!(wait("2026-11-26T05:59[UTC]"), 60);
+    assert_eq!(wait("2026-11-26T06:00[UTC]"), 86_400);
+    // The clocks go forward in between.
+    assert_eq!(wait("2026-03-28T22:00[Europe/Berlin]"), 7 * 3600);
 }

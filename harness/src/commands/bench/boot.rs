@@ -161,7 +161,7 @@ impl Turns {
             expect: None,
             ..self.group.cell()
         };
-        CellJob { cell, group: Arc::clone(&self.group), budget: Duration::ZERO }
+        CellJob::new(cell, Arc::clone(&self.group), Duration::ZERO)
     }
 }
 

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What cells and builds took on this machine, and when they were last run: for an estimate, and for their order.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use fs_err as fs;
+use host::store::Store;
+use reports::event::Cell;
+use reports::run::RunReport;
+use serde::{Deserialize, Serialize};
+
+/// Name of the file below the store.
+const FILE: &str = "timings.json";
+/// Most cells, and most builds, that are remembered; the oldest go.
+const MOST: usize = 20_000;
+/// A file that is larger is not ours.
+const MOST_BYTES: u64 = 64 << 20;
+
+/// A cell's or a build's last time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timing {
+    /// What it took, in milliseconds.
+    pub ms: u64,
+    /// When, in seconds since 1970.
+    pub at: i64,
+    /// Key of the kernel that was built or found; empty for a cell.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub key: String,
+}
+
+/// All that is remembered.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Timings {
+    /// By [`Cell::population`].
+    cells: BTreeMap<String, Timing>,
+    /// By [`build_name`].
+    builds: BTreeMap<String, Timing>,
+}
+
+/// Names a cell's kernel: `debian-6.1 + SERIES/x86_64/gcc/generic`.
+pub fn build_name(cell: &Cell) -> String {
+    format!("{}/{}/{}/{}", cell.kernel_name(), cell.arch, cell.toolchain, cell.kasan)
+}
+
+impl Timings {
+    /// What the store remembers. What cannot be read is nothing: it is an estimate.
+    pub fn load(store: &Store) -> Self {
+        let file = path(store);
+        let is_ours = fs::metadata(&file).is_ok_and(|facts| facts.len() <= MOST_BYTES);
+        let text = is_ours.then(|| fs::read(&file).ok()).flatten();
+        text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+    }
+
+    /// Learns from a run that ends now.
+    pub fn learn(&mut self, report: &RunReport) {
+        let now = jiff::Timestamp::now().as_second();
+        for cell in &report.cells {
+            if let Some(ms) = cell.took_ms() {
+                let timing = Timing { ms, at: now, key: String::new() };
+                self.cells.insert(cell.cell.population(), timing);
+            }
+            if let Some(kernel) = &cell.kernel {
+                let known = self.builds.entry(build_name(&cell.cell));
+                let timing = Timing { ms: kernel.ms, at: now, key: kernel.key.clone() };
+                let known = known.or_insert_with(|| timing.clone());
+                // What came from the store says nothing of a build's time.
+                known.ms = if kernel.cached { known.ms } else { kernel.ms };
+                (known.at, known.key) = (timing.at, timing.key);
+            }
+        }
+        forget(&mut self.cells);
+        forget(&mut self.builds);
+    }
+
+    /// Remembers all for the next run. Of two runs that end at once, one is remembered.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn save(&self, store: &Store) -> io::Result<()> {
+        let file = path(store);
+        let dir = file.parent().unwrap_or(store.root());
+        crate::run_folder::replace(dir, FILE, &serde_json::to_vec(self)?)
+    }
+
+    /// What a cell takes.
+    pub fn cell(&self, cell: &Cell) -> Option<Duration> {
+        self.cells.get(&cell.population()).map(|timing| Duration::from_millis(timing.ms))
+    }
+
+    /// When a cell was last run, in seconds since 1970; `None`: never.
+    pub fn last_seen(&self, cell: &Cell) -> Option<i64> {
+        self.cells.get(&cell.population()).map(|timing| timing.at)
+    }
+
+    /// What a kernel took when it was last built, and its key.
+    pub fn build(&self, cell: &Cell) -> Option<(Duration, &str)> {
+        let timing = self.builds.get(&build_name(cell))?;
+        Some((Duration::from_millis(timing.ms), &timing.key))
+    }
+
+    /// What the builds of an architecture take, on average.
+    pub fn usual_build(&self, arch: &str) -> Option<Duration> {
+        let of_arch = |name: &&String| name.split('/').rev().nth(2) == Some(arch);
+        let builds =
+            self.builds.iter().filter(|(name, _)| of_arch(name)).map(|(_, timing)| timing.ms);
+        let (count, sum) = builds.fold((0, 0_u64), |(n, sum), ms| (n + 1, sum.saturating_add(ms)));
+        sum.checked_div(count).map(Duration::from_millis)
+    }
+}
+
+fn path(store: &Store) -> PathBuf {
+    store.path(FILE)
+}
+
+fn forget(timings: &mut BTreeMap<String, Timing>) {
+    let Some(surplus) = timings.len().checked_sub(MOST).filter(|surplus| *surplus > 0) else {
+        return;
+    };
+    let mut times: Vec<i64> = timings.values().map(|timing| timing.at).collect();
+    times.sort_unstable();
+    let newest_to_go = times[surplus - 1];
+    timings.retain(|_, timing| timing.at > newest_to_go);
+}
