@@ -15,6 +15,7 @@ mod hangs;
 mod invariants;
 mod lifetime;
 mod login;
+mod nightly;
 mod replay;
 mod repro;
 mod run;

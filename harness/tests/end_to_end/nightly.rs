@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Nights that nobody watches: a matrix on three architectures, and everything that can happen to a run.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::support::{Ran, Scene, cache, processes_with};
+
+/// Longer than anything takes on the slowest day.
+const FOR_EVER: Duration = Duration::from_secs(1200);
+
+/// Two kernels, three architectures, two profiles, side by side.
+#[test]
+fn a_matrix_of_kernels_architectures_and_profiles() {
+    let scene = Scene::new();
+    let plan = "about: a small night\n\
+        kernels: [debian-6.1]\n\
+        series: [none, zswap-writeback-swapoff-6.1]\n\
+        arch: [x86_64, arm64, riscv64]\n\
+        profiles: [zswap-writeback-swapoff, mixed]\n\
+        storm: 4s\n\
+        overrides: [{cells: {profiles: [mixed]}, storm: 12s}]\n\
+        budget: {run: 2h, cell: 1h}\n\
+        known: [{rule: zswap-writeback-swapoff, cells: {series: [none]}, note: fixed in 6.9, since: 2024-01-30}]\n";
+    fs::write(scene.path("night.yaml"), plan).unwrap();
+    scene.run(&["run", "night.yaml", "--seed", "1"]).expect(0);
+    let report = scene.report();
+    let cells = report["cells"].as_array().unwrap();
+    assert_eq!(cells.len(), 12);
+    for cell in cells {
+        // By load alone the race of 6.1 hardly ever shows; if it does, the plan knows of it.
+        let verdict = cell["verdict"].as_str().unwrap();
+        assert!(["clean", "known-bug"].contains(&verdict), "{cell:#}");
+        assert!(cell["exposure"]["swapoffs"].as_u64().unwrap() > 0, "{cell:#}");
+    }
+    // The next night knows what each took, and that all kernels are there.
+    let dry = scene.run(&["run", "night.yaml", "--dry-run"]);
+    dry.expect(0);
+    assert!(dry.stdout.contains("12 cells, 0 kernels to build"), "{}", dry.stdout);
+    assert!(dry.stdout.contains("12 cells have been run here before"), "{}", dry.stdout);
+}
+
+/// A patch that changes a comment, another one in every run of the test, so that a kernel is to be made.
+const PATCH: &str = "From: A <a@example.org>\nSubject: [PATCH] mm: say it twice\n\n---\n\
+    --- a/mm/zswap.c\n+++ b/mm/zswap.c\n@@ -1,4 +1,5 @@\n // SPDX-License-Identifier: GPL-2.0-or-later\n+// NONCE\n \
+    /*\n  * zswap.c - zswap driver file\n  *\n";
+
+/// Twelve cells of three kernels, of which one is made on the way.
+const PLAN: &str = "about: twelve cells\n\
+    kernels: [debian-6.1]\n\
+    series: [none, zswap-writeback-swapoff-6.1, ./twice.patch]\n\
+    profiles: [zswap-writeback-swapoff]\n\
+    runs: 4\n\
+    storm: 3s\n\
+    known: [{rule: zswap-writeback-swapoff, note: fixed in 6.9, since: 2024-01-30}]\n";
+
+/// A run that goes on in a process of its own.
+struct Night<'a> {
+    child: Option<Child>,
+    folder: PathBuf,
+    _scene: &'a Scene,
+}
+
+impl<'a> Night<'a> {
+    /// Begins the plan.
+    fn begin(scene: &'a Scene) -> Self {
+        let nonce = scene.dir.path().file_name().unwrap().to_string_lossy().into_owned();
+        fs::write(scene.path("twice.patch"), PATCH.replace("NONCE", &nonce)).unwrap();
+        fs::write(scene.path("night.yaml"), PLAN).unwrap();
+        let child = quiet(scene).args(["run", "night.yaml", "--seed", "5"]).spawn().unwrap();
+        let out = scene.path("out");
+        wait_for("the run's folder", || {
+            fs::read_dir(&out).is_ok_and(|mut dir| dir.next().is_some())
+        });
+        Self { child: Some(child), folder: scene.run_folder(), _scene: scene }
+    }
+
+    /// Goes on with the run.
+    fn resume(scene: &'a Scene) -> Self {
+        let folder = scene.run_folder();
+        let child = quiet(scene).arg("run").arg("--resume").arg(&folder).spawn().unwrap();
+        Self { child: Some(child), folder, _scene: scene }
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("events.jsonl")).unwrap_or_default()
+    }
+
+    /// Waits until so many more events of a kind are in the log.
+    fn wait_for(&self, event: &str, more: usize) {
+        let name = format!("\"event\":\"{event}\"");
+        let count = || self.log().matches(&name).count();
+        let before = count();
+        self.wait(event, || count() >= before + more);
+    }
+
+    /// Waits for something that comes while the run goes on.
+    fn wait(&self, what: &str, mut is_there: impl FnMut() -> bool) {
+        wait_for(what, || {
+            let is_over = self.log().contains("\"event\":\"run-finished\"");
+            is_there() || {
+                assert!(!is_over, "the run ended before {what}:\n{}", self.log());
+                false
+            }
+        });
+    }
+
+    fn signal(&self, signal: Signal) {
+        let child = self.child.as_ref().unwrap().id();
+        kill_process(Pid::from_raw(child.cast_signed()).unwrap(), signal).unwrap();
+    }
+
+    /// Kills it, and waits until everything below it is gone.
+    fn kill(mut self) {
+        self.signal(Signal::KILL);
+        self.child.take().unwrap().wait().unwrap();
+        wait_for("the end of all machines", || machines_in(&self.folder).is_empty());
+    }
+
+    fn end(mut self) -> Ran {
+        let child = self.child.take().unwrap();
+        let ran = Ran::from(child.wait_with_output().unwrap());
+        assert!(machines_in(&self.folder).is_empty(), "machines outlive the run");
+        ran
+    }
+}
+
+/// A test that fails leaves nothing behind.
+impl Drop for Night<'_> {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Machines that run in a folder below this one.
+fn machines_in(folder: &Path) -> Vec<u32> {
+    let runs_there = |pid: &u32| {
+        // Its supervisor has the same words.
+        let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        name.starts_with("qemu-system")
+            && fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(folder))
+    };
+    processes_with("qemu-system").into_iter().filter(runs_there).collect()
+}
+
+fn quiet(scene: &Scene) -> Command {
+    let mut command = scene.swapstorm();
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn wait_for(what: &str, mut is_there: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_there() {
+        assert!(began.elapsed() < FOR_EVER, "{what} did not come");
+        sleep(Duration::from_millis(50));
+    }
+}
+
+/// What each cell came to: its verdict, and how many of its machines count.
+fn answers(folder: &Path) -> BTreeMap<String, (String, usize)> {
+    let text = fs::read(folder.join("report.json")).unwrap();
+    let report: Value = serde_json::from_slice(&text).unwrap();
+    assert_eq!(report["damaged"], 0, "{report:#}");
+    let of = |cell: &Value| {
+        let boots = cell["boots"].as_array().unwrap();
+        let counting = boots.iter().filter(|boot| boot["end"] == "budget").count();
+        let verdict = cell["verdict"].as_str().unwrap().to_owned();
+        (cell["cell"]["id"].as_str().unwrap().to_owned(), (verdict, counting))
+    };
+    report["cells"].as_array().unwrap().iter().map(of).collect()
+}
+
+/// QEMU, the harness and a make are killed, the harness is stopped and continued, a kernel in the store and a line
+/// of the log are damaged: each time the run is gone on with, and it ends as if nothing had happened.
+#[test]
+fn whatever_happens_to_a_run_no_cell_is_lost_and_none_counted_twice() {
+    let scene = Scene::alone();
+    let night = Night::begin(&scene);
+    let folder = night.folder.clone();
+    // The make of the third kernel is killed: that costs its cells, for this machine's fault.
+    let make = wait_for_make(&night);
+    kill_process(Pid::from_raw(make.cast_signed()).unwrap(), Signal::KILL).unwrap();
+    night.wait("what comes of it", || night.log().contains("\"fault\":\"infrastructure\""));
+    // A machine dies: its cell gets another.
+    night.wait_for("guest-ready", 1);
+    let qemu = machines_in(&folder)[0];
+    kill_process(Pid::from_raw(qemu.cast_signed()).unwrap(), Signal::KILL).unwrap();
+    night.wait("its end", || night.log().contains("\"why\":\"qemu-died\""));
+    // The harness stands still for a while, and is killed.
+    night.signal(Signal::STOP);
+    sleep(Duration::from_secs(12));
+    night.signal(Signal::CONT);
+    night.wait_for("cell-finished", 1);
+    night.kill();
+
+    // A line is damaged that stands somewhere in the middle.
+    let file = folder.join("events.jsonl");
+    let text = fs::read_to_string(&file).unwrap();
+    let at = text.find("\"event\":\"sample\"").unwrap();
+    fs::write(&file, [&text[..at], "#", &text[at + 1..]].concat()).unwrap();
+
+    // It is made after all, and damaged in the store while nobody looks.
+    let night = Night::resume(&scene);
+    night.wait("the third kernel", || kernel_of(&night.log(), "twice").is_some());
+    let key = kernel_of(&night.log(), "twice").unwrap();
+    night.kill();
+    let kernel = cache().join("v1/kernels").join(key);
+    damage(&kernel);
+    Night::resume(&scene).end().expect(0).says(&["damaged"]);
+    // Nobody has a use for it.
+    fs::remove_dir_all(&kernel).unwrap();
+    let answers = answers(&folder);
+    assert_eq!(answers.len(), 12);
+    for (cell, (verdict, counting)) in &answers {
+        assert!(verdict == "clean" || verdict == "known-bug", "{cell}: {answers:?}");
+        assert!(*counting == 1 || verdict == "known-bug", "{cell}: {answers:?}");
+    }
+    // From the log alone it reads the same.
+    let folder = folder.display().to_string();
+    let told = scene.run(&["report", &folder, "--format", "json"]);
+    told.expect(0);
+    let again = Ran::from(quiet(&scene).args(["run", "--resume", &folder]).output().unwrap());
+    again.expect(2).says(&["all its cells have their answers"]);
+}
+
+/// Waits for the make of a kernel. No other test runs now.
+fn wait_for_make(night: &Night<'_>) -> u32 {
+    let is_make = |pid: &u32| {
+        fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "make")
+    };
+    let mut make = None;
+    night.wait("a make", || {
+        let is_compiling = night.log().contains("\"stage\":\"compil");
+        make = processes_with("make").into_iter().find(is_make).filter(|_| is_compiling);
+        make.is_some()
+    });
+    make.unwrap()
+}
+
+/// The key of the kernel that cells whose name holds `word` have, once it is there.
+fn kernel_of(log: &str, word: &str) -> Option<String> {
+    let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut ready = events.filter(|event| {
+        event["event"] == "kernel-ready"
+            && event["cell"].as_str().is_some_and(|id| id.contains(word))
+    });
+    Some(ready.next()?["kernel"]["key"].as_str()?.to_owned())
+}
+
+/// Changes a byte in the largest file of a folder.
+fn damage(folder: &Path) {
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    let largest = files.max_by_key(|entry| entry.metadata().unwrap().len()).unwrap().path();
+    let mut bytes = fs::read(&largest).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    // Files of the store are read-only.
+    fs::remove_file(&largest).unwrap();
+    fs::write(&largest, bytes).unwrap();
+}
+
+/// The disk is nearly full: nothing more is begun until there is room. It is full: the run ends, says how to go on, and
+/// can be gone on with.
+#[test]
+fn a_full_disk_is_waited_out_or_costs_a_resume() {
+    let scene = Scene::new();
+    fs::write(scene.path("night.yaml"), "about: six cells\nkernels: [debian-6.1]\n\
+        series: [zswap-writeback-swapoff-6.1]\nprofiles: [zswap-writeback-swapoff]\nruns: 6\nstorm: 3s\n").unwrap();
+    // A file system of the test's own, seen by nobody else.
+    let script = r#"
+        set -e
+        mkdir disk && mount -t tmpfs -o size=900m none disk
+        log() { cat disk/out/run-*/events.jsonl 2>/dev/null; }
+        until_says() { n=0; until log | grep -q "$1"; do sleep 0.1; n=$((n + 1)); [ $n -lt 6000 ]; done; }
+        "$SWAPSTORM" run night.yaml --seed 5 --jobs 1 --out disk/out >first.out 2>first.err &
+        until_says guest-ready
+        fallocate -l 600m disk/ballast
+        until_says 'nothing more is begun for now'
+        rm disk/ballast
+        until_says 'can take guests again'
+        # Now there is no room for a line of the log.
+        until dd if=/dev/zero of=disk/ballast bs=64k oflag=append conv=notrunc 2>/dev/null; do
+            kill -0 $! 2>/dev/null || break
+            sleep 0.2
+        done
+        code=0; wait $! || code=$?
+        rm -f disk/ballast
+        echo "first $code"
+        code=0; "$SWAPSTORM" run --resume disk/out/run-* >second.out 2>second.err || code=$?
+        echo "second $code"
+        cp disk/out/run-*/report.json report.json
+    "#;
+    let mut command = Command::new("unshare");
+    command.args(["-rm", "sh", "-c", script]).current_dir(scene.dir.path());
+    let ours = scene.swapstorm();
+    for (name, value) in ours.get_envs() {
+        command.env(name, value.unwrap());
+    }
+    command.env("SWAPSTORM", ours.get_program()).env_remove("SWAPSTORM_OUT");
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let read = |name: &str| fs::read_to_string(scene.path(name)).unwrap_or_default();
+    let all = format!("{output:?}\n{}\n{}", read("first.err"), read("second.err"));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("first 3\nsecond 0\n"), "{all}");
+    assert!(read("first.err").contains("swapstorm run --resume"), "{all}");
+    let report: Value = serde_json::from_str(&read("report.json")).unwrap();
+    let cells = report["cells"].as_array().unwrap();
+    assert_eq!(cells.len(), 6);
+    for cell in cells {
+        assert_eq!(cell["verdict"], "clean", "{cell:#}");
+    }
+}
