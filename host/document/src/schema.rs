@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! JSON Schemas (draft 2020-12) of what is read, made from the types that read it.
+//!
+//! Beyond the standard's words there is one that editors know, too: `errorMessage` says what a value has to
+//! be. A string of the format `range` is `LOW-HIGH`, whose ends keep to `minimum` and `maximum`.
+
+use std::path::Path;
+
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, json_schema};
+use serde_json::Value;
+
+/// The schema of a `T` that is read.
+pub fn of<T: JsonSchema>() -> Value {
+    let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>();
+    schema.insert("$comment".to_owned(), "SPDX-License-Identifier: MIT OR Apache-2.0".into());
+    schema.to_value()
+}
+
+/// The schema of a `T` as the text of a file.
+pub fn text<T: JsonSchema>() -> String {
+    format!("{:#}\n", of::<T>())
+}
+
+/// A text that matches `pattern` (a regular expression that Rust and JavaScript read alike); `expected`
+/// says what it is.
+pub fn string(pattern: &str, expected: &str) -> Schema {
+    json_schema!({"type": "string", "pattern": pattern, "errorMessage": expected})
+}
+
+/// One of these words.
+pub fn word<'a>(words: impl IntoIterator<Item = &'a str>) -> Schema {
+    let words: Vec<&str> = words.into_iter().collect();
+    json_schema!({"type": "string", "enum": words})
+}
+
+/// A whole number, both of whose bounds belong to it.
+pub fn number(low: u64, high: u64) -> Schema {
+    json_schema!({"type": "integer", "minimum": low, "maximum": high})
+}
+
+/// `LOW-HIGH` or one number, within bounds that belong to it.
+pub fn range(low: u64, high: u64) -> Schema {
+    json_schema!({
+        "type": ["integer", "string"],
+        "minimum": low,
+        "maximum": high,
+        "pattern": "^[0-9]+-[0-9]+$",
+        "format": "range",
+        "errorMessage": format!("LOW-HIGH or one number, from {low} to {high}"),
+    })
+}
+
+/// For tests: whether `file` holds `text`. With `UPDATE_SCHEMAS` in the environment the file is written.
+///
+/// # Errors
+/// Says what to run if it does not, or why the file cannot be used.
+pub fn checked_in(file: impl AsRef<Path>, text: &str) -> Result<(), String> {
+    let file = file.as_ref();
+    if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+        return fs_err::write(file, text).map_err(|error| error.to_string());
+    }
+    match fs_err::read_to_string(file) {
+        Ok(found) if found == text => Ok(()),
+        Ok(_) => Err(format!(
+            "{} is not what the types say\n  hint: run UPDATE_SCHEMAS=1 cargo test schema",
+            file.display()
+        )),
+        Err(error) => Err(error.to_string()),
+    }
+}
