@@ -7,8 +7,11 @@
 //! for the name of the object. Whatever a rule does not match is another bug and never counted as
 //! the expected one, [related](Rule::is_related) reports not excepted.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use document::{Problems, schema};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
@@ -25,17 +28,17 @@ const BUILT_IN: &[(&str, &str)] = &[
 ];
 
 /// An expected bug.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
-    /// Short name, by which plans and [`crate::event::Cell::expect`] name the rule.
+    /// Short name, by which profiles name the rule.
     pub name: Word,
     /// The bug in one line.
     pub title: String,
     /// The bug in a paragraph.
     #[serde(default)]
     pub description: String,
-    /// Patterns for [`Finding::kind`]; one must match.
+    /// Patterns for the finding's type; one must match.
     pub types: Patterns,
     /// Patterns for functions of the access stack; one must match one frame.
     pub access: Patterns,
@@ -47,8 +50,8 @@ pub struct Rule {
     /// Looked at only if the report has no "Freed by" stack at all; one must then match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allocated_by: Option<Patterns>,
-    /// Patterns for types of what the same race may do to the same code instead: see
-    /// [`Rule::is_related`].
+    /// Patterns for types of what the same race may do to the same code instead: such a report is not the
+    /// expected bug, but no other bug, either ([`Rule::is_related`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub related: Option<Patterns>,
     /// What a page that came back with wrong contents is to this bug. Left out: a bug of its own.
@@ -57,10 +60,10 @@ pub struct Rule {
 }
 
 /// What wrong contents are to an expected bug.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Corruption {
-    /// What the same race may do instead, as [`Rule::related`].
+    /// What the same race may do instead, as what `related` lists.
     Related,
 }
 
@@ -76,18 +79,9 @@ pub enum Match {
 /// A rule file that cannot be used.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum RuleError {
-    /// Wrong YAML, an unknown key, a missing key or a wrong value.
-    #[error("{file}:{line}:{column}: {message}")]
-    Yaml {
-        /// The file's name as given.
-        file: String,
-        /// Line, from 1.
-        line: usize,
-        /// Column, from 1.
-        column: usize,
-        /// What is wrong and what was expected.
-        message: String,
-    },
+    /// Wrong YAML, unknown keys, missing keys or wrong values.
+    #[error(transparent)]
+    Document(#[from] Problems),
     /// The file is too large.
     #[error("{file}: a rule is at most {MAX_RULE_BYTES} bytes, this file has {bytes}: is it one?")]
     TooLarge {
@@ -102,25 +96,17 @@ impl Rule {
     /// Reads a rule. `file` is used for error messages only.
     ///
     /// # Errors
-    /// [`RuleError`] with file, line and column of the first problem.
+    /// [`RuleError`] with file, line and column of every problem.
     pub fn from_yaml(file: &str, text: &str) -> Result<Self, RuleError> {
         if text.len() > MAX_RULE_BYTES {
             return Err(RuleError::TooLarge { file: file.to_owned(), bytes: text.len() });
         }
-        serde_yaml::from_str(text).map_err(|error| {
-            let at = error.location();
-            let mut message = error.to_string();
-            // The place stands in front already.
-            if let Some(end) = message.rfind(" at line ") {
-                message.truncate(end);
-            }
-            RuleError::Yaml {
-                file: file.to_owned(),
-                line: at.as_ref().map_or(1, serde_yaml::Location::line),
-                column: at.as_ref().map_or(1, serde_yaml::Location::column),
-                message,
-            }
-        })
+        Ok(document::read(file, text)?)
+    }
+
+    /// The JSON Schema of a rule, as the text of a file.
+    pub fn schema() -> String {
+        document::schema::text::<Self>()
     }
 
     /// The rule of this name that comes with the program.
@@ -246,11 +232,28 @@ impl Word {
     }
 }
 
+/// What a [`Word`] is.
+const WORD: &str = "a name of 1 to 64 letters, digits, `-`, `_` or `.`";
+
+impl JsonSchema for Word {
+    fn schema_name() -> Cow<'static, str> {
+        "Word".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        schema::string("^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$", WORD)
+    }
+}
+
 impl<'de> Deserialize<'de> for Word {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer
             .deserialize_str(Checked {
-                expecting: "a name of 1 to 64 letters, digits, `-`, `_` or `.`",
+                expecting: WORD,
                 good: |word| {
                     (1..=64).contains(&word.len())
                         && !word.starts_with('.')
@@ -278,6 +281,22 @@ impl Patterns {
     }
 }
 
+/// What one of [`Patterns`] is.
+const PATTERN: &str = "a function or type name, `*` standing for anything";
+
+impl JsonSchema for Patterns {
+    fn schema_name() -> Cow<'static, str> {
+        "Patterns".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let mut pattern =
+            schema::string(r"^[A-Za-z0-9_*$-]*[A-Za-z0-9_$-][A-Za-z0-9_*$-]*$", PATTERN);
+        pattern.insert("maxLength".to_owned(), 128.into());
+        json_schema!({"type": "array", "minItems": 1, "items": pattern})
+    }
+}
+
 impl<'de> Deserialize<'de> for Patterns {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_seq(PatternList).map(Self)
@@ -297,7 +316,7 @@ impl<'de> Visitor<'de> for PatternList {
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<String>, A::Error> {
         let mut patterns = Vec::new();
         while let Some(pattern) = list.next_element_seed(Checked {
-            expecting: "a function or type name, `*` standing for anything",
+            expecting: PATTERN,
             good: |pattern| {
                 pattern.len() <= 128
                     && pattern.bytes().any(|b| b != b'*')

@@ -14,7 +14,25 @@ use serde_json::Value;
 pub fn of<T: JsonSchema>() -> Value {
     let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>();
     schema.insert("$comment".to_owned(), "SPDX-License-Identifier: MIT OR Apache-2.0".into());
-    schema.to_value()
+    let mut schema = schema.to_value();
+    plain_descriptions(&mut schema);
+    schema
+}
+
+/// Docs of types become descriptions: without the links of rustdoc and the line ends of the source.
+fn plain_descriptions(schema: &mut Value) {
+    match schema {
+        Value::Object(all) => {
+            if let Some(Value::String(text)) = all.get_mut("description") {
+                let paragraphs = text.split("\n\n").map(|one| one.replace('\n', " "));
+                let text_alone = paragraphs.collect::<Vec<_>>().join("\n\n");
+                *text = text_alone.replace("[`", "`").replace("`]", "`");
+            }
+            all.values_mut().for_each(plain_descriptions);
+        }
+        Value::Array(all) => all.iter_mut().for_each(plain_descriptions),
+        _ => {}
+    }
 }
 
 /// The schema of a `T` as the text of a file.

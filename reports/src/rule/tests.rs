@@ -131,17 +131,39 @@ fn the_allocation_tells_the_object_only_where_nobody_knows_who_freed_it() {
 }
 
 #[test]
-fn a_wrong_rule_file_is_refused_with_its_place() {
+fn every_mistake_in_a_rule_file_has_its_place() {
     let good = BUILT_IN[0].1;
     let refused = |text: &str| Rule::from_yaml("my.yaml", text).unwrap_err().to_string();
-    insta::assert_snapshot!(refused(&good.replace("freed_by:", "freed-by:")), @r#"my.yaml:22:1: unknown field `freed-by`, expected one of `name`, `title`, `description`, `types`, `access`, `freed_by`, `allocated_by`, `related`, `corruption`"#);
-    insta::assert_snapshot!(refused(&good.replace("name: zswap", "name: ../zswap")), @r#"my.yaml:2:7: name: invalid value: string "../zswap-writeback-swapoff", expected a name of 1 to 64 letters, digits, `-`, `_` or `.`"#);
-    insta::assert_snapshot!(refused("name: x\ntitle: y\ntypes: KASAN*\naccess: [a]\n"), @r#"my.yaml:3:8: types: invalid type: string "KASAN*", expected a list of one pattern or more"#);
-    insta::assert_snapshot!(refused("name: x\ntitle: y\ntypes: [KASAN*]\naccess: []\n"), @r#"my.yaml:4:9: access: invalid length 0, expected a list of one pattern or more"#);
-    insta::assert_snapshot!(refused("name: x\ntitle: y\ntypes: ['*']\naccess: [a]\n"), @r#"my.yaml:3:9: types[0]: invalid value: string "*", expected a function or type name, `*` standing for anything"#);
-    insta::assert_snapshot!(refused("name: x\ntitle: y\n"), @r#"my.yaml:1:1: missing field `types`"#);
-    insta::assert_snapshot!(refused("name: [x\n"), @r#"my.yaml:1:7: name: invalid type: sequence, expected a name of 1 to 64 letters, digits, `-`, `_` or `.`"#);
+    insta::assert_snapshot!(refused(&good.replace("freed_by:", "freed-by:")), @r#"my.yaml:22:1: unknown field `freed-by`, did you mean `freed_by`?"#);
+    insta::assert_snapshot!(refused(&good.replace("name: zswap", "name: ../zswap")), @r#"my.yaml:2:7: name: expected a name of 1 to 64 letters, digits, `-`, `_` or `.`, not "../zswap-writeback-swapoff""#);
+    insta::assert_snapshot!(refused("name: x\ntitle: y\ntypes: KASAN*\naccess: []\nnonsense: 1\n"), @r#"
+    my.yaml:3:8: types: expected a list, not "KASAN*"
+    my.yaml:4:9: access: the list is empty, expected at least one entry
+    my.yaml:5:1: unknown field `nonsense`, expected one of `access`, `allocated_by`, `corruption`, `description`, `freed_by`, `name`, `related`, `title`, `types`
+    "#);
+    insta::assert_snapshot!(refused("name: x\ntitle: y\ntypes: ['*', a b]\naccess: [a]\n"), @r#"
+    my.yaml:3:9: types[0]: expected a function or type name, `*` standing for anything, not "*"
+    my.yaml:3:14: types[1]: expected a function or type name, `*` standing for anything, not "a b"
+    "#);
+    insta::assert_snapshot!(refused("name: x\ntitle: y\n"), @r#"
+    my.yaml:1:1: missing field `types`
+    my.yaml:1:1: missing field `access`
+    "#);
+    insta::assert_snapshot!(refused("name: [x\n"), @r#"my.yaml:2:1: while parsing a flow sequence, expected ',' or ']'"#);
     insta::assert_snapshot!(refused(&"#".repeat(MAX_RULE_BYTES + 1)), @r#"my.yaml: a rule is at most 65536 bytes, this file has 65537: is it one?"#);
+}
+
+#[test]
+fn every_shipped_rule_is_built_in_and_the_schema_is_the_checked_in_one() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("rules");
+    let files = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path());
+    let yaml: Vec<_> = files.filter(|file| file.extension().is_some_and(|e| e == "yaml")).collect();
+    assert_eq!(yaml.len(), BUILT_IN.len());
+    for file in yaml {
+        Rule::from_yaml(&file.display().to_string(), &std::fs::read_to_string(&file).unwrap())
+            .unwrap();
+    }
+    schema::checked_in(folder.join("rule.schema.json"), &Rule::schema()).unwrap();
 }
 
 #[test]
