@@ -213,6 +213,11 @@ pub static RISCV64: Arch = Arch {
 /// Every architecture there is a row for.
 pub static ALL: &[&Arch] = &[&X86_64, &ARM64, &RISCV64];
 
+/// The JSON Schema of a name of an architecture.
+pub fn schema() -> schemars::Schema {
+    document::schema::word(ALL.iter().map(|arch| arch.name))
+}
+
 impl Arch {
     /// Finds a row by the name users type.
     pub fn by_name(name: &str) -> Option<&'static Arch> {

@@ -51,6 +51,16 @@ impl KernelVersion {
     }
 }
 
+// Without quotes it looks like a number to YAML.
+document::inline_schema!(
+    KernelVersion,
+    schemars::json_schema!({
+        "type": ["string", "number"],
+        "pattern": r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)$",
+        "errorMessage": "a version of the kernel, like 6.12",
+    })
+);
+
 impl fmt::Display for KernelVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.major, self.minor)

@@ -12,8 +12,8 @@ mod packages;
 mod recipe;
 pub mod tree;
 
+pub use document::Problems;
 pub use host::apt::{PackageName, Suite};
-pub use host::yaml::YamlError;
 pub use image::{IMAGES, ImageArtifact, ImageError, Supplies, build};
 pub use packages::PackageError;
 pub use recipe::{Applets, Device, ExtraFile, FileContents, Link, Program, Recipe, RecipeError};

@@ -4,10 +4,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-
+use document::Problems;
 use host::apt::{PackageName, Suite};
-use host::yaml::{self, YamlError};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 /// Recipes that come with the program: name and text.
 const BUILT_IN: &[(&str, &str)] = &[
@@ -16,7 +16,7 @@ const BUILT_IN: &[(&str, &str)] = &[
 ];
 
 /// What an image is made of. Paths in the image are absolute; folders above are made as needed.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
     /// For people who choose a recipe.
@@ -38,6 +38,7 @@ pub struct Recipe {
     pub applets: Vec<Applets>,
     /// Files of the user, and short ones that stand in the recipe.
     #[serde(default)]
+    #[schemars(with = "Vec<RawFile>")]
     pub files: Vec<ExtraFile>,
     /// Debian packages of the guest's architecture. What they depend on comes with them. Their
     /// files are laid out as on a system where `/bin` is `/usr/bin`, and so are all others then.
@@ -58,7 +59,7 @@ pub struct Recipe {
 }
 
 /// A program that we compile.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Program {
     /// Where it lies in the image.
@@ -68,7 +69,7 @@ pub struct Program {
 }
 
 /// A character device.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Device {
     /// Where it lies in the image.
@@ -80,7 +81,7 @@ pub struct Device {
 }
 
 /// A symbolic link.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Link {
     /// Where it lies in the image.
@@ -90,7 +91,7 @@ pub struct Link {
 }
 
 /// Links of many names to one program, which does what its name says.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Applets {
     /// Where the links point.
@@ -122,12 +123,18 @@ pub enum FileContents {
     Text(String),
 }
 
-#[derive(Deserialize)]
+/// A file, with `source` or `text`.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{"required": ["source"]}, {"required": ["text"]}]))]
 struct RawFile {
+    /// Where it lies in the image.
     path: String,
+    /// A file on this machine that it is a copy of; the path is relative to the recipe.
     source: Option<PathBuf>,
+    /// What it holds.
     text: Option<String>,
+    /// Whether it can be run in the guest.
     #[serde(default)]
     executable: bool,
 }
@@ -167,7 +174,7 @@ pub enum RecipeError {
     },
     /// The file is not a recipe.
     #[error(transparent)]
-    Yaml(#[from] YamlError),
+    Document(#[from] Problems),
 }
 
 impl Recipe {
@@ -184,8 +191,14 @@ impl Recipe {
 
     /// A recipe of the user.
     pub fn from_file(path: &Path) -> Result<Self, RecipeError> {
-        let text = fs_err::read_to_string(path)
-            .map_err(|source| RecipeError::Read { path: path.to_owned(), source })?;
+        let fail = |source| RecipeError::Read { path: path.to_owned(), source };
+        let length = fs_err::metadata(path).map_err(fail)?.len();
+        if length > document::MOST_BYTES as u64 {
+            let most = document::MOST_BYTES;
+            let why = format!("{length} bytes are more than the {most} that a recipe may have");
+            return Err(fail(io::Error::new(io::ErrorKind::FileTooLarge, why)));
+        }
+        let text = fs_err::read_to_string(path).map_err(fail)?;
         let mut recipe = Self::from_yaml(&path.display().to_string(), &text)?;
         recipe.folder = path.parent().unwrap_or(Path::new("")).to_owned();
         Ok(recipe)
@@ -193,7 +206,12 @@ impl Recipe {
 
     /// Reads a recipe from `text`; `file` is only for messages.
     pub fn from_yaml(file: &str, text: &str) -> Result<Self, RecipeError> {
-        Ok(yaml::read(file, text)?)
+        Ok(document::read(file, text)?)
+    }
+
+    /// The JSON Schema of a recipe, as the text of a file.
+    pub fn schema() -> String {
+        document::schema::text::<Self>()
     }
 }
 
@@ -202,21 +220,48 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusals_point_at_the_value() {
+    fn every_mistake_has_its_place() {
         let refusal = |text: &str| Recipe::from_yaml("r.yaml", text).unwrap_err().to_string();
-        let words = refusal("description: x\nfile: []\n");
-        assert!(words.starts_with("r.yaml:2:1: unknown field `file`, expected one of"), "{words}");
-        let words = refusal("description: x\ndevices:\n- {path: /d, major: five, minor: 1}\n");
-        assert!(
-            words.starts_with("r.yaml:3:21: devices[0].major: invalid type: string \"five\""),
-            "{words}"
-        );
-        let words = refusal("description: x\npackages: [busybox, --yes]\n");
-        assert!(words.starts_with("r.yaml:2:11: packages: \"--yes\" cannot be"), "{words}");
-        for file in ["{path: /x}", "{path: /x, source: a, text: b}"] {
+        let words =
+            refusal("descripton: x\nfile: []\ndevices:\n- {path: /d, major: five, minor: 1}\n");
+        let expected = "\
+r.yaml:1:1: unknown field `descripton`, did you mean `description`?
+r.yaml:2:1: unknown field `file`, did you mean `files`?
+r.yaml:4:21: devices[0].major: expected a whole number from 0 to 4294967295, not \"five\"";
+        assert_eq!(words, expected);
+        let words = refusal("description: x\npackages: [busybox, --yes]\nsuite: ../x\n");
+        let expected = "\
+r.yaml:2:21: packages[1]: expected the name of a Debian package: lower case letters, digits, `+`, `-` and `.`, not \"--yes\"
+r.yaml:3:8: suite: expected a suite of an archive, like `bookworm`, not \"../x\"";
+        assert_eq!(words, expected);
+        for (file, says) in [("{path: /x}", "one"), ("{path: /x, source: a, text: b}", "only one")]
+        {
             let words = refusal(&format!("description: x\nfiles:\n- {file}\n"));
-            assert!(words.starts_with("r.yaml:3:1: files: the file \"/x\" needs"), "{words}");
+            let expected = format!("r.yaml:3:3: files[0]: expected {says} of `source`, `text`");
+            assert_eq!(words, expected);
         }
+    }
+
+    #[test]
+    fn every_shipped_recipe_is_built_in_and_the_schema_is_the_checked_in_one() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
+        let files = fs_err::read_dir(&folder).unwrap().map(|file| file.unwrap().path());
+        let yaml: Vec<_> =
+            files.filter(|file| file.extension().is_some_and(|e| e == "yaml")).collect();
+        assert_eq!(yaml.len(), BUILT_IN.len());
+        for file in yaml {
+            Recipe::from_file(&file).unwrap();
+        }
+        document::schema::checked_in(folder.join("recipe.schema.json"), &Recipe::schema()).unwrap();
+    }
+
+    #[test]
+    fn a_huge_file_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("r.yaml");
+        fs_err::File::create(&path).unwrap().set_len(document::MOST_BYTES as u64 + 1).unwrap();
+        let error = Recipe::from_file(&path).unwrap_err().to_string();
+        assert!(error.contains("1048577 bytes"), "{error}");
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 
+use document::Problems;
+
 /// No file that people write is nearly this large.
 const LARGEST: u64 = 16 << 20;
 
@@ -12,7 +14,7 @@ const LARGEST: u64 = 16 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum LibraryError {
     /// There is nothing by that name.
-    #[error("there is no {what} `{name}`\n  hint: choose one of {}{instead}", known.join(", "))]
+    #[error("there is no {what} `{name}`{}\n  hint: choose one of {}{instead}", meant(name, known), known.join(", "))]
     Unknown {
         /// `kernel manifest`, `configuration fragment`, `series`.
         what: &'static str,
@@ -34,6 +36,9 @@ pub enum LibraryError {
     /// A file cannot be read.
     #[error("{0}")]
     Read(#[from] io::Error),
+    /// A file of YAML has mistakes.
+    #[error(transparent)]
+    Document(#[from] Problems),
     /// A file does not say what it should.
     #[error("{at}: {message}")]
     Invalid {
@@ -42,6 +47,12 @@ pub enum LibraryError {
         /// What is wrong, and what was expected.
         message: String,
     },
+}
+
+/// The words for what was probably meant.
+fn meant(name: &str, known: &[String]) -> String {
+    let near = document::nearest(name, known.iter().map(String::as_str));
+    near.map_or_else(String::new, |near| format!(", did you mean `{near}`?"))
 }
 
 /// A file that was read.

@@ -27,17 +27,21 @@
 //!   x86_64: [KASAN_SANITIZE_string.o=n]
 //! ```
 
+mod file;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use host::apt::{PackageName, Suite};
-use host::arch::{self, Arch};
-use serde::Deserialize;
+use document::{Document, Path, Problem};
+use host::arch::Arch;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 
+use self::file::{Config, DebianFile, File, GitFile, SourceChoice, Standard, TarballFile};
 use crate::config::Fragment;
 use crate::error::KernelError;
 use crate::git::{check_repository, is_commit_id, is_ref_name};
-use crate::input::{LibraryError, Text, invalid};
+use crate::input::{LibraryError, Text};
 use crate::source::{DebianPackage, GitRepository, Origin, Source, Tarball};
 use crate::text::quote;
 use crate::toolchain::Toolchain;
@@ -93,88 +97,29 @@ impl Manifest {
         })
     }
 
+    /// The JSON Schema of a manifest, as the text of a file.
+    pub fn schema() -> String {
+        document::schema::text::<File>()
+    }
+
+    /// The JSON Schema of `config/standard.yaml`, as the text of a file.
+    pub fn standard_schema() -> String {
+        document::schema::text::<Standard>()
+    }
+
     /// Variables for make on `arch`: `NAME=value`.
     pub fn variables(&self, arch: &Arch) -> &[String] {
         self.variables.get(arch.name).map_or(&[], Vec::as_slice)
     }
 }
 
-/// The file as it is written.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    about: String,
-    source: SourceChoice,
-    toolchain: Option<String>,
-    config: Option<Config>,
-    make: Option<BTreeMap<String, Vec<String>>>,
-}
-
-/// How a kernel is configured if its manifest does not say it.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Standard {
-    config: Config,
-    make: BTreeMap<String, Vec<String>>,
-}
-
-/// One of them.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SourceChoice {
-    debian: Option<DebianFile>,
-    tarball: Option<TarballFile>,
-    dir: Option<PathBuf>,
-    git: Option<GitFile>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct GitFile {
-    repo: String,
-    #[serde(rename = "ref")]
-    reference: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TarballFile {
-    url: Option<String>,
-    file: Option<PathBuf>,
-    sha256: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DebianFile {
-    package: String,
-    suite: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Config {
-    base: String,
-    fragments: Vec<String>,
-    arch: BTreeMap<String, Vec<String>>,
-}
-
-fn check_tarball(file: TarballFile) -> Result<Tarball, String> {
+/// The error comes with the field that it is about.
+fn check_tarball(file: TarballFile) -> Result<Tarball, (&'static str, String)> {
     let sha256 = file.sha256.to_ascii_lowercase();
-    if sha256.len() != 64 || !sha256.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return Err("expected a SHA-256 of 64 hexadecimal digits".to_owned());
-    }
     let origin = match (file.url, file.file) {
-        (Some(url), None) => {
-            let good = |b: u8| b.is_ascii_graphic() && !b"\"'\\<>".contains(&b);
-            let scheme = url.starts_with("https://") || url.starts_with("http://");
-            if !scheme || !url.bytes().all(good) {
-                return Err(format!("`{}` is not a URL of http or https", quote(&url)));
-            }
-            Origin::Url(url)
-        }
-        (None, Some(file)) => Origin::File(check_absolute(file)?),
-        _ => return Err("expected one of `url`, `file` for this tarball".to_owned()),
+        (Some(url), _) => Origin::Url(url),
+        (None, Some(file)) => Origin::File(check_absolute(file).map_err(|words| ("file", words))?),
+        (None, None) => return Err(("", "expected one of `url`, `file`".to_owned())),
     };
     Ok(Tarball { origin, sha256: Some(sha256) })
 }
@@ -202,131 +147,119 @@ fn check_absolute(path: PathBuf) -> Result<PathBuf, String> {
     Err(format!("`{}` is not an absolute path", quote(&path.to_string_lossy())))
 }
 
-/// The name becomes an argument of make.
-fn check_base(name: &str) -> Result<(), String> {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_-".contains(&b);
-    if name.ends_with("config") && !name.starts_with('-') && name.bytes().all(allowed) {
-        return Ok(());
-    }
-    let expected = "expected one like tinyconfig";
-    Err(format!("`{}` is not a configuration target: {expected}", quote(name)))
-}
-
-/// Only settings: anything else would be an option or a target of make.
-fn check_variable(setting: &str) -> Result<(), String> {
-    let name = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
-    let value = |b: u8| name(b) || b"/,+=".contains(&b);
-    if let Some((left, right)) = setting.split_once('=')
-        && left.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && left.bytes().all(name)
-        && right.bytes().all(value)
-    {
-        return Ok(());
-    }
-    Err(format!("`{}` is not a setting: expected NAME=value", quote(setting)))
-}
-
-fn check_arch(name: &str) -> Result<&'static str, String> {
-    Arch::by_name(name).map(|arch| arch.name).ok_or_else(|| {
-        let known: Vec<&str> = arch::ALL.iter().map(|arch| arch.name).collect();
-        format!("unknown architecture `{}`, expected one of {}", quote(name), known.join(", "))
-    })
-}
-
-/// A part of a file that was read: the parser keeps no places of what it has accepted, so these
-/// are found by the words.
+/// A file that was read, and what is wrong with it beyond its form.
 struct Part<'a> {
-    origin: &'a str,
-    yaml: &'a str,
+    document: Document,
+    parts: &'a dyn Parts,
+    problems: Vec<Problem>,
 }
 
-impl Part<'_> {
-    fn at(&self, word: &str, message: String) -> LibraryError {
-        let (line, column) = host::yaml::find_word(self.yaml, word);
-        invalid(self.origin, line, column, message)
+impl<'a> Part<'a> {
+    fn read<T: DeserializeOwned + JsonSchema>(
+        text: &Text,
+        parts: &'a dyn Parts,
+    ) -> Result<(Self, T), LibraryError> {
+        let yaml = String::from_utf8_lossy(&text.bytes);
+        let document = Document::parse(&text.origin, &yaml)?;
+        let file = document.read()?;
+        Ok((Self { document, parts, problems: Vec::new() }, file))
     }
 
-    fn load(&self, names: &[String], parts: &dyn Parts) -> Result<Vec<Fragment>, LibraryError> {
-        let load_one = |fragment: &String| match parts.fragment(fragment) {
-            Err(error @ LibraryError::Unknown { .. }) => Err(self.at(fragment, error.to_string())),
-            other => other,
-        };
-        names.iter().map(load_one).collect()
+    fn wrong(&mut self, path: &Path, message: impl ToString) {
+        self.problems.push(self.document.problem(path, message));
+    }
+
+    /// What was made, if nothing was wrong.
+    fn end<T>(mut self, made: Result<T, Problem>) -> Result<T, LibraryError> {
+        match made {
+            Ok(made) => {
+                self.document.refuse(self.problems)?;
+                Ok(made)
+            }
+            Err(problem) => {
+                self.problems.push(problem);
+                Err(self.document.problems(self.problems).into())
+            }
+        }
+    }
+
+    /// The fragments of these names, without those that there are not.
+    fn load(&mut self, names: &[String], path: &Path) -> Result<Vec<Fragment>, LibraryError> {
+        let mut fragments = Vec::new();
+        for (at, name) in names.iter().enumerate() {
+            match self.parts.fragment(name) {
+                Ok(fragment) => fragments.push(fragment),
+                Err(error @ LibraryError::Unknown { .. }) => self.wrong(&path.item(at), error),
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(fragments)
     }
 
     /// Base and fragments by architecture.
     fn config(
-        &self,
-        config: &Config,
-        parts: &dyn Parts,
+        &mut self,
+        config: Config,
     ) -> Result<(String, BTreeMap<&'static str, Vec<Fragment>>), LibraryError> {
-        let Config { base, fragments: common, arch } = config;
-        check_base(base).map_err(|message| self.at(base, message))?;
-        let common = self.load(common, parts)?;
+        let Config { base, fragments: common, arch: by_arch } = config;
+        let path = Path::of("config");
+        let common = self.load(&common, &path.key("fragments"))?;
         let mut fragments = BTreeMap::new();
-        for (arch, names) in arch {
-            let own = [common.clone(), self.load(names, parts)?].concat();
-            fragments.insert(check_arch(arch).map_err(|message| self.at(arch, message))?, own);
+        for (name, own) in by_arch {
+            let own = self.load(&own, &path.key("arch").key(&name))?;
+            if let Some(arch) = Arch::by_name(&name) {
+                fragments.insert(arch.name, [common.clone(), own].concat());
+            }
         }
-        Ok((base.clone(), fragments))
+        Ok((base, fragments))
     }
 
-    /// Variables for make by architecture.
-    fn variables(
-        &self,
-        make: BTreeMap<String, Vec<String>>,
-    ) -> Result<BTreeMap<&'static str, Vec<String>>, LibraryError> {
-        let mut variables = BTreeMap::new();
-        for (arch, settings) in make {
-            for setting in &settings {
-                check_variable(setting).map_err(|message| self.at(setting, message))?;
+    fn source(&self, choice: SourceChoice) -> Result<Source, Problem> {
+        let SourceChoice { debian, tarball, dir, git } = choice;
+        let path = Path::of("source");
+        let made = match (debian, tarball, dir, git) {
+            (Some(DebianFile { package, suite }), ..) => {
+                Ok(Source::Debian(DebianPackage { name: package, suite }))
             }
-            variables
-                .insert(check_arch(&arch).map_err(|message| self.at(&arch, message))?, settings);
-        }
-        Ok(variables)
+            (_, Some(tarball), ..) => check_tarball(tarball)
+                .map(Source::Tarball)
+                .map_err(|(field, words)| (path.key("tarball").key(field), words)),
+            (_, _, Some(dir), _) => {
+                check_absolute(dir).map(Source::Dir).map_err(|words| (path.key("dir"), words))
+            }
+            (.., Some(git)) => check_git(git)
+                .map(Source::Git)
+                .map_err(|(field, words)| (path.key("git").key(field), words)),
+            _ => Err((path, "expected one of `debian`, `tarball`, `dir`, `git`".to_owned())),
+        };
+        made.map_err(|(path, words)| self.document.problem(&path, words))
     }
+}
+
+/// Variables for make by the names of architectures that there are.
+fn variables(make: BTreeMap<String, Vec<String>>) -> BTreeMap<&'static str, Vec<String>> {
+    let known =
+        |(name, settings): (String, _)| Arch::by_name(&name).map(|arch| (arch.name, settings));
+    make.into_iter().filter_map(known).collect()
 }
 
 /// Reads a manifest and the fragments it names.
 pub(crate) fn parse(name: &str, text: &Text, parts: &dyn Parts) -> Result<Manifest, LibraryError> {
-    let yaml = String::from_utf8_lossy(&text.bytes);
-    let file: File = host::yaml::read(&text.origin, &yaml)
-        .map_err(|error| invalid(&text.origin, error.line, error.column, error.message))?;
-    let part = Part { origin: &text.origin, yaml: &yaml };
-    let at = |word: &str, message: String| part.at(word, message);
-    let SourceChoice { debian, tarball, dir, git } = file.source;
-    let source = match (debian, tarball, dir, git) {
-        (Some(DebianFile { package, suite }), None, None, None) => {
-            let name = PackageName::try_from(package.clone());
-            let name = name.map_err(|message| at(&package, message))?;
-            let suite = suite
-                .map(|suite| Suite::try_from(suite.clone()).map_err(|message| at(&suite, message)));
-            Source::Debian(DebianPackage { name, suite: suite.transpose()? })
+    let (mut part, file): (Part<'_>, File) = Part::read(text, parts)?;
+    let source = part.source(file.source);
+    let toolchain = match file.toolchain.map(|name| name.parse()) {
+        Some(Ok(toolchain)) => toolchain,
+        Some(Err(message)) => {
+            part.wrong(&Path::of("toolchain"), message);
+            Toolchain::default()
         }
-        (None, Some(tarball), None, None) => {
-            let word = tarball.sha256.clone();
-            Source::Tarball(check_tarball(tarball).map_err(|message| at(&word, message))?)
-        }
-        (None, None, Some(dir), None) => {
-            Source::Dir(check_absolute(dir).map_err(|message| at("dir", message))?)
-        }
-        (None, None, None, Some(git)) => {
-            Source::Git(check_git(git).map_err(|(word, message)| at(word, message))?)
-        }
-        _ => {
-            let expected = "expected one of `debian`, `tarball`, `dir`, `git`";
-            return Err(at("source", expected.to_owned()));
-        }
-    };
-    let toolchain = match &file.toolchain {
-        Some(name) => name.parse().map_err(|message| at(name, message))?,
         None => Toolchain::default(),
     };
-    let mut manifest = match &file.config {
+    let config = file.config.map(|config| part.config(config)).transpose()?;
+    let source = part.end(source)?;
+    let mut manifest = match config {
         // A configuration of its own knows what it wants of make.
-        Some(config) => {
-            let (base, fragments) = part.config(config, parts)?;
+        Some((base, fragments)) => {
             let (variables, about, name) = (BTreeMap::new(), String::new(), String::new());
             let is_of_tree = false;
             Manifest { name, about, source, is_of_tree, base, toolchain, fragments, variables }
@@ -334,7 +267,7 @@ pub(crate) fn parse(name: &str, text: &Text, parts: &dyn Parts) -> Result<Manife
         None => standard(source, toolchain, parts)?,
     };
     if let Some(make) = file.make {
-        manifest.variables = part.variables(make)?;
+        manifest.variables = variables(make);
     }
     Ok(Manifest { name: name.to_owned(), about: file.about, ..manifest })
 }
@@ -355,13 +288,10 @@ fn standard(
     toolchain: Toolchain,
     parts: &dyn Parts,
 ) -> Result<Manifest, LibraryError> {
-    let text = parts.standard()?;
-    let yaml = String::from_utf8_lossy(&text.bytes);
-    let file: Standard = host::yaml::read(&text.origin, &yaml)
-        .map_err(|error| invalid(&text.origin, error.line, error.column, error.message))?;
-    let part = Part { origin: &text.origin, yaml: &yaml };
-    let (base, fragments) = part.config(&file.config, parts)?;
-    let variables = part.variables(file.make)?;
+    let (mut part, file): (Part<'_>, Standard) = Part::read(&parts.standard()?, parts)?;
+    let config = part.config(file.config)?;
+    let (base, fragments) = part.end(Ok(config))?;
+    let variables = variables(file.make);
     let (name, about, is_of_tree) = (String::new(), String::new(), false);
     Ok(Manifest { name, about, source, is_of_tree, base, toolchain, fragments, variables })
 }
@@ -392,7 +322,7 @@ config:
         let manifest = read(GOOD).unwrap();
         assert_eq!(manifest.arches().collect::<Vec<_>>(), ["x86_64"]);
         let origins: Vec<&str> = manifest
-            .fragments(&arch::X86_64)
+            .fragments(&host::arch::X86_64)
             .unwrap()
             .iter()
             .map(|fragment| fragment.origin())
@@ -404,46 +334,97 @@ config:
     #[test]
     fn every_mistake_has_its_place_and_says_what_was_expected() {
         for (from, to, place, says) in [
-            ("package:", "pakage:", "m.yaml:4:5:", "unknown field `pakage`, expected `package`"),
-            ("about: a kernel", "about: [a]", "m.yaml:1:8:", "expected a string"),
+            (
+                "package:",
+                "pakage:",
+                "m.yaml:4:5:",
+                "source.debian: unknown field `pakage`, did you mean `package`?",
+            ),
+            ("about: a kernel", "about: [a]", "m.yaml:1:8:", "about: expected a text, not a list"),
             ("[base, kasan]", "[base, kasam]", "m.yaml:7:21:", "no configuration fragment `kasam`"),
-            ("x86_64: [", "vax: [", "m.yaml:9:5:", "unknown architecture `vax`, expected one of"),
+            (
+                "x86_64: [",
+                "vax: [",
+                "m.yaml:9:5:",
+                "config.arch: unknown word `vax`, expected one of `x86_64`, `arm64`, `riscv64`",
+            ),
             (
                 "linux-source-6.1",
                 "linux-source-6.1\n    suite: ../sid",
                 "m.yaml:5:12:",
-                "cannot be a suite",
+                "expected a suite of an archive",
             ),
-            ("linux-source-6.1", "-oEvil", "m.yaml:4:14:", "cannot be a Debian package"),
+            ("linux-source-6.1", "-oEvil", "m.yaml:4:14:", "expected the name of a Debian package"),
             (
                 "    x86_64: [x86_64]",
                 "    x86_64: []\nmake:\n  x86_64: [-k]",
                 "m.yaml:11:12:",
-                "NAME=value",
+                "make.x86_64[0]: expected a setting for make, NAME=value, not \"-k\"",
             ),
-            ("tinyconfig", "clean", "m.yaml:6:9:", "not a configuration target"),
+            (
+                "tinyconfig",
+                "clean",
+                "m.yaml:6:9:",
+                "config.base: expected a configuration target, like tinyconfig, not \"clean\"",
+            ),
             (
                 "  debian:\n    package: linux-source-6.1\n",
                 "  {}\n",
-                "m.yaml:2:1:",
-                "`debian`, `tarball`",
+                "m.yaml:3:3:",
+                "source: expected one of `debian`, `tarball`, `dir`, `git`",
             ),
             (
                 "  debian:\n    package: linux-source-6.1\n",
                 "  dir: linux\n",
-                "m.yaml:3:3:",
+                "m.yaml:3:8:",
                 "`linux` is not an absolute path",
             ),
             (
                 "about: a kernel",
                 "about: a\ntoolchain: tcc",
                 "m.yaml:2:12:",
-                "`tcc` is no toolchain",
+                "toolchain: expected gcc, clang, or a version of it like clang-16, not \"tcc\"",
             ),
             ("source:", "source: [", "m.yaml:", ""),
         ] {
             let error = read(&GOOD.replace(from, to)).unwrap_err();
             assert!(error.starts_with(place) && error.contains(says), "{to}: {error}");
+        }
+    }
+
+    #[test]
+    fn all_mistakes_come_out_together() {
+        let error = read(
+            "about: a\nsource: {dir: linux}\nconfig:\n  base: tinyconfig\n  fragments: [base, kasam]\n  \
+             arch:\n    x86_64: [x86, riscv64]\n",
+        );
+        let error = error.unwrap_err();
+        let lines: Vec<&str> = error.lines().filter(|line| line.starts_with("m.yaml:")).collect();
+        let says = [
+            "2:15: `linux` is not",
+            "5:21: there is no configuration fragment `kasam`, did you mean `kasan`?",
+            "7:14: there is no configuration fragment `x86`",
+        ];
+        assert_eq!(lines.len(), says.len(), "{error}");
+        for (line, says) in lines.iter().zip(says) {
+            assert!(line.starts_with(&format!("m.yaml:{says}")), "{line}: {says}");
+        }
+    }
+
+    #[test]
+    fn what_is_shipped_passes_and_the_schemas_are_the_checked_in_ones() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let library = Library::default();
+        let names = library.manifests().unwrap();
+        assert!(names.iter().any(|name| name == "debian-6.1"));
+        for name in names {
+            library.manifest(&name).unwrap();
+        }
+        for (file, text) in [
+            ("manifests/manifest.schema.json", Manifest::schema()),
+            ("config/standard.schema.json", Manifest::standard_schema()),
+        ] {
+            document::schema::checked_in(folder.join(file), &text).unwrap();
         }
     }
 
@@ -466,15 +447,15 @@ config:
             (
                 "ext::sh -c evil",
                 "v6.8",
-                "m.yaml:4:5: `ext::sh -c evil` is no place of a repository",
+                "m.yaml:4:11: `ext::sh -c evil` is no place of a repository",
             ),
-            ("--upload-pack=evil", "v6.8", "m.yaml:4:5: "),
-            ("../linux", "v6.8", "m.yaml:4:5: "),
-            ("git@example.org:linux", "v6.8", "m.yaml:4:5: "),
+            ("--upload-pack=evil", "v6.8", "m.yaml:4:11: "),
+            ("../linux", "v6.8", "m.yaml:4:11: "),
+            ("git@example.org:linux", "v6.8", "m.yaml:4:11: "),
             ("ssh://-oProxyCommand=evil/x", "v6.8", "names no host"),
             ("https://me:secret@example.org/x", "v6.8", "a password in a URL"),
-            ("/my/linux", "--evil", "m.yaml:5:5: `--evil` is no name of a commit"),
-            ("/my/linux", "v6.8..v6.9", "m.yaml:5:5: "),
+            ("/my/linux", "--evil", "m.yaml:5:10: `--evil` is no name of a commit"),
+            ("/my/linux", "v6.8..v6.9", "m.yaml:5:10: "),
         ] {
             let error = git(repo, reference).unwrap_err();
             assert!(error.contains(says), "{repo} {reference}: {error}");
@@ -493,7 +474,11 @@ config:
         let Source::Tarball(read) = tarball(&url).unwrap().source else { panic!("{url}") };
         assert_eq!(read.sha256, Some(digest.to_lowercase()));
         for (rest, place, says) in [
-            (format!("url: ftp://x, sha256: {digest}"), "m.yaml:3:", "not a URL"),
+            (
+                format!("url: ftp://x, sha256: {digest}"),
+                "m.yaml:3:",
+                "expected a URL of http or https",
+            ),
             (format!("file: x.tar, sha256: {digest}"), "m.yaml:3:", "not an absolute path"),
             ("file: /x.tar, sha256: 12".to_owned(), "m.yaml:3:", "64 hexadecimal digits"),
             ("file: /x.tar".to_owned(), "m.yaml:3:", "missing field `sha256`"),
@@ -504,6 +489,6 @@ config:
         }
         let both = format!("  tarball: {{{url}}}\n  debian:");
         let error = super::tests::read(&GOOD.replace("  debian:", &both)).map(|_| ()).unwrap_err();
-        assert!(error.contains("expected one of `debian`, `tarball`"), "{error}");
+        assert!(error.contains("expected only one of `debian`, `tarball`"), "{error}");
     }
 }

@@ -235,19 +235,7 @@ impl Word {
 /// What a [`Word`] is.
 const WORD: &str = "a name of 1 to 64 letters, digits, `-`, `_` or `.`";
 
-impl JsonSchema for Word {
-    fn schema_name() -> Cow<'static, str> {
-        "Word".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        schema::string("^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$", WORD)
-    }
-}
+document::inline_schema!(Word, schema::string("^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$", WORD));
 
 impl<'de> Deserialize<'de> for Word {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

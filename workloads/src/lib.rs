@@ -9,5 +9,5 @@
 pub mod agent;
 pub mod profile;
 
-pub use host::yaml::YamlError;
+pub use document::Problems;
 pub use profile::Profile;

@@ -8,6 +8,7 @@ mod need;
 mod pool;
 mod preempt;
 mod scalar;
+mod schemas;
 mod storm;
 mod stretch;
 mod technique;
@@ -18,6 +19,7 @@ mod variant;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use ablation::Part;
@@ -30,8 +32,8 @@ pub use stretch::{Candidate, Role, StretchPoint};
 pub use technique::Technique;
 pub use variant::{Condition, NoVariant, Variant};
 
+use document::Problems;
 use host::version::KernelVersion;
-use host::yaml::{self, YamlError};
 
 /// Profiles that come with the program: name and text.
 const BUILT_IN: &[(&str, &str)] = &[
@@ -62,11 +64,12 @@ const TELEMETRY_WORDS: &str = "loglevel=6 printk.devkmsg=on";
 const END_BY_ITSELF: &str = "kasan.fault=panic oops=panic softlockup_panic=1";
 
 /// What a guest is given, what runs in it, and what can be expected of it.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
     /// The file's name without `.yaml`.
     #[serde(deserialize_with = "scalar::name")]
+    #[schemars(schema_with = "schemas::name")]
     pub name: String,
     /// For people who choose a profile.
     pub description: String,
@@ -80,9 +83,11 @@ pub struct Profile {
     pub storm: Storm,
     /// Further words for the kernel command line.
     #[serde(default, deserialize_with = "scalar::cmdline_words")]
+    #[schemars(schema_with = "schemas::cmdline_words")]
     pub cmdline: Vec<String>,
     /// Name of the rule (`reports/rules/`) for the bug that this storm is made to show.
     #[serde(default, deserialize_with = "scalar::optional_name")]
+    #[schemars(schema_with = "schemas::name")]
     pub expect: Option<String>,
     /// Metrics that `swapstorm compare` tests, by their names in `reports/src/comparison/metric.rs`; empty: those
     /// that it tests by default. No guest notices them.
@@ -100,6 +105,7 @@ pub struct Profile {
     pub fixes: Vec<Fix>,
     /// What a kernel must have for that bug to show.
     #[serde(default)]
+    #[schemars(with = "Vec<need::NeedFile>")]
     pub needs: Vec<Need>,
     /// Where the window of the bug can be stretched from outside.
     #[serde(default)]
@@ -133,20 +139,24 @@ impl KernelUnderTest<'_> {
 }
 
 /// The virtual machine.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Guest {
     /// Memory in MiB.
     #[serde(deserialize_with = "scalar::number::<_, 64, 65536>")]
+    #[schemars(schema_with = "schemas::number::<64, 65536>")]
     pub memory_mib: u64,
     /// Virtual CPUs.
     #[serde(deserialize_with = "scalar::number::<_, 1, 64>")]
+    #[schemars(schema_with = "schemas::number::<1, 64>")]
     pub cpus: u64,
     /// Swap disks.
     #[serde(deserialize_with = "scalar::number::<_, 1, 16>")]
+    #[schemars(schema_with = "schemas::number::<1, 16>")]
     pub disks: u64,
     /// Size of each disk in MiB.
     #[serde(deserialize_with = "scalar::number::<_, 1, 65536>")]
+    #[schemars(schema_with = "schemas::number::<1, 65536>")]
     pub disk_mib: u64,
 }
 
@@ -181,7 +191,7 @@ pub enum ProfileError {
     },
     /// The file is not a profile.
     #[error(transparent)]
-    Yaml(#[from] YamlError),
+    Document(#[from] Problems),
     /// A profile is found by its file's name, so it must not carry another.
     #[error(
         "{file}: the profile calls itself {name:?}\n  hint: make it `name: {expected}`, or rename the file"
@@ -218,12 +228,17 @@ impl Profile {
 
     /// Reads the profile `name` from `text`; `file` is only for messages.
     pub fn from_yaml(name: &str, file: &str, text: &str) -> Result<Self, ProfileError> {
-        let profile: Self = yaml::read(file, text)?;
+        let profile: Self = document::read(file, text)?;
         if profile.name == name {
             return Ok(Self { text: text.to_owned(), ..profile });
         }
         let (file, expected) = (file.to_owned(), name.to_owned());
         Err(ProfileError::OtherName { file, name: profile.name, expected })
+    }
+
+    /// The JSON Schema of a profile, as the text of a file.
+    pub fn schema() -> String {
+        document::schema::text::<Self>()
     }
 
     /// The words that this profile puts on the kernel command line, telemetry included.

@@ -328,10 +328,13 @@ fn is_such_a_text(schema: &Object, text: &str) -> bool {
     let length = |key| schema.get(key).and_then(Json::as_u64);
     let chars = text.chars().count() as u64;
     let pattern = schema.get("pattern").and_then(Json::as_str);
-    let fits = pattern.and_then(|pattern| Regex::new(pattern).ok());
+    // A pattern that is none lets nothing pass.
+    let is_match = |pattern| Regex::new(pattern).map(|pattern| pattern.is_match(text));
+    let other = schema.get("not").and_then(|not| not["pattern"].as_str());
     length("minLength").is_none_or(|least| chars >= least)
         && length("maxLength").is_none_or(|most| chars <= most)
-        && fits.is_none_or(|pattern| pattern.is_match(text))
+        && pattern.is_none_or(|pattern| is_match(pattern).unwrap_or(false))
+        && other.is_none_or(|pattern| !is_match(pattern).unwrap_or(true))
         && (schema.get("format").and_then(Json::as_str) != Some("range") || is_range(schema, text))
 }
 

@@ -79,10 +79,12 @@ impl Document {
     /// # Errors
     /// All of them.
     pub fn refuse(&self, problems: Vec<Problem>) -> Result<(), Problems> {
-        if problems.is_empty() {
-            return Ok(());
-        }
-        Err(Problems::new(&self.file, problems))
+        if problems.is_empty() { Ok(()) } else { Err(self.problems(problems)) }
+    }
+
+    /// The error that has all of these.
+    pub fn problems(&self, problems: Vec<Problem>) -> Problems {
+        Problems::new(&self.file, problems)
     }
 
     /// Where the last key of `path` stands, and its value. In a list both are the entry's.

@@ -69,6 +69,26 @@ pub fn range(low: u64, high: u64) -> Schema {
     })
 }
 
+/// The schema of a type that reads itself: `inline_schema!(Word, schema::string("^[a-z]+$", "a word"))`.
+#[macro_export]
+macro_rules! inline_schema {
+    ($type:ident, $schema:expr) => {
+        impl ::schemars::JsonSchema for $type {
+            fn schema_name() -> ::std::borrow::Cow<'static, str> {
+                stringify!($type).into()
+            }
+
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn json_schema(_: &mut ::schemars::SchemaGenerator) -> ::schemars::Schema {
+                $schema
+            }
+        }
+    };
+}
+
 /// For tests: whether `file` holds `text`. With `UPDATE_SCHEMAS` in the environment the file is written.
 ///
 /// # Errors

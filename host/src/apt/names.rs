@@ -3,6 +3,7 @@
 //! where apt reads it: an option, a version, a folder, another line.
 
 use crate::arch::Arch;
+use document::schema;
 use serde::{Deserialize, Serialize};
 
 /// Name of a Debian package: Debian Policy 5.6.7, and no `-` at its end, which apt would
@@ -17,6 +18,14 @@ impl PackageName {
         &self.0
     }
 }
+
+document::inline_schema!(
+    PackageName,
+    schema::string(
+        "^[a-z0-9][a-z0-9+.-]*[a-z0-9+.]$",
+        "the name of a Debian package: lower case letters, digits, `+`, `-` and `.`"
+    )
+);
 
 impl TryFrom<String> for PackageName {
     type Error = String;
@@ -50,6 +59,11 @@ impl Suite {
         &self.0
     }
 }
+
+document::inline_schema!(
+    Suite,
+    schema::string("^[A-Za-z0-9][A-Za-z0-9._-]*$", "a suite of an archive, like `bookworm`")
+);
 
 impl TryFrom<String> for Suite {
     type Error = String;

@@ -8,16 +8,18 @@
 //!   - series: my-fix-6.1
 //! ```
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Profile, scalar};
+use super::{Profile, scalar, schemas};
 
 /// A series that fixes the profile's bug in some kernels.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fix {
     /// Name of the series.
     #[serde(deserialize_with = "scalar::name")]
+    #[schemars(schema_with = "schemas::name")]
     pub series: String,
     /// The kernels that it is for; every kernel if there are none.
     #[serde(default)]

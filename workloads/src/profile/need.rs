@@ -3,9 +3,10 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{KernelUnderTest, Storm, pool, scalar};
+use super::{KernelUnderTest, Storm, pool, scalar, schemas};
 
 /// One thing that the kernel must have.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -27,19 +28,25 @@ pub enum Needed {
 }
 
 /// As it is written: one of the two.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct NeedFile {
+#[schemars(rename = "Need", extend("oneOf" = [{"required": ["any_of"]}, {"required": ["pool"]}]))]
+pub(super) struct NeedFile {
+    /// One of these options.
     #[serde(default)]
+    #[schemars(extend("minItems" = 1))]
     any_of: Vec<Alternative>,
+    /// What the zswap pool that the storm will use must be able to do.
     pool: Option<PoolFile>,
+    /// Why the bug cannot show without.
     why: String,
 }
 
 /// What a pool must be able to do.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum PoolFile {
+    /// It can write back.
     Writeback,
 }
 
@@ -57,11 +64,12 @@ impl TryFrom<NeedFile> for Need {
 }
 
 /// An option and its value.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Alternative {
     /// `CONFIG_PREEMPT`.
     #[serde(deserialize_with = "scalar::option")]
+    #[schemars(schema_with = "schemas::option")]
     pub option: String,
     /// `y` if it is left out; `n` means not set.
     #[serde(default = "yes")]

@@ -6,6 +6,18 @@ use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Unexpected, Visitor};
 
+// What each value has to be; `schemas.rs` says the same for editors.
+pub(super) const NAME: &str = "a name: a letter or digit, then letters, digits, `.`, `_` and `-`";
+pub(super) const SYMBOL: &str = "the name of a kernel function";
+pub(super) const OPTION: &str = "an option, `CONFIG_NAME`";
+pub(super) const ALGORITHM: &str = "a name of letters, digits, `_` and `-`, at most 31 bytes";
+pub(super) const ALGORITHMS: &str = "names of algorithms with commas, at most 63 bytes";
+pub(super) const SIZE: &str = "a size: bytes, with K, M or G if you like, or `max`";
+pub(super) const CPU_MAX: &str = "QUOTA/PERIOD in microseconds, each from 1 to 1000000";
+pub(super) const PROBABILITY: &str = "a probability above 0 and up to 1";
+pub(super) const CMDLINE_WORD: &str = "one word of the kernel command line: printable ASCII without blanks and \
+    quotes, at most 200 bytes, and not one of swapstorm's own (they belong under `storm`)";
+
 /// A text that passes a check.
 struct Text {
     expected: &'static str,
@@ -65,7 +77,7 @@ impl Visitor<'_> for Probability {
     type Value = f64;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a probability above 0 and up to 1")
+        f.write_str(PROBABILITY)
     }
 
     fn visit_f64<E: de::Error>(self, number: f64) -> Result<f64, E> {
@@ -89,14 +101,12 @@ struct CmdlineWord(String);
 
 impl<'de> Deserialize<'de> for CmdlineWord {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let expected = "one word of the kernel command line: printable ASCII without blanks and \
-                        quotes, at most 200 bytes, and not one of swapstorm's own (they belong under `storm`)";
-        from.deserialize_str(Text { expected, passes: is_cmdline_word }).map(Self)
+        from.deserialize_str(Text { expected: CMDLINE_WORD, passes: is_cmdline_word }).map(Self)
     }
 }
 
 /// At most this many words, so that a command line stays below the kernel's bound.
-const MOST_WORDS: usize = 32;
+pub(super) const MOST_WORDS: usize = 32;
 
 struct CmdlineWords;
 
@@ -167,8 +177,7 @@ fn is_cpu_max(text: &str) -> bool {
 }
 
 pub(super) fn name<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
-    let expected = "a name: a letter or digit, then letters, digits, `.`, `_` and `-`";
-    from.deserialize_str(Text { expected, passes: is_name })
+    from.deserialize_str(Text { expected: NAME, passes: is_name })
 }
 
 pub(super) fn optional_name<'de, D: Deserializer<'de>>(
@@ -178,7 +187,7 @@ pub(super) fn optional_name<'de, D: Deserializer<'de>>(
 }
 
 pub(super) fn symbol<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
-    from.deserialize_str(Text { expected: "the name of a kernel function", passes: is_symbol })
+    from.deserialize_str(Text { expected: SYMBOL, passes: is_symbol })
 }
 
 pub(super) fn optional_symbol<'de, D: Deserializer<'de>>(
@@ -188,7 +197,7 @@ pub(super) fn optional_symbol<'de, D: Deserializer<'de>>(
 }
 
 pub(super) fn option<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
-    from.deserialize_str(Text { expected: "an option, `CONFIG_NAME`", passes: is_option })
+    from.deserialize_str(Text { expected: OPTION, passes: is_option })
 }
 
 pub(super) fn some_option<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
@@ -196,23 +205,19 @@ pub(super) fn some_option<'de, D: Deserializer<'de>>(from: D) -> Result<Option<S
 }
 
 pub(super) fn algorithm<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
-    let expected = "a name of letters, digits, `_` and `-`, at most 31 bytes";
-    from.deserialize_str(Text { expected, passes: is_algorithm }).map(Some)
+    from.deserialize_str(Text { expected: ALGORITHM, passes: is_algorithm }).map(Some)
 }
 
 pub(super) fn algorithms<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
-    let expected = "names of algorithms with commas, at most 63 bytes";
-    from.deserialize_str(Text { expected, passes: is_list_of_algorithms }).map(Some)
+    from.deserialize_str(Text { expected: ALGORITHMS, passes: is_list_of_algorithms }).map(Some)
 }
 
 pub(super) fn size<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
-    let expected = "a size: bytes, with K, M or G if you like, or `max`";
-    from.deserialize_any(Text { expected, passes: is_size }).map(Some)
+    from.deserialize_any(Text { expected: SIZE, passes: is_size }).map(Some)
 }
 
 pub(super) fn cpu_max<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
-    let expected = "QUOTA/PERIOD in microseconds, each from 1 to 1000000";
-    from.deserialize_str(Text { expected, passes: is_cpu_max }).map(Some)
+    from.deserialize_str(Text { expected: CPU_MAX, passes: is_cpu_max }).map(Some)
 }
 
 pub(super) fn probability<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {

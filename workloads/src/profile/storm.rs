@@ -5,112 +5,140 @@
 use std::fmt;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Unexpected, Visitor};
 
-use super::scalar;
+use super::{scalar, schemas};
 
 /// What the agent does; `None` leaves a parameter at the agent's default.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Storm {
     /// Whether zswap is on.
     pub zswap: Option<bool>,
     /// zswap's compressor.
     #[serde(deserialize_with = "scalar::algorithm")]
+    #[schemars(schema_with = "schemas::algorithm")]
     pub compressor: Option<String>,
     /// zswap's allocator.
     #[serde(deserialize_with = "scalar::algorithm")]
+    #[schemars(schema_with = "schemas::algorithm")]
     pub zpool: Option<String>,
     /// Size of zswap's pool in percent of the memory.
     #[serde(deserialize_with = "scalar::optional_number::<_, 0, 100>")]
+    #[schemars(schema_with = "schemas::number::<0, 100>")]
     pub max_pool_percent: Option<u64>,
     /// A full pool takes pages again below this percentage of its size.
     #[serde(deserialize_with = "scalar::optional_number::<_, 0, 100>")]
+    #[schemars(schema_with = "schemas::number::<0, 100>")]
     pub accept_threshold_percent: Option<u64>,
     /// Whether zswap's own shrinker is on, where the kernel has one.
     pub shrinker: Option<bool>,
     /// How long zswap stays on before it is switched off, in milliseconds; 0: it is not.
     #[serde(deserialize_with = "span::<_, 0, 60000>")]
+    #[schemars(schema_with = "schemas::span::<0, 60000>")]
     pub zswap_on_ms: Option<Span>,
     /// How long zswap stays off, in milliseconds.
     #[serde(deserialize_with = "span::<_, 0, 60000>")]
+    #[schemars(schema_with = "schemas::span::<0, 60000>")]
     pub zswap_off_ms: Option<Span>,
     /// zswap's compressors in turn, with commas.
     #[serde(deserialize_with = "scalar::algorithms")]
+    #[schemars(schema_with = "schemas::algorithms")]
     pub compressors: Option<String>,
     /// So many devices stay on for the whole storm.
     #[serde(deserialize_with = "scalar::optional_number::<_, 0, 16>")]
+    #[schemars(schema_with = "schemas::number::<0, 16>")]
     pub stay_on: Option<u64>,
     /// How long a device stays on, in milliseconds.
     #[serde(deserialize_with = "span::<_, 0, 60000>")]
+    #[schemars(schema_with = "schemas::span::<0, 60000>")]
     pub on_ms: Option<Span>,
     /// How long a device stays off, in milliseconds.
     #[serde(deserialize_with = "span::<_, 0, 60000>")]
+    #[schemars(schema_with = "schemas::span::<0, 60000>")]
     pub off_ms: Option<Span>,
     /// Swap priority.
     #[serde(deserialize_with = "span::<_, 0, 32767>")]
+    #[schemars(schema_with = "schemas::span::<0, 32767>")]
     pub priority: Option<Span>,
     /// Whether CPUs are taken off and on beside the storm.
     pub hotplug: Option<bool>,
     /// How long all CPUs are on between two that are taken off, in milliseconds.
     #[serde(deserialize_with = "span::<_, 0, 60000>")]
+    #[schemars(schema_with = "schemas::span::<0, 60000>")]
     pub cpu_on_ms: Option<Span>,
     /// How long a CPU stays off, in milliseconds.
     #[serde(deserialize_with = "span::<_, 0, 60000>")]
+    #[schemars(schema_with = "schemas::span::<0, 60000>")]
     pub cpu_off_ms: Option<Span>,
     /// Number of workers.
     #[serde(deserialize_with = "scalar::optional_number::<_, 0, 64>")]
+    #[schemars(schema_with = "schemas::number::<0, 64>")]
     pub workers: Option<u64>,
     /// Pages of each worker.
     #[serde(deserialize_with = "scalar::optional_number::<_, 1, 65536>")]
+    #[schemars(schema_with = "schemas::number::<1, 65536>")]
     pub pages: Option<u64>,
     /// How pages leave.
     pub push: Option<Push>,
     /// Pages for each call that pushes pages out.
     #[serde(deserialize_with = "scalar::optional_number::<_, 1, 65536>")]
+    #[schemars(schema_with = "schemas::number::<1, 65536>")]
     pub chunk: Option<u64>,
     /// In which order a worker comes to its chunks.
     pub order: Option<Order>,
     /// `memory.max` of each worker.
     #[serde(deserialize_with = "scalar::size")]
+    #[schemars(schema_with = "schemas::size")]
     pub memory_max: Option<String>,
     /// `memory.high` of each worker.
     #[serde(deserialize_with = "scalar::size")]
+    #[schemars(schema_with = "schemas::size")]
     pub memory_high: Option<String>,
     /// `memory.zswap.max` of each worker.
     #[serde(deserialize_with = "scalar::size")]
+    #[schemars(schema_with = "schemas::size")]
     pub zswap_max: Option<String>,
     /// `cpu.max` of each worker, `QUOTA/PERIOD` in microseconds.
     #[serde(deserialize_with = "scalar::cpu_max")]
+    #[schemars(schema_with = "schemas::cpu_max")]
     pub cpu_max: Option<String>,
     /// Percent of each page that compresses well.
     #[serde(deserialize_with = "scalar::optional_number::<_, 0, 100>")]
+    #[schemars(schema_with = "schemas::number::<0, 100>")]
     pub compressible: Option<u64>,
     /// Percent of each worker's pages that are on tmpfs.
     #[serde(deserialize_with = "scalar::optional_number::<_, 0, 100>")]
+    #[schemars(schema_with = "schemas::number::<0, 100>")]
     pub shmem: Option<u64>,
     /// How long a worker lives, in milliseconds; 0: for ever.
     #[serde(deserialize_with = "span::<_, 0, 60000>")]
+    #[schemars(schema_with = "schemas::span::<0, 60000>")]
     pub life_ms: Option<Span>,
     /// How long a worker stays in a cgroup before that is removed, in milliseconds; 0: for ever.
     #[serde(deserialize_with = "span::<_, 0, 60000>")]
+    #[schemars(schema_with = "schemas::span::<0, 60000>")]
     pub memcg_ms: Option<Span>,
     /// Milliseconds between samples.
     #[serde(deserialize_with = "scalar::optional_number::<_, 20, 60000>")]
+    #[schemars(schema_with = "schemas::number::<20, 60000>")]
     pub sample_ms: Option<u64>,
     /// Milliseconds after which a swapon or swapoff that does not get on is told of as hung.
     #[serde(deserialize_with = "scalar::optional_number::<_, 1000, 3600000>")]
+    #[schemars(schema_with = "schemas::number::<1000, 3600000>")]
     pub hung_ms: Option<u64>,
     /// Seconds of storm between two checks of the invariants; 0: they are not checked.
     #[serde(deserialize_with = "scalar::optional_number::<_, 0, 86400>")]
+    #[schemars(schema_with = "schemas::number::<0, 86400>")]
     pub check_s: Option<u64>,
     /// A self-test of whoever watches: the agent misbehaves in this way.
     pub fault: Option<Misbehaviour>,
 }
 
 /// Ways in which the agent can misbehave on request; `guest/PROTOCOL.md` describes them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Misbehaviour {
     /// One byte of one page is flipped.
@@ -124,7 +152,7 @@ pub enum Misbehaviour {
 }
 
 /// How pages leave a worker's memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Push {
     /// By MADV_PAGEOUT.
@@ -136,7 +164,7 @@ pub enum Push {
 }
 
 /// In which order a worker comes to its chunks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Order {
     /// One behind the other.

@@ -17,23 +17,27 @@
 use std::fmt;
 
 use host::version::KernelVersion;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::need::{Alternative, Need};
-use super::{Guest, KernelUnderTest, Profile, Storm, StretchPoint, scalar};
+use super::need::{Alternative, Need, NeedFile};
+use super::{Guest, KernelUnderTest, Profile, Storm, StretchPoint, scalar, schemas};
 
 /// A way to show the profile's bug on some kernels.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Variant {
     /// What reports call it.
     #[serde(deserialize_with = "scalar::name")]
+    #[schemars(schema_with = "schemas::name")]
     pub name: String,
     /// It suits a kernel of which one of these holds, and every kernel if there are none.
     #[serde(default)]
+    #[schemars(with = "Vec<ConditionFile>")]
     pub when: Vec<Condition>,
     /// Why these kernels want it.
     pub why: String,
+    /// What differs in the guest.
     #[serde(default)]
     pub(super) guest: GuestChange,
     /// The profile's storm with what the variant changes, once the profile is read.
@@ -41,6 +45,7 @@ pub struct Variant {
     pub(super) storm: Storm,
     /// Needs beyond the profile's.
     #[serde(default)]
+    #[schemars(with = "Vec<NeedFile>")]
     pub needs: Vec<Need>,
     /// Points beyond the profile's.
     #[serde(default)]
@@ -48,16 +53,24 @@ pub struct Variant {
 }
 
 /// What a variant changes in the guest.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct GuestChange {
+    /// Memory in MiB.
     #[serde(deserialize_with = "scalar::optional_number::<_, 64, 65536>")]
+    #[schemars(schema_with = "schemas::number::<64, 65536>")]
     pub(super) memory_mib: Option<u64>,
+    /// Virtual CPUs.
     #[serde(deserialize_with = "scalar::optional_number::<_, 1, 64>")]
+    #[schemars(schema_with = "schemas::number::<1, 64>")]
     cpus: Option<u64>,
+    /// Swap disks.
     #[serde(deserialize_with = "scalar::optional_number::<_, 1, 16>")]
+    #[schemars(schema_with = "schemas::number::<1, 16>")]
     pub(super) disks: Option<u64>,
+    /// Size of each disk in MiB.
     #[serde(deserialize_with = "scalar::optional_number::<_, 1, 65536>")]
+    #[schemars(schema_with = "schemas::number::<1, 65536>")]
     disk_mib: Option<u64>,
 }
 
@@ -74,13 +87,25 @@ pub struct Condition {
 }
 
 /// As it is written.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(
+    rename = "Condition",
+    extend(
+        "anyOf" = [{"required": ["from"]}, {"required": ["before"]}, {"required": ["option"]}],
+        "dependentRequired" = {"value": ["option"]}
+    )
+)]
 struct ConditionFile {
+    /// This version or a later one.
     from: Option<KernelVersion>,
+    /// An earlier version than this.
     before: Option<KernelVersion>,
+    /// An option of the kernel's configuration.
     #[serde(default, deserialize_with = "scalar::some_option")]
+    #[schemars(schema_with = "schemas::option")]
     option: Option<String>,
+    /// Its value; `y` if it is left out.
     value: Option<String>,
 }
 
