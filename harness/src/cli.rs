@@ -75,6 +75,12 @@ pub enum Command {
     Doctor(commands::doctor::Options),
     /// Say what the store holds, and remove what nobody needs
     Cache(commands::cache::Options),
+    /// Print the JSON Schema of a format that is read as YAML
+    Schema(commands::schema::Options),
+    /// Print what a shell needs to complete this command line
+    Completions(commands::completions::Options),
+    /// Print manual pages, or write them to a folder
+    Man(commands::man::Options),
 }
 
 /// How to talk.

@@ -6,15 +6,18 @@ pub mod bench;
 pub mod build;
 pub mod cache;
 pub mod compare;
+pub mod completions;
 pub mod doctor;
 mod kernel;
 pub mod login;
 pub mod machine;
+pub mod man;
 pub mod parse;
 pub mod replay;
 pub mod report;
 pub mod repro;
 pub mod run;
+pub mod schema;
 
 use engine::Finished;
 use reports::event::Fault;
@@ -43,6 +46,9 @@ pub fn run(cli: Cli, printer: &Printer) -> Result<u8, Error> {
             Command::Exec(options) => login::exec(&options, &places, printer).await,
             Command::Doctor(options) => doctor::run(&options, &places, printer).await,
             Command::Cache(options) => cache::run(&options, &places, printer).await,
+            Command::Schema(options) => schema::run(&options, printer),
+            Command::Completions(options) => completions::run(&options, printer),
+            Command::Man(options) => man::run(&options, printer),
         }
     })
 }

@@ -11,6 +11,7 @@ mod bad_input;
 mod baseline;
 mod cache;
 mod compare;
+mod formats;
 mod report;
 mod scene;
 
