@@ -7,8 +7,10 @@ ARCH := x86_64
 # cargo-deny is installed here once, and only for `make deny`.
 TOOLS := target/tools
 DENY_VERSION := 0.20.2
+# So is cargo-deb, for `make deb`.
+DEB_VERSION := 3.8.0
 
-.PHONY: repro test setup check unit end-to-end deny clean
+.PHONY: repro test setup check unit end-to-end deny deb clean
 
 # Compiling takes some minutes the first time: cargo shows how far it is.
 repro: setup
@@ -42,6 +44,14 @@ deny:
 	@[ -x $(TOOLS)/bin/cargo-deny ] || $(CARGO) install --locked --debug --no-default-features \
 		--root $(TOOLS) cargo-deny@$(DENY_VERSION)
 	$(TOOLS)/bin/cargo-deny --log-level warn check bans licenses sources
+
+# target/debian/swapstorm_*.deb
+deb:
+	@[ -x $(TOOLS)/bin/cargo-deb ] || $(CARGO) install --locked --debug \
+		--root $(TOOLS) cargo-deb@$(DEB_VERSION)
+	$(CARGO) build --release --locked --package swapstorm
+	@sh harness/package.sh target/release/swapstorm target/release/package
+	$(TOOLS)/bin/cargo-deb --package swapstorm --no-build --locked
 
 clean:
 	$(CARGO) clean
