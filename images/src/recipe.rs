@@ -157,7 +157,11 @@ impl TryFrom<RawFile> for ExtraFile {
 #[derive(Debug, thiserror::Error)]
 pub enum RecipeError {
     /// Nobody knows this name.
-    #[error("there is no image recipe {name:?}\n  hint: known are {}, or give the path of a YAML file", known.join(", "))]
+    #[error(
+        "there is no image recipe {name:?}{}\n  hint: known are {}, or give the path of a YAML file",
+        document::did_you_mean(name, known.iter().copied()),
+        known.join(", ")
+    )]
     Unknown {
         /// What was asked for.
         name: String,

@@ -14,7 +14,7 @@ const LARGEST: u64 = 16 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum LibraryError {
     /// There is nothing by that name.
-    #[error("there is no {what} `{name}`{}\n  hint: choose one of {}{instead}", meant(name, known), known.join(", "))]
+    #[error("there is no {what} `{name}`{}\n  hint: choose one of {}{instead}", document::did_you_mean(name, known.iter().map(String::as_str)), known.join(", "))]
     Unknown {
         /// `kernel manifest`, `configuration fragment`, `series`.
         what: &'static str,
@@ -47,12 +47,6 @@ pub enum LibraryError {
         /// What is wrong, and what was expected.
         message: String,
     },
-}
-
-/// The words for what was probably meant.
-fn meant(name: &str, known: &[String]) -> String {
-    let near = document::nearest(name, known.iter().map(String::as_str));
-    near.map_or_else(String::new, |near| format!(", did you mean `{near}`?"))
 }
 
 /// A file that was read.

@@ -164,7 +164,11 @@ pub struct Guest {
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
     /// Nobody knows this name.
-    #[error("there is no profile {name:?}\n  hint: known are {}", known.join(", "))]
+    #[error(
+        "there is no profile {name:?}{}\n  hint: known are {}",
+        document::did_you_mean(name, known.iter().map(String::as_str)),
+        known.join(", ")
+    )]
     Unknown {
         /// What was asked for.
         name: String,

@@ -20,7 +20,7 @@ mod tree;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-pub use nearest::nearest;
+pub use nearest::{did_you_mean, nearest};
 pub use path::Path;
 pub use problem::{Place, Problem, Problems};
 pub use tree::{DEEPEST, MOST_BYTES, MOST_NODES};

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 use std::collections::BTreeMap;
 
+use proptest::prelude::*;
 use serde::Deserialize;
 
 use super::*;
+use crate::scalar::Kind;
 
 /// A thing.
 #[derive(Debug, PartialEq, Deserialize, JsonSchema)]
@@ -260,4 +262,54 @@ fn a_schema_that_is_not_the_checked_in_one_says_what_to_run() {
     }
     assert_eq!(schema::checked_in(&file, &schema::text::<Thing>()), Ok(()));
     std::fs::remove_dir_all(dir).unwrap();
+}
+
+/// Words of which documents are made, and what makes trouble.
+fn yaml() -> impl Strategy<Value = String> {
+    const WORDS: &[&str] = &[
+        "name", "size", "parts", "words", "path", ": ", "- ", ":\n", "\n", "\n  ", "\n    ", "[",
+        "]", "{", "}", ", ", "&a ", "*a", "!t ", "|\n", ">-\n", "'", "\"", "\\", "#", "---\n",
+        "...", "%", "5", "-1", "true", "~", "ä", "\u{1b}", "\t", "?", "<<",
+    ];
+    prop::collection::vec(prop::sample::select(WORDS), 0..40).prop_map(|words| words.concat())
+}
+
+proptest! {
+    /// Whatever stands in a file: a value, or problems with a place in it.
+    #[test]
+    fn any_text_is_read_or_refused_with_a_place(text in prop_oneof![yaml(), ".{0,200}"]) {
+        if let Err(problems) = read::<Thing>("t.yaml", &text) {
+            prop_assert!(!problems.list.is_empty());
+            for Problem { place, message } in problems.list {
+                let lines = text.chars().filter(|c| "\n\r\u{85}\u{2028}\u{2029}".contains(*c)).count() + 2;
+                prop_assert!((1..=lines).contains(&place.line) && place.column >= 1, "{place} in {text:?}");
+                prop_assert!(!message.is_empty() && !message.contains(|c: char| c.is_control()));
+            }
+        }
+    }
+
+    /// A plain scalar is to us what it is to serde's reader.
+    #[test]
+    fn plain_scalars_are_what_serde_takes_them_for(
+        text in prop_oneof!["[-+]?0?[xob]?[0-9a-f_]{0,6}", "[-+]?[0-9]{0,4}[.e]?[-+]?[0-9]{0,3}", "[a-zA-Z~]{0,6}",
+            "(null|Null|true|TRUE|False|nan|inf|infinity|\\.inf|-0|yes)"]
+    ) {
+        let theirs: Result<serde_yaml::Value, _> = serde_yaml::from_str(&text);
+        let Ok(theirs) = theirs else { return Ok(()) };
+        let ours = crate::scalar::plain(&text);
+        let same = match (&theirs, ours) {
+            (serde_yaml::Value::Null, Kind::Null) | (serde_yaml::Value::Bool(_), Kind::Boolean) => true,
+            (serde_yaml::Value::Number(theirs), Kind::Integer(ours)) => {
+                theirs.as_i64().map(i128::from).or(theirs.as_u64().map(i128::from)) == Some(ours)
+            }
+            (serde_yaml::Value::Number(theirs), Kind::Number(ours)) => theirs.as_f64() == Some(ours),
+            // Nothing here has room for them.
+            (serde_yaml::Value::Number(theirs), Kind::Text) => !theirs.is_finite(),
+            (serde_yaml::Value::String(_), Kind::Text) => true,
+            // A sign or a list's dash alone.
+            (serde_yaml::Value::Sequence(_), _) => true,
+            _ => false,
+        };
+        prop_assert!(same, "{text:?}: {theirs:?}, {ours:?}");
+    }
 }

@@ -201,6 +201,8 @@ fn a_users_profile_comes_before_a_built_in_one() {
 
     let error = Profile::load("other", own).unwrap_err().to_string();
     assert!(error.contains("calls itself \"mine\"") && error.contains("name: other"), "{error}");
+    let error = Profile::load("shmen", own).unwrap_err().to_string();
+    assert!(error.starts_with("there is no profile \"shmen\", did you mean `shmem`?\n"), "{error}");
     let error = Profile::load("../mine", own).unwrap_err().to_string();
     assert!(error.starts_with("there is no profile \"../mine\""), "{error}");
     assert!(
