@@ -89,6 +89,9 @@ pub struct Output {
     /// Say only what was asked for, and errors
     #[arg(short, long, global = true)]
     pub quiet: bool,
+    /// Tell of every step of every cell, also where there are many
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    pub verbose: bool,
 }
 
 /// Where things lie.

@@ -18,6 +18,8 @@ static LOST: OnceLock<String> = OnceLock::new();
 #[derive(Debug, Clone, Copy)]
 pub struct Printer {
     quiet: bool,
+    /// True if every step should be told.
+    pub verbose: bool,
     /// True if stderr is a terminal on which bars may be drawn.
     pub bars: bool,
     /// What stdout is like.
@@ -32,6 +34,7 @@ impl Printer {
         let size = rustix::termios::tcgetwinsize(&stdout).ok().map(|size| size.ws_col.into());
         Self {
             quiet: output.quiet,
+            verbose: output.verbose,
             bars: !output.quiet && io::stderr().is_terminal(),
             look: Look {
                 width: size.filter(|columns| *columns >= 40).unwrap_or(100),

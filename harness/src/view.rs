@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Progress on stderr: a line for each cell that runs on a terminal, plain lines elsewhere.
 
+mod night;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use engine::Onlooker;
+use engine::dispatcher::INTERRUPT;
 use engine::unit::BuildStep;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use kernels::Progress;
 use reports::escape::printable_lines;
-use reports::event::{Exposure, RunEvent, VmEnd, What};
-use reports::run::REMOTE;
+use reports::event::{Exposure, RunEvent, SampleTable, VmEnd, What};
+use reports::run::{CellReport, REMOTE};
+
+use self::night::Night;
 
 use crate::printer::Printer;
 
@@ -23,6 +28,8 @@ const TICK: Duration = Duration::from_millis(250);
 pub struct View {
     printer: Printer,
     bars: MultiProgress,
+    /// How far all of it is; there from [`View::expect`] on.
+    overall: OnceLock<ProgressBar>,
     state: Mutex<State>,
 }
 
@@ -34,6 +41,7 @@ struct State {
     shown: HashSet<(String, String)>,
     /// Why a cell failed, and which it was: one missing tool fails many.
     failed: HashMap<String, String>,
+    night: Night,
 }
 
 #[derive(Debug)]
@@ -42,6 +50,9 @@ struct Bar {
     /// What it says is being done.
     stage: String,
     exposure: Exposure,
+    findings: u64,
+    /// Names of its machine's counters.
+    columns: Vec<String>,
 }
 
 impl View {
@@ -52,7 +63,34 @@ impl View {
             false => ProgressDrawTarget::hidden(),
         };
         let bars = MultiProgress::with_draw_target(target);
-        Self { printer: *printer, bars, state: Mutex::default() }
+        Self { printer: *printer, bars, overall: OnceLock::new(), state: Mutex::default() }
+    }
+
+    /// Shows how far the run is whose cells should take so long each, `side_by_side` at once.
+    pub fn expect(&self, cells: HashMap<String, Duration>, side_by_side: u32) {
+        if cells.len() > 1 {
+            let bar = self.overall.get_or_init(|| self.bars.add(ProgressBar::new(0)));
+            bar.set_length(cells.len() as u64);
+            bar.set_style(style("{bar:24} {wide_msg}"));
+            bar.enable_steady_tick(TICK);
+        }
+        self.state().night.expect(cells, side_by_side);
+        self.advance();
+    }
+
+    fn advance(&self) {
+        let state = self.state();
+        if let Some(bar) = self.overall.get() {
+            bar.set_position(state.night.position().0);
+            bar.set_message(state.night.words());
+        }
+    }
+
+    /// A line on a step of a cell: of many cells only with `--verbose`.
+    fn step_line(&self, text: &str) {
+        if self.printer.verbose || !self.state().night.is_long() {
+            self.line(text);
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -75,17 +113,27 @@ impl View {
         bar.bar.set_style(style("{spinner} {prefix}: {msg} ({elapsed})"));
         bar.bar.reset_elapsed();
         bar.bar.set_message(stage.to_owned());
-        if !self.printer.bars {
+        if !self.printer.bars && (self.printer.verbose || !state.night.is_long()) {
             self.printer.say(&format!("{name}: {stage}"));
         }
     }
 
     fn bar<'s>(&self, state: &'s mut State, name: &str) -> &'s mut Bar {
         state.bars.entry(name.to_owned()).or_insert_with(|| {
-            let bar = self.bars.add(ProgressBar::new_spinner());
+            // The overall bar stays the last.
+            let bar = match self.overall.get() {
+                Some(last) => self.bars.insert_before(last, ProgressBar::new_spinner()),
+                None => self.bars.add(ProgressBar::new_spinner()),
+            };
             bar.set_prefix(name.to_owned());
             bar.enable_steady_tick(TICK);
-            Bar { bar, stage: String::new(), exposure: Exposure::default() }
+            Bar {
+                bar,
+                stage: String::new(),
+                exposure: Exposure::default(),
+                findings: 0,
+                columns: Vec::new(),
+            }
         })
     }
 
@@ -101,6 +149,9 @@ impl View {
     pub fn clear(&self) {
         for bar in std::mem::take(&mut self.state().bars).into_values() {
             bar.bar.finish_and_clear();
+        }
+        if let Some(bar) = self.overall.get() {
+            bar.finish_and_clear();
         }
     }
 
@@ -141,8 +192,19 @@ impl View {
         let bar = self.bar(&mut state, cell);
         change(&mut bar.exposure);
         let Exposure { swapoffs, writebacks, windows, .. } = bar.exposure;
-        let words = format!("{swapoffs} swapoffs, {writebacks} writebacks, {windows} windows");
+        let mut words = format!("storms, {swapoffs} swapoffs, {writebacks} writebacks");
+        if windows > 0 {
+            words.push_str(&format!(", {windows} windows"));
+        }
+        if bar.findings > 0 {
+            words.push_str(&format!(", {} reports", bar.findings));
+        }
         bar.bar.set_message(words);
+    }
+
+    /// Names of a machine's counters, as far as they were told.
+    fn columns(&self, cell: &str) -> Vec<String> {
+        self.state().bars.get(cell).map(|bar| bar.columns.clone()).unwrap_or_default()
     }
 
     fn failed(&self, cell: &str, detail: &str) {
@@ -157,6 +219,9 @@ impl View {
     }
 
     fn found(&self, cell: &str, title: &str) {
+        if let Some(bar) = self.state().bars.get_mut(cell) {
+            bar.findings += 1;
+        }
         let fresh = self.state().shown.insert((cell.to_owned(), title.to_owned()));
         if fresh {
             self.line(&format!("{cell}: {title}"));
@@ -165,6 +230,19 @@ impl View {
 }
 
 impl Onlooker for View {
+    fn finished(&self, cell: &CellReport) {
+        let is_long = {
+            let mut state = self.state();
+            state.night.ended(&cell.cell.id);
+            state.night.judged(cell);
+            state.night.is_long()
+        };
+        if is_long || self.printer.verbose {
+            self.line(&night::told(cell));
+        }
+        self.advance();
+    }
+
     fn building(&self, cell: &str, kernel: &str, step: &BuildStep) {
         self.step(&format!("{kernel} ({cell})"), step);
     }
@@ -179,11 +257,11 @@ impl Onlooker for View {
                 } else {
                     "built"
                 };
-                self.line(&format!("{cell}: Linux {} {how}", kernel.release));
+                self.step_line(&format!("{cell}: Linux {} {how}", kernel.release));
             }
             What::PointsPlaced { cell, left_out, .. } => {
                 for point in left_out {
-                    self.line(&format!("{cell}: a stretch point is left out: {}", point.why));
+                    self.step_line(&format!("{cell}: a stretch point is left out: {}", point.why));
                 }
             }
             What::VmStarted { cell, boot, accel, .. } => {
@@ -197,7 +275,18 @@ impl Onlooker for View {
                 );
             }
             What::GuestReady { cell, boot_ms, .. } => {
-                self.line(&format!("{cell}: guest up after {:.1} s", *boot_ms as f64 / 1000.0));
+                self.step_line(&format!(
+                    "{cell}: guest up after {:.1} s",
+                    *boot_ms as f64 / 1000.0
+                ));
+            }
+            What::Columns { cell, columns, .. } => {
+                let mut state = self.state();
+                self.bar(&mut state, cell).columns.clone_from(columns);
+            }
+            What::Sample { cell, row, .. } => {
+                let columns = self.columns(cell);
+                self.exposure(cell, |exposure| SampleTable::expose(&columns, row, exposure));
             }
             What::Windows { cell, points, .. } => {
                 let windows = points.values().map(|point| point.stretched).sum();
@@ -225,13 +314,18 @@ impl Onlooker for View {
             },
             What::CellFailed { cell, detail, .. } => self.failed(cell, detail),
             What::Notice { cell, text } => match cell {
-                Some(cell) => self.line(&format!("{cell}: {text}")),
+                Some(cell) => self.step_line(&format!("{cell}: {text}")),
                 None => self.line(text),
             },
             What::CellFinished { cell } => self.end(cell),
-            What::CancelRequested { .. } => {
+            What::CellCancelled { cell, .. } => {
+                self.state().night.ended(cell);
+                self.advance();
+            }
+            What::CancelRequested { by, .. } if by == INTERRUPT => {
                 self.line("stopping; once more to stop at once");
             }
+            What::CancelRequested { by, .. } => self.line(&format!("stopping: {by}")),
             What::RunFinished { .. } => self.clear(),
             _ => {}
         }

@@ -30,6 +30,9 @@ const HOLD_PERIOD: Duration = Duration::from_secs(10);
 /// Slowness is waited out no longer than this.
 const MOST_HOLD: Duration = Duration::from_secs(600);
 
+/// Who ends a run in the log if it is the user.
+pub const INTERRUPT: &str = "Ctrl-C";
+
 /// What to run: decides from what was seen.
 pub trait Campaign {
     /// The cells to begin with.
@@ -180,9 +183,10 @@ impl<'a, 'log, E: Executor> Dispatcher<'a, 'log, E> {
         loop {
             if self.interrupt.is_cancelled() {
                 if !std::mem::replace(&mut interrupted, true) {
-                    self.log.emit(What::CancelRequested { by: "Ctrl-C".into(), at_once: false })?;
+                    self.log
+                        .emit(What::CancelRequested { by: INTERRUPT.into(), at_once: false })?;
                 }
-                self.cancel_queue("Ctrl-C", false)?;
+                self.cancel_queue(INTERRUPT, false)?;
             } else {
                 self.check_time()?;
                 if !self.closed && std::mem::take(&mut self.changed) {

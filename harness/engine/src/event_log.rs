@@ -92,6 +92,11 @@ impl<'a> EventLog<'a> {
         self.file.write_all(&line)?;
         self.onlooker.event(&event);
         self.report.push(&event);
+        if let What::CellFinished { cell } = &event.what
+            && let Some(cell) = self.report.cell(cell)
+        {
+            self.onlooker.finished(cell);
+        }
         Ok(())
     }
 

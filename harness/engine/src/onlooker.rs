@@ -2,6 +2,7 @@
 //! Whoever looks on while a run goes on: the terminal's view, or a test.
 
 use reports::event::RunEvent;
+use reports::run::CellReport;
 
 use crate::unit::BuildStep;
 
@@ -9,6 +10,9 @@ use crate::unit::BuildStep;
 pub trait Onlooker: Send + Sync {
     /// An event was written to the log.
     fn event(&self, event: &RunEvent);
+
+    /// A cell has finished, and is judged.
+    fn finished(&self, _cell: &CellReport) {}
 
     /// A build for `cell` has come so far; the log holds a part of these.
     fn building(&self, cell: &str, kernel: &str, step: &BuildStep);

@@ -213,6 +213,8 @@ async fn carry_out(
     let store = workshop.store.clone();
     let dir = run.dir.clone();
     let local = Local::new(workshop, settings(options, plan, dir.clone())?)?;
+    let side_by_side = jobs.first().map_or(1, |job| local.guests_side_by_side(&job.group));
+    view.expect(outlook::expected_cells(&jobs, &Timings::load(&store)), side_by_side);
     let done = run.carry_out_within(plan.limits(), &mut Fixed::new(jobs), &local).await;
     view.clear();
     let finished = done.and_then(|()| run.end()).map_err(|error| {

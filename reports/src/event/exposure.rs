@@ -126,6 +126,11 @@ impl SampleTable {
         events
     }
 
+    /// Brings exposure up to date with a row of numbers under `columns`.
+    pub fn expose(columns: &[String], row: &[Option<u64>], exposure: &mut Exposure) {
+        Self::sample(columns, row).apply(exposure);
+    }
+
     /// The sample that a row stands for; what is no counter is `extra`.
     pub(crate) fn sample(columns: &[String], row: &[Option<u64>]) -> Sample {
         let mut sample = Sample::default();

@@ -41,6 +41,11 @@ pub fn rank(jobs: &mut [CellJob], timings: &Timings) {
     }
 }
 
+/// What each cell will take, by its id.
+pub fn expected_cells(jobs: &[CellJob], timings: &Timings) -> HashMap<String, Duration> {
+    jobs.iter().map(|job| (job.cell.id.clone(), expected(job, timings))).collect()
+}
+
 /// What a cell will take.
 fn expected(job: &CellJob, timings: &Timings) -> Duration {
     let usual = || job.budget.saturating_add(USUAL_START);
