@@ -22,7 +22,7 @@ const MOST_BYTES: u64 = 64 << 20;
 /// A cell's or a build's last time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timing {
-    /// What it took, in milliseconds.
+    /// What it took, in milliseconds; 0: not known, it was in the store whenever it was wanted.
     pub ms: u64,
     /// When, in seconds since 1970.
     pub at: i64,
@@ -64,12 +64,14 @@ impl Timings {
                 self.cells.insert(cell.cell.population(), timing);
             }
             if let Some(kernel) = &cell.kernel {
-                let known = self.builds.entry(build_name(&cell.cell));
-                let timing = Timing { ms: kernel.ms, at: now, key: kernel.key.clone() };
-                let known = known.or_insert_with(|| timing.clone());
+                let known = self.builds.entry(build_name(&cell.cell)).or_insert(Timing {
+                    ms: 0,
+                    at: now,
+                    key: String::new(),
+                });
                 // What came from the store says nothing of a build's time.
                 known.ms = if kernel.cached { known.ms } else { kernel.ms };
-                (known.at, known.key) = (timing.at, timing.key);
+                (known.at, known.key) = (now, kernel.key.clone());
             }
         }
         forget(&mut self.cells);
@@ -96,17 +98,18 @@ impl Timings {
         self.cells.get(&cell.population()).map(|timing| timing.at)
     }
 
-    /// What a kernel took when it was last built, and its key.
-    pub fn build(&self, cell: &Cell) -> Option<(Duration, &str)> {
+    /// The key of a kernel that was built or found, and what it took when it was last built, if that is known.
+    pub fn build(&self, cell: &Cell) -> Option<(&str, Option<Duration>)> {
         let timing = self.builds.get(&build_name(cell))?;
-        Some((Duration::from_millis(timing.ms), &timing.key))
+        let took = Some(timing.ms).filter(|ms| *ms > 0).map(Duration::from_millis);
+        Some((&timing.key, took))
     }
 
     /// What the builds of an architecture take, on average.
     pub fn usual_build(&self, arch: &str) -> Option<Duration> {
-        let of_arch = |name: &&String| name.split('/').rev().nth(2) == Some(arch);
-        let builds =
-            self.builds.iter().filter(|(name, _)| of_arch(name)).map(|(_, timing)| timing.ms);
+        let of_arch = |name: &str| name.split('/').rev().nth(2) == Some(arch);
+        let builds = self.builds.iter().filter(|(name, timing)| of_arch(name) && timing.ms > 0);
+        let builds = builds.map(|(_, timing)| timing.ms);
         let (count, sum) = builds.fold((0, 0_u64), |(n, sum), ms| (n + 1, sum.saturating_add(ms)));
         sum.checked_div(count).map(Duration::from_millis)
     }
@@ -124,4 +127,39 @@ fn forget(timings: &mut BTreeMap<String, Timing>) {
     times.sort_unstable();
     let newest_to_go = times[surplus - 1];
     timings.retain(|_, timing| timing.at > newest_to_go);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn timing(ms: u64, at: i64) -> Timing {
+        Timing { ms, at, key: String::new() }
+    }
+
+    #[test]
+    fn what_is_remembered_is_there_again_and_damage_is_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        assert_eq!(Timings::load(&store), Timings::default());
+        let mut timings = Timings::default();
+        timings.builds.insert("k/arm64/gcc/".to_owned(), timing(60_000, 5));
+        timings.builds.insert("l/arm64/gcc/".to_owned(), timing(0, 5));
+        timings.save(&store).unwrap();
+        assert_eq!(Timings::load(&store), timings);
+        // One that was never built here says nothing of builds.
+        assert_eq!(timings.usual_build("arm64"), Some(Duration::from_secs(60)));
+        assert_eq!(timings.usual_build("riscv64"), None);
+        fs::write(path(&store), "{\"cells\":7").unwrap();
+        assert_eq!(Timings::load(&store), Timings::default());
+    }
+
+    #[test]
+    fn the_oldest_are_forgotten() {
+        let time = |n: usize| (n.to_string(), timing(1, n as i64));
+        let mut timings: BTreeMap<String, Timing> = (0..MOST + 7).map(time).collect();
+        forget(&mut timings);
+        assert_eq!(timings.len(), MOST);
+        assert!(!timings.contains_key("6") && timings.contains_key("7"));
+    }
 }

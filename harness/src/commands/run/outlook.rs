@@ -111,8 +111,8 @@ fn missing_build(job: &CellJob, timings: &Timings, workshop: &Workshop) -> Optio
     let usual = || timings.usual_build(choice.arch.name).unwrap_or(USUAL_BUILD);
     match timings.build(&job.cell) {
         // Keys are names of folders of ours.
-        Some((_, key)) if workshop.store.path("kernels").join(key).is_dir() => None,
-        Some((took, _)) => Some(took),
+        Some((key, _)) if workshop.store.path("kernels").join(key).is_dir() => None,
+        Some((_, took)) => Some(took.unwrap_or_else(usual)),
         None => Some(usual()),
     }
 }
