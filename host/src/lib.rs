@@ -9,4 +9,3 @@ pub mod process;
 pub mod store;
 pub mod tools;
 pub mod version;
-pub mod yaml;

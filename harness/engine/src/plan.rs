@@ -41,6 +41,7 @@
 //!   - {title: "KASAN: *in foo_bar", note: reported, since: 2026-11-01, until: 2027-03-01}
 //! ```
 
+mod file;
 mod matrix;
 mod name;
 
@@ -49,34 +50,26 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use host::arch::Arch;
-use serde::Deserialize;
-use serde::de::{Deserializer, Visitor};
-use workloads::profile::Technique;
-
-pub use matrix::Point;
-use matrix::{Include, Override, Which};
-pub use name::name_cells;
-
-use crate::error::Error;
-use crate::job::TRIES;
-use crate::limits::{Limits, StopRules};
-use crate::visit::{self, Terms};
+use document::{Document, Problem};
 use machine::target::Target;
 use reports::event::{Fault, PlanFacts};
-use reports::known::{KnownBug, NO_SERIES};
+use reports::known::KnownBug;
+use workloads::profile::Technique;
+
+use self::file::{Allowed, File};
+pub use self::matrix::Point;
+pub use self::name::name_cells;
+use crate::error::Error;
+use crate::limits::{Limits, StopRules};
+use crate::visit::{self, Terms};
 
 /// Plans that come with the program: name and text.
 const BUILT_IN: &[(&str, &str)] = &[
     ("architectures", include_str!("../plans/architectures.yaml")),
     ("nightly", include_str!("../plans/nightly.yaml")),
 ];
-/// What stands for "no series".
-const NONE: &str = NO_SERIES;
 /// Cells of a plan. More is a mistake, or work for several machines.
 const MOST_CELLS: usize = 10_000;
-/// More machines for one cell would not help either.
-const MOST_RETRIES: u32 = 10;
 /// A plan has no reason to be larger than this many bytes.
 const MOST_BYTES: u64 = 256 << 10;
 
@@ -92,219 +85,30 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a time from 1s to 24h, such as 90s or 10m".to_owned())
 }
 
-/// A plan as it is written.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// A plan that was read.
+#[derive(Debug, Clone)]
 pub struct Plan {
-    /// The name or file that the plan was found by.
-    #[serde(skip)]
+    /// The name or file that it was found by.
     pub origin: String,
-    /// The text, for places of what turns out wrong later.
-    #[serde(skip)]
     text: String,
-    /// One line for people.
-    pub about: String,
-    /// Names of kernel manifests.
-    #[serde(default)]
-    pub kernels: Vec<String>,
-    /// A machine that runs its kernel already, in place of QEMU's.
-    #[serde(default, deserialize_with = "target")]
-    pub target: Option<Target>,
-    /// Its serial log on this machine.
-    #[serde(default)]
-    console: Option<PathBuf>,
-    /// What the storm may use although it is in use there.
-    #[serde(default)]
-    allow: Vec<Allowed>,
-    /// Its devices to swap on.
-    #[serde(default)]
-    disks: Vec<String>,
-    /// Series as a command line would name them; `none` for the kernel as it is.
-    #[serde(default = "no_series")]
-    series: Vec<String>,
-    /// Architectures.
-    #[serde(default = "x86_64")]
-    arch: Vec<ArchName>,
-    /// Names of profiles.
-    #[serde(default)]
-    pub profiles: Vec<String>,
-    /// Techniques.
-    #[serde(default = "natural")]
-    pub techniques: Vec<Technique>,
-    /// Compilers; empty: the manifests'.
-    #[serde(default)]
-    toolchains: Vec<String>,
-    /// Modes of KASAN; empty: the manifests'.
-    #[serde(default)]
-    kasan: Vec<String>,
-    /// How often each cell is run.
-    #[serde(default = "once")]
-    pub runs: u32,
-    /// How long each guest storms.
-    #[serde(deserialize_with = "storm")]
-    pub storm: Duration,
-    /// More cells.
-    #[serde(default)]
-    include: Vec<Include>,
-    /// Cells that are left out.
-    #[serde(default)]
-    exclude: Vec<Which>,
-    /// What is different for some cells.
-    #[serde(default)]
-    overrides: Vec<Override>,
-    /// How much of the host's time all of it may take.
-    #[serde(default)]
-    pub budget: Budget,
-    /// Machines that are started after a cell's first one, where this machine was at fault.
-    #[serde(default = "retries")]
-    retries: u32,
-    /// When enough was seen.
-    #[serde(default)]
-    pub stop: Stop,
-    /// Bugs that raise no alarm.
-    #[serde(default)]
-    known: Vec<Known>,
+    document: Document,
+    file: File,
 }
 
-/// How much of the host's time a run may take.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Budget {
-    /// The run, from its start.
-    #[serde(deserialize_with = "some_time")]
-    pub run: Option<Duration>,
-    /// A cell, from the start of its first machine.
-    #[serde(deserialize_with = "some_time")]
-    pub cell: Option<Duration>,
-    /// The time of day at which it is over, by this machine's clock: `06:00`.
-    #[serde(deserialize_with = "time_of_day")]
-    pub until: Option<jiff::civil::Time>,
-}
-
-/// When a run has seen enough: see [`crate::limits::StopRules`].
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Stop {
-    /// Cells with bugs that are not known.
-    pub bugs: Option<NonZeroU32>,
-    /// Runs of one cell that showed a bug.
-    pub same_cell: Option<NonZeroU32>,
-    /// Cells in a row that this machine failed.
-    pub infrastructure: Option<NonZeroU32>,
-}
-
-/// A bug that is known: see [`KnownBug`].
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Known {
-    #[serde(default)]
-    title: String,
-    #[serde(default)]
-    rule: String,
-    note: String,
-    #[serde(deserialize_with = "day")]
-    since: String,
-    #[serde(default, deserialize_with = "day")]
-    until: String,
-    #[serde(default)]
-    cells: Which,
-}
-
-/// What belongs to a machine that is not ours, and can be allowed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Allowed {
-    Swap,
-    Zswap,
-    Cpus,
-}
-
-/// The row of an architecture, read from its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct ArchName(&'static Arch);
-
-impl<'de> Deserialize<'de> for ArchName {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_str(Checked(|name: &str| {
-            Arch::by_name(name).map(Self).ok_or_else(|| {
-                let known: Vec<&str> = host::arch::ALL.iter().map(|arch| arch.name).collect();
-                let name = name.escape_debug();
-                format!("there is no architecture `{name}`, expected one of {}", known.join(", "))
-            })
-        }))
-    }
-}
-
-/// A text that passes a check, which is made while it is read: so the message has its place.
-struct Checked<F>(F);
-
-impl<T, F: FnOnce(&str) -> Result<T, String>> Visitor<'_> for Checked<F> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string")
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
-        self.0(text).map_err(E::custom)
-    }
-}
-
-fn no_series() -> Vec<String> {
-    vec![NONE.to_owned()]
-}
-
-fn x86_64() -> Vec<ArchName> {
-    vec![ArchName(&host::arch::X86_64)]
-}
-
-fn natural() -> Vec<Technique> {
-    vec![Technique::Natural]
-}
-
-fn once() -> u32 {
-    1
-}
-
-fn retries() -> u32 {
-    TRIES - 1
-}
-
-/// A time of the host's.
-fn some_time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
-    from.deserialize_str(Checked(duration)).map(Some)
-}
-
-fn time_of_day<'de, D: Deserializer<'de>>(from: D) -> Result<Option<jiff::civil::Time>, D::Error> {
-    let read = |text: &str| {
-        text.parse().map_err(|_| "expected a time of day, such as \"06:00\"".to_owned())
-    };
-    from.deserialize_str(Checked(read)).map(Some)
-}
-
-fn day<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
-    from.deserialize_str(Checked(|text: &str| {
-        let day: Result<jiff::civil::Date, _> = text.parse();
-        day.map(|day| day.to_string()).map_err(|_| "expected a day, such as 2026-11-26".to_owned())
-    }))
-}
-
-fn target<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Target>, D::Error> {
-    from.deserialize_str(Checked(|text: &str| Target::parse(text))).map(Some)
-}
-
-fn storm<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-    from.deserialize_str(Checked(duration))
-}
+/// Where in a plan something stands.
+type Place = document::Path;
 
 impl Plan {
     /// Finds a plan: a path with a slash or `.yaml` in it, a file `NAME.yaml` in the folder `own`,
     /// or a built-in one.
+    ///
+    /// # Errors
+    /// No such plan; every mistake in it.
     pub fn find(name: &str, own: Option<&Path>) -> Result<Self, Error> {
         let wrong = |words: String| Error::new(Fault::Configuration, words);
         let is_path = name.contains('/') || name.ends_with(".yaml");
         let file = match is_path {
-            true => Some(Path::new(name).to_owned()),
+            true => Some(PathBuf::from(name)),
             false => own.map(|dir| dir.join(format!("{name}.yaml"))).filter(|file| file.exists()),
         };
         let known = BUILT_IN.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
@@ -337,61 +141,86 @@ impl Plan {
     }
 
     /// The plan of a run's log.
+    ///
+    /// # Errors
+    /// Every mistake in it.
     pub fn again(plan: &PlanFacts) -> Result<Self, Error> {
         Self::from_yaml(&plan.origin, plan.text.clone())
     }
 
+    /// The JSON Schema of a plan, as the text of a file.
+    pub fn schema() -> String {
+        document::schema::text::<File>()
+    }
+
     /// Reads a plan; `origin` is for messages.
     fn from_yaml(origin: &str, text: String) -> Result<Self, Error> {
-        let plan: Self = host::yaml::read(origin, &text)
-            .map_err(|error| Error::new(Fault::Configuration, error))?;
-        let plan = Self { origin: origin.to_owned(), text, ..plan };
-        plan.check_target()?;
-        plan.check_lists()?;
-        plan.check_known()?;
-        if plan.retries > MOST_RETRIES {
-            let words = format!("`retries` is more than {MOST_RETRIES}");
-            return Err(plan.wrong("retries", words));
-        }
+        let wrong = |problems| Error::new(Fault::Configuration, problems);
+        let document = Document::parse(origin, &text).map_err(wrong)?;
+        let file: File = document.read().map_err(wrong)?;
+        let plan = Self { origin: origin.to_owned(), text, document, file };
+        let mut problems = Vec::new();
+        plan.check_target(&mut problems);
+        plan.check_lists(&mut problems);
+        plan.check_known(&mut problems);
+        plan.document.refuse(problems).map_err(wrong)?;
         plan.points()?;
         Ok(plan)
     }
 
+    /// One line for people.
+    pub fn about(&self) -> &str {
+        &self.file.about
+    }
+
+    /// A machine that runs its kernel already, in place of QEMU's.
+    pub fn target(&self) -> Option<&Target> {
+        self.file.target.as_ref()
+    }
+
+    /// What there is to be run on: kernels, or a machine.
+    fn places(&self) -> Vec<String> {
+        match &self.file.target {
+            Some(target) => vec![target.to_string()],
+            None => self.file.kernels.clone(),
+        }
+    }
+
     /// Lists without a double, and none without anything in it.
-    fn check_lists(&self) -> Result<(), Error> {
-        let arches: Vec<String> = self.arch.iter().map(|arch| arch.0.name.to_owned()).collect();
-        let techniques: Vec<String> = self.techniques.iter().map(Technique::to_string).collect();
+    fn check_lists(&self, problems: &mut Vec<Problem>) {
+        let file = &self.file;
+        let arches: Vec<String> = file.arch.iter().map(|arch| arch.0.name.to_owned()).collect();
+        let techniques: Vec<String> = file.techniques.iter().map(Technique::to_string).collect();
         let places = self.places();
         let lists: [(&str, &[String]); 7] = [
             ("kernels", &places),
-            ("series", &self.series),
+            ("series", &file.series),
             ("arch", &arches),
-            ("profiles", &self.profiles),
+            ("profiles", &file.profiles),
             ("techniques", &techniques),
-            ("toolchains", &self.toolchains),
-            ("kasan", &self.kasan),
+            ("toolchains", &file.toolchains),
+            ("kasan", &file.kasan),
         ];
         for (key, list) in lists {
             let may_be_empty = match key {
                 "toolchains" | "kasan" => true,
-                "kernels" | "profiles" => !self.include.is_empty(),
+                "kernels" | "profiles" => !file.include.is_empty(),
                 _ => false,
             };
             if list.is_empty() && !may_be_empty {
-                return Err(self.wrong(key, format!("`{key}` is empty: there is nothing to run")));
+                let words = format!("`{key}` is empty: there is nothing to run");
+                problems.push(self.document.problem_of_key(&Place::of(key), words));
             }
-            let twice = list.iter().enumerate().find(|(at, one)| list[..*at].contains(one));
-            if let Some((_, twice)) = twice {
-                let words = format!("`{}` stands in `{key}` twice", twice.escape_debug());
-                return Err(self.wrong(twice, words));
+            for (at, one) in list.iter().enumerate().filter(|(at, one)| list[..*at].contains(one)) {
+                let words = format!("`{}` stands in `{key}` twice", one.escape_debug());
+                problems.push(self.document.problem(&Place::of(key).item(at), words));
             }
         }
-        Ok(())
     }
 
     /// Known bugs that say what they are.
-    fn check_known(&self) -> Result<(), Error> {
-        for known in &self.known {
+    fn check_known(&self, problems: &mut Vec<Problem>) {
+        for (at, known) in self.file.known.iter().enumerate() {
             let words = match (known.title.as_str(), known.rule.as_str()) {
                 ("", "") => "a known bug has a `title` or a `rule`".to_owned(),
                 ("", _) => continue,
@@ -401,72 +230,47 @@ impl Plan {
                 (_, "") => continue,
                 _ => "a known bug has either a `title` or a `rule`".to_owned(),
             };
-            return Err(self.wrong("known", words));
-        }
-        Ok(())
-    }
-
-    /// The bugs that it knows of.
-    pub fn known(&self) -> impl Iterator<Item = KnownBug> {
-        self.known.iter().cloned().map(|known| {
-            let Known { title, rule, note, since, until, cells } = known;
-            KnownBug { title, rule, note, since, until, cells: cells.into() }
-        })
-    }
-
-    /// What the event log keeps of it; `folder`: where swapstorm was started.
-    pub fn facts(&self, folder: &Path) -> PlanFacts {
-        let (origin, text) = (self.origin.clone(), self.text.clone());
-        PlanFacts { origin, folder: folder.display().to_string(), text }
-    }
-
-    /// When a run that begins now is to end, and what is enough.
-    pub fn limits(&self) -> Limits {
-        let until = self.budget.until.map(|time| {
-            let wait = until(time, &jiff::Zoned::now());
-            (wait, format!("it is {}", time.strftime("%H:%M")))
-        });
-        let number = |rule: Option<NonZeroU32>| rule.map(NonZeroU32::get);
-        let Stop { bugs, same_cell, infrastructure } = self.stop;
-        let stop = StopRules {
-            bugs: number(bugs),
-            same_cell: number(same_cell),
-            infrastructure: number(infrastructure),
-        };
-        Limits { stop, ..Limits::within(self.budget.run, until) }
-    }
-
-    /// What there is to be run on: kernels, or a machine.
-    fn places(&self) -> Vec<String> {
-        match &self.target {
-            Some(target) => vec![target.to_string()],
-            None => self.kernels.clone(),
+            problems.push(self.document.problem(&Place::of("known").item(at), words));
         }
     }
 
     /// Keys that go with a target, and those that do not.
-    fn check_target(&self) -> Result<(), Error> {
-        if self.target.is_none() {
-            let lone = [
-                ("console", self.console.is_some()),
-                ("allow", !self.allow.is_empty()),
-                ("disks", !self.disks.is_empty()),
-            ];
-            return match lone.into_iter().find(|(_, is_there)| *is_there) {
-                Some((key, _)) => Err(self.wrong(key, format!("`{key}` belongs to a `target`"))),
-                None => Ok(()),
-            };
+    fn check_target(&self, problems: &mut Vec<Problem>) {
+        let file = &self.file;
+        let mut wrong = |key: &str, words: String| {
+            problems.push(self.document.problem_of_key(&Place::of(key), words));
+        };
+        if file.target.is_none() {
+            for (key, is_there) in [
+                ("console", file.console.is_some()),
+                ("allow", !file.allow.is_empty()),
+                ("disks", !file.disks.is_empty()),
+            ] {
+                if is_there {
+                    wrong(key, format!("`{key}` belongs to a `target`"));
+                }
+            }
+            return;
         }
-        if !self.kernels.is_empty() || self.series != no_series() {
-            let key = if self.kernels.is_empty() { "series" } else { "kernels" };
-            return Err(
-                self.wrong(key, format!("a `target` runs its own kernel: leave out `{key}`"))
-            );
+        for (key, is_there) in [
+            ("kernels", !file.kernels.is_empty()),
+            ("series", file.series != file::no_series()),
+            ("toolchains", !file.toolchains.is_empty()),
+            ("kasan", !file.kasan.is_empty()),
+        ] {
+            if is_there {
+                wrong(key, format!("a `target` runs its own kernel: leave out `{key}`"));
+            }
         }
-        if self.arch.len() > 1 {
-            return Err(self.wrong("arch", "a `target` has one architecture"));
+        if file.arch.len() > 1 {
+            wrong("arch", "a `target` has one architecture".to_owned());
         }
-        for technique in &self.techniques {
+        if let Some(console) = &file.console
+            && let Err(error) = visit::check_console(console)
+        {
+            wrong("console", error.to_string());
+        }
+        for (at, technique) in file.techniques.iter().enumerate() {
             let words = match technique {
                 technique if technique.stretches() => {
                     "a `target` cannot be stretched: that takes QEMU's gdbstub"
@@ -476,41 +280,66 @@ impl Plan {
                 }
                 _ => continue,
             };
-            return Err(self.wrong(technique.name(), words));
-        }
-        if let Some(console) = &self.console {
-            visit::check_console(console).map_err(|error| self.wrong("console", error))?;
-        }
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b"/_-.".contains(&b);
-        match self.disks.iter().find(|d| !d.starts_with("/dev/") || !d.bytes().all(plain)) {
-            Some(disk) => {
-                Err(self.wrong("disks", format!("`{}` is no device", disk.escape_debug())))
-            }
-            None => Ok(()),
+            problems.push(self.document.problem(&Place::of("techniques").item(at), words));
         }
     }
 
     /// What the user allows on the target.
     pub fn terms(&self) -> Terms {
+        let File { console, allow, disks, .. } = &self.file;
         Terms {
-            console: self.console.clone(),
-            beside_swap: self.allow.contains(&Allowed::Swap),
-            retune_zswap: self.allow.contains(&Allowed::Zswap),
-            switch_cpus: self.allow.contains(&Allowed::Cpus),
-            disks: self.disks.clone(),
+            console: console.clone(),
+            beside_swap: allow.contains(&Allowed::Swap),
+            retune_zswap: allow.contains(&Allowed::Zswap),
+            switch_cpus: allow.contains(&Allowed::Cpus),
+            disks: disks.iter().map(|disk| disk.0.clone()).collect(),
         }
     }
 
-    /// The error for something that is wrong where `word` stands.
-    pub fn wrong(&self, word: &str, message: impl fmt::Display) -> Error {
-        let (line, column) = host::yaml::find_word(&self.text, word);
-        let origin = &self.origin;
-        Error::new(Fault::Configuration, format!("{origin}:{line}:{column}: {message}"))
+    /// The bugs that it knows of.
+    pub fn known(&self) -> impl Iterator<Item = KnownBug> {
+        self.file.known.iter().cloned().map(KnownBug::from)
     }
 
-    /// The architectures.
-    pub fn arches(&self) -> impl Iterator<Item = &'static Arch> {
-        self.arch.iter().map(|arch| arch.0)
+    /// What the event log keeps of it; `folder`: where swapstorm was started.
+    pub fn facts(&self, folder: &Path) -> PlanFacts {
+        let (origin, text) = (self.origin.clone(), self.text.clone());
+        PlanFacts { origin, folder: folder.display().to_string(), text }
+    }
+
+    /// What is enough.
+    pub fn stop(&self) -> StopRules {
+        let number = |rule: Option<NonZeroU32>| rule.map(NonZeroU32::get);
+        let file::Stop { bugs, same_cell, infrastructure } = self.file.stop;
+        StopRules {
+            bugs: number(bugs),
+            same_cell: number(same_cell),
+            infrastructure: number(infrastructure),
+        }
+    }
+
+    /// When a run that begins now is to end, and what is enough.
+    pub fn limits(&self) -> Limits {
+        let until = self.file.budget.until.map(|time| {
+            let wait = until(time.0, &jiff::Zoned::now());
+            (wait, format!("it is {}", time.0.strftime("%H:%M")))
+        });
+        let run = self.file.budget.run.map(|time| time.0);
+        Limits { stop: self.stop(), ..Limits::within(run, until) }
+    }
+
+    /// The error for something that is wrong with the value of a key, or, of a list, with its entry `name`, also where
+    /// that was included.
+    pub fn wrong(&self, key: &str, name: &str, message: impl fmt::Display) -> Error {
+        let included =
+            (0..self.file.include.len()).map(|at| Place::of("include").item(at).key(key));
+        let place = [Place::of(key)].into_iter().chain(included).find_map(|list| {
+            let entries = 0..self.document.length(&list);
+            entries.map(|at| list.item(at)).find(|entry| self.document.word(entry) == Some(name))
+        });
+        let place = place.unwrap_or_else(|| Place::of(key));
+        let problem = self.document.problem(&place, message);
+        Error::new(Fault::Configuration, self.document.problems(vec![problem]))
     }
 }
 

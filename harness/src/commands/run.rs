@@ -71,7 +71,7 @@ pub struct Options {
 impl Options {
     /// What was asked for of the plan's guests. A target lives by its own clock, which is none of ours.
     fn guest(&self, plan: &Plan) -> GuestOptions {
-        let clock = if plan.target.is_some() { Some(Clock::Wall) } else { self.clock };
+        let clock = if plan.target().is_some() { Some(Clock::Wall) } else { self.clock };
         GuestOptions { clock, ..self.machine.options() }
     }
 }
@@ -99,7 +99,7 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
         return dry_run(&plan, &jobs, &timings, options, places, printer, workshop);
     }
     let view = View::new(printer);
-    view.line(&format!("{}: {}", plan.origin, plan.about));
+    view.line(&format!("{}: {}", plan.origin, plan.about()));
     let interrupt = interrupt::listen()?;
     let mut run = Run::begin("run", seed, Purpose::Search, &places.folders(), &view, interrupt)?;
     run.plan(&plan, &std::env::current_dir()?)?;
@@ -150,7 +150,7 @@ async fn resume(dir: &Path, places: &Places, printer: &Printer) -> Result<u8, Er
     outlook::rank(&mut jobs, &Timings::load(&workshop.store));
     let view = View::new(printer);
     let left = jobs.len();
-    view.line(&format!("{}: {}; cells that are left: {left}", plan.origin, plan.about));
+    view.line(&format!("{}: {}; cells that are left: {left}", plan.origin, plan.about()));
     let interrupt = interrupt::listen()?;
     let mut run = Run::resume(resumed, Purpose::Search, &view, interrupt)?;
     // Lines that name them may be lost.
@@ -160,9 +160,9 @@ async fn resume(dir: &Path, places: &Places, printer: &Printer) -> Result<u8, Er
 
 /// Whether other runs of the same cell have shown the bug as often as the plan asks for.
 fn has_its_answer(job: &CellJob, plan: &Plan, resumed: &Resumable) -> bool {
-    let Some(most) = plan.stop.same_cell else { return false };
+    let Some(most) = plan.stop().same_cell else { return false };
     let same = resumed.report.cells.iter().filter(|cell| is_same(&cell.cell, &job.cell));
-    same.filter(|cell| cell.finished && cell.verdict.is_bug()).count() >= most.get() as usize
+    same.filter(|cell| cell.finished && cell.verdict.is_bug()).count() >= most as usize
 }
 
 /// The options of a command line that is in a log, and the folders that it names.
@@ -183,8 +183,9 @@ async fn jobs(
     workshop: &Workshop,
     options: &Options,
 ) -> Result<Vec<CellJob>, Error> {
-    if plan.target.is_some() && options.clock == Some(Clock::Virtual) {
-        return Err(plan.wrong("target", "a `target` has no virtual clock: leave out --clock"));
+    if plan.target().is_some() && options.clock == Some(Clock::Virtual) {
+        let words = "a `target` has no virtual clock: leave out --clock";
+        return Err(plan.wrong("target", "", words));
     }
     cells::cells(plan, seed, workshop, options).await
 }

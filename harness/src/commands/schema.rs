@@ -2,6 +2,7 @@
 //! `swapstorm schema`: the JSON Schemas of what is read as YAML.
 
 use clap::{Args, ValueEnum};
+use engine::plan::Plan;
 use images::Recipe;
 use kernels::Manifest;
 use reports::rule::Rule;
@@ -25,6 +26,8 @@ enum Format {
     Manifest,
     /// How kernels are configured, kernels/config/standard.yaml
     Standard,
+    /// A plan of runs, harness/plans/*.yaml
+    Plan,
     /// A storm profile, workloads/profiles/*.yaml
     Profile,
     /// What an image is made of, as --image takes it
@@ -38,6 +41,7 @@ impl Format {
         match self {
             Self::Manifest => Manifest::schema(),
             Self::Standard => Manifest::standard_schema(),
+            Self::Plan => Plan::schema(),
             Self::Profile => Profile::schema(),
             Self::Recipe => Recipe::schema(),
             Self::Rule => Rule::schema(),

@@ -35,6 +35,7 @@ fn schemas_are_those_beside_the_data() {
     let files = [
         ("manifest", "kernels/manifests/manifest.schema.json"),
         ("standard", "kernels/config/standard.schema.json"),
+        ("plan", "harness/engine/plans/plan.schema.json"),
         ("profile", "workloads/profiles/profile.schema.json"),
         ("recipe", "images/recipes/recipe.schema.json"),
         ("rule", "reports/rules/rule.schema.json"),

@@ -74,6 +74,20 @@ impl Document {
         Problem::new(self.find(path).0, message)
     }
 
+    /// The text that `path` leads to; `None` if that is no text, or the path leads nowhere.
+    pub fn word(&self, path: &Path) -> Option<&str> {
+        self.follow(path)?.word()
+    }
+
+    /// How many entries the list has that `path` leads to; 0 if it leads to none.
+    pub fn length(&self, path: &Path) -> usize {
+        self.follow(path).map_or(0, Node::length)
+    }
+
+    fn follow(&self, path: &Path) -> Option<&Node> {
+        path.steps().iter().try_fold(&self.root, |node, step| Some(node.step(step)?.1))
+    }
+
     /// Nothing if there are no problems.
     ///
     /// # Errors

@@ -60,6 +60,22 @@ impl Node {
         }
     }
 
+    /// The text of a scalar.
+    pub(crate) fn word(&self) -> Option<&str> {
+        match &self.value {
+            Value::Scalar { text, .. } => Some(text),
+            _ => None,
+        }
+    }
+
+    /// How many entries a list has.
+    pub(crate) fn length(&self) -> usize {
+        match &self.value {
+            Value::List(list) => list.len(),
+            _ => 0,
+        }
+    }
+
     fn size(&self) -> usize {
         1 + match &self.value {
             Value::Scalar { .. } => 0,

@@ -4,67 +4,15 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use document::{Path, Problem};
 use host::arch::Arch;
-use reports::event::Cell;
-use reports::known::Selection;
-use serde::Deserialize;
+use reports::event::{Cell, Fault};
+use reports::known::{NO_SERIES, Selection};
 use workloads::profile::Technique;
 
-use super::{ArchName, MOST_CELLS, NONE, Plan, some_time};
+use super::file::{ArchName, File, Override, Time};
+use super::{MOST_CELLS, Plan};
 use crate::error::Error;
-
-/// More cells: what is left out is the plan's.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Include {
-    kernels: Option<Vec<String>>,
-    series: Option<Vec<String>>,
-    arch: Option<Vec<ArchName>>,
-    toolchains: Option<Vec<String>>,
-    kasan: Option<Vec<String>>,
-    profiles: Option<Vec<String>>,
-    techniques: Option<Vec<Technique>>,
-    runs: Option<u32>,
-    #[serde(default, deserialize_with = "some_time")]
-    storm: Option<Duration>,
-}
-
-/// Some cells: those of all these. A list that is left out means any.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Which {
-    kernels: Vec<String>,
-    series: Vec<String>,
-    arch: Vec<ArchName>,
-    toolchains: Vec<String>,
-    kasan: Vec<String>,
-    profiles: Vec<String>,
-    techniques: Vec<Technique>,
-}
-
-impl From<Which> for Selection {
-    fn from(which: Which) -> Self {
-        let Which { kernels, series, arch, toolchains, kasan, profiles, techniques } = which;
-        let arch = arch.into_iter().map(|arch| arch.0.name.to_owned()).collect();
-        let techniques = techniques.iter().map(Technique::to_string).collect();
-        Self { kernels, series, arch, toolchains, kasan, profiles, techniques }
-    }
-}
-
-/// What is different for some cells.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Override {
-    cells: Which,
-    runs: Option<u32>,
-    #[serde(default, deserialize_with = "some_time")]
-    storm: Option<Duration>,
-    #[serde(default, deserialize_with = "some_time")]
-    budget: Option<Duration>,
-    retries: Option<u32>,
-    cpus: Option<u64>,
-    memory: Option<u64>,
-}
 
 /// Cells of a plan that differ in number and seed only.
 #[derive(Debug, Clone, PartialEq)]
@@ -148,7 +96,7 @@ impl Lists<'_> {
     }
 
     /// Every combination.
-    fn multiply(&self, plan: &Plan, points: &mut Vec<Point>) {
+    fn multiply(&self, plan: &File, points: &mut Vec<Point>) {
         for profile in self.profiles {
             for kernel in self.kernels {
                 for series in self.series {
@@ -158,7 +106,8 @@ impl Lists<'_> {
                                 for technique in self.techniques {
                                     points.push(Point {
                                         kernel: kernel.clone(),
-                                        series: Some(series.clone()).filter(|name| name != NONE),
+                                        series: Some(series.clone())
+                                            .filter(|name| name != NO_SERIES),
                                         arch: arch.0,
                                         toolchain: toolchain.cloned(),
                                         kasan: kasan.cloned(),
@@ -166,7 +115,7 @@ impl Lists<'_> {
                                         technique: *technique,
                                         runs: self.runs,
                                         storm: self.storm,
-                                        time: plan.budget.cell,
+                                        time: plan.budget.cell.map(|time| time.0),
                                         tries: plan.retries.saturating_add(1),
                                         cpus: None,
                                         memory_mib: None,
@@ -185,93 +134,97 @@ impl Plan {
     /// The cells of this plan, those that differ in number and seed only as one.
     ///
     /// # Errors
-    /// No cells or too many; an entry of `exclude` or `overrides` that is about none of them.
+    /// No cells or too many; entries of `exclude` and `overrides` that are about none of them.
     pub fn points(&self) -> Result<Vec<Point>, Error> {
-        let kernels = match &self.target {
-            Some(target) => vec![target.to_string()],
-            None => self.kernels.clone(),
-        };
+        let mut problems = Vec::new();
+        let points = self.all_points(&mut problems);
+        let refused = self.document.refuse(problems);
+        refused.map_err(|problems| Error::new(Fault::Configuration, problems))?;
+        Ok(points)
+    }
+
+    fn all_points(&self, problems: &mut Vec<Problem>) -> Vec<Point> {
+        let (file, kernels) = (&self.file, self.places());
         let own = Lists {
             kernels: &kernels,
-            series: &self.series,
-            arch: &self.arch,
-            toolchains: &self.toolchains,
-            kasan: &self.kasan,
-            profiles: &self.profiles,
-            techniques: &self.techniques,
-            runs: self.runs,
-            storm: self.storm,
+            series: &file.series,
+            arch: &file.arch,
+            toolchains: &file.toolchains,
+            kasan: &file.kasan,
+            profiles: &file.profiles,
+            techniques: &file.techniques,
+            runs: file.runs,
+            storm: file.storm.0,
         };
         let mut all = vec![own];
-        for more in &self.include {
+        for more in &file.include {
             all.push(Lists {
                 kernels: more.kernels.as_ref().unwrap_or(&kernels),
-                series: more.series.as_ref().unwrap_or(&self.series),
-                arch: more.arch.as_ref().unwrap_or(&self.arch),
-                toolchains: more.toolchains.as_ref().unwrap_or(&self.toolchains),
-                kasan: more.kasan.as_ref().unwrap_or(&self.kasan),
-                profiles: more.profiles.as_ref().unwrap_or(&self.profiles),
-                techniques: more.techniques.as_ref().unwrap_or(&self.techniques),
-                runs: more.runs.unwrap_or(self.runs),
-                storm: more.storm.unwrap_or(self.storm),
+                series: more.series.as_ref().unwrap_or(&file.series),
+                arch: more.arch.as_ref().unwrap_or(&file.arch),
+                toolchains: more.toolchains.as_ref().unwrap_or(&file.toolchains),
+                kasan: more.kasan.as_ref().unwrap_or(&file.kasan),
+                profiles: more.profiles.as_ref().unwrap_or(&file.profiles),
+                techniques: more.techniques.as_ref().unwrap_or(&file.techniques),
+                runs: more.runs.unwrap_or(file.runs),
+                storm: more.storm.map_or(file.storm.0, |time| time.0),
             });
+        }
+        let combinations = all.iter().map(Lists::count).fold(0, usize::saturating_add);
+        if combinations > MOST_CELLS {
+            problems.push(self.number(combinations));
+            return Vec::new();
         }
         let mut points: Vec<Point> = Vec::new();
         for lists in &all {
-            self.check_number(lists.count())?;
-            lists.multiply(self, &mut points);
-            self.check_number(points.len())?;
+            lists.multiply(file, &mut points);
         }
         let mut points = without_doubles(points);
-        for which in &self.exclude {
+        for (at, which) in file.exclude.iter().enumerate() {
             let selection = Selection::from(which.clone());
             let before = points.len();
             points.retain(|point| !selection.has(&point.cell()));
             if points.len() == before {
-                return Err(self.wrong("exclude", "an entry of `exclude` is about no cell"));
+                let place = Path::of("exclude").item(at);
+                problems.push(self.document.problem(&place, "this is about no cell"));
             }
         }
-        for change in &self.overrides {
-            self.change(change, &mut points)?;
+        for (at, change) in file.overrides.iter().enumerate() {
+            if !change.apply(&mut points) {
+                let place = Path::of("overrides").item(at);
+                problems.push(self.document.problem(&place, "this is about no cell"));
+            }
         }
         let cells = points.iter().map(|point| point.runs as usize);
         let cells = cells.fold(0, usize::saturating_add);
-        if cells == 0 {
-            return Err(
-                self.wrong("runs", format!("these are 0 cells, expected 1 to {MOST_CELLS}"))
-            );
+        if !(1..=MOST_CELLS).contains(&cells) {
+            problems.push(self.number(cells));
         }
-        self.check_number(cells)?;
-        Ok(points)
+        points
     }
 
-    fn check_number(&self, cells: usize) -> Result<(), Error> {
-        if cells <= MOST_CELLS {
-            return Ok(());
-        }
-        Err(self.wrong("runs", format!("these are {cells} cells, expected 1 to {MOST_CELLS}")))
+    fn number(&self, cells: usize) -> Problem {
+        let words = format!("these are {cells} cells, expected 1 to {MOST_CELLS}");
+        self.document.problem_of_key(&Path::of("runs"), words)
     }
+}
 
-    fn change(&self, change: &Override, points: &mut [Point]) -> Result<(), Error> {
-        let wrong = |words: &str| Err(self.wrong("overrides", words));
-        if change.cpus.is_some_and(|cpus| !(1..=8).contains(&cpus)) {
-            return wrong("`cpus` of `overrides` is not from 1 to 8");
-        }
-        if change.memory.is_some_and(|memory| !(32..=1_048_576).contains(&memory)) {
-            return wrong("`memory` of `overrides` is not from 32 to 1048576 (MiB)");
-        }
-        let selection = Selection::from(change.cells.clone());
+impl Override {
+    /// Changes the points that it is about; false if there are none.
+    fn apply(&self, points: &mut [Point]) -> bool {
+        let selection = Selection::from(self.cells.clone());
         let mut any = false;
+        let time = |time: Option<Time>| time.map(|time| time.0);
         for point in points.iter_mut().filter(|point| selection.has(&point.cell())) {
             any = true;
-            point.runs = change.runs.unwrap_or(point.runs);
-            point.storm = change.storm.unwrap_or(point.storm);
-            point.time = change.budget.or(point.time);
-            point.tries = change.retries.map_or(point.tries, |retries| retries.saturating_add(1));
-            point.cpus = change.cpus.or(point.cpus);
-            point.memory_mib = change.memory.or(point.memory_mib);
+            point.runs = self.runs.unwrap_or(point.runs);
+            point.storm = time(self.storm).unwrap_or(point.storm);
+            point.time = time(self.budget).or(point.time);
+            point.tries = self.retries.map_or(point.tries, |retries| retries.saturating_add(1));
+            point.cpus = self.cpus.or(point.cpus);
+            point.memory_mib = self.memory.or(point.memory_mib);
         }
-        if any { Ok(()) } else { wrong("an entry of `overrides` is about no cell") }
+        any
     }
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 use super::*;
+use crate::job::TRIES;
 
 const GOOD: &str = "about: a plan
 kernels: [debian-6.1]
@@ -19,8 +20,14 @@ fn what_is_left_out_has_a_default() {
     let [point] = &plan.points().unwrap()[..] else { panic!("one") };
     assert_eq!((&point.series, point.arch), (&None, &host::arch::X86_64));
     assert_eq!((point.tries, point.time), (TRIES, None));
-    assert_eq!((plan.techniques, plan.runs), (vec![Technique::Natural], 1));
-    assert_eq!(plan.storm, Duration::from_secs(120));
+    assert_eq!((point.technique, point.runs), (Technique::Natural, 1));
+    assert_eq!(point.storm, Duration::from_secs(120));
+}
+
+#[test]
+fn the_schema_is_what_the_types_say() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/plans/plan.schema.json");
+    document::schema::checked_in(file, &Plan::schema()).unwrap();
 }
 
 #[test]
@@ -34,11 +41,11 @@ fn every_built_in_plan_is_one() {
 fn every_mistake_has_its_place_and_says_what_was_expected() {
     for (from, to, place, says) in [
         ("kernels", "kernel", "p.yaml:2:1:", "unknown field `kernel`"),
-        ("[debian-6.1]", "debian-6.1", "p.yaml:2:10:", "expected a sequence"),
+        ("[debian-6.1]", "debian-6.1", "p.yaml:2:10:", "kernels: expected a list"),
         ("[debian-6.1]", "[]", "p.yaml:2:1:", "`kernels` is empty"),
-        ("arm64", "vax", "p.yaml:3:16:", "there is no architecture `vax`, expected one of"),
-        ("arm64", "x86_64", "p.yaml:3:8:", "`x86_64` stands in `arch` twice"),
-        ("stretch]", "strech]", "p.yaml:5:23:", "unknown variant `strech`"),
+        ("arm64", "vax", "p.yaml:3:16:", "unknown word `vax`, expected one of"),
+        ("arm64", "x86_64", "p.yaml:3:16:", "`x86_64` stands in `arch` twice"),
+        ("stretch]", "strech]", "p.yaml:5:23:", "did you mean `stretch`"),
         ("60s", "60", "p.yaml:6:8:", "such as 90s or 10m"),
         ("60s", "\"0s\"", "p.yaml:6:8:", "expected a time from 1s to 24h"),
         ("60s", "60s\nruns: 0", "p.yaml:7:1:", "these are 0 cells"),
@@ -53,7 +60,7 @@ fn every_mistake_has_its_place_and_says_what_was_expected() {
 fn a_target_takes_the_place_of_kernels() {
     let yaml = "about: a\ntarget: ssh://root@box:23\nprofiles: [p]\nstorm: 9s\nallow: [zswap]\n";
     let plan = read(yaml).unwrap();
-    assert_eq!(plan.target.as_ref().unwrap().to_string(), "ssh://root@box:23");
+    assert_eq!(plan.target().unwrap().to_string(), "ssh://root@box:23");
     assert_eq!((plan.terms().retune_zswap, plan.terms().beside_swap), (true, false));
     assert!(!plan.terms().switch_cpus);
     assert!(read(&yaml.replace("[zswap]", "[cpus]")).unwrap().terms().switch_cpus);
@@ -64,9 +71,9 @@ fn a_target_takes_the_place_of_kernels() {
         ("storm", "techniques: [stretch]\nstorm", "p.yaml:4:14:", "QEMU's gdbstub"),
         ("storm", "techniques: [preempt]\nstorm", "p.yaml:4:14:", "keeps its processors"),
         ("storm", "techniques: [preempt+stretch]\nstorm", "p.yaml:4:14:", "QEMU's gdbstub"),
-        ("storm", "disks: [sda]\nstorm", "p.yaml:4:1:", "`sda` is no device"),
+        ("storm", "disks: [sda]\nstorm", "p.yaml:4:9:", "expected a device, such as /dev/sdb"),
         ("storm", "console: /no/such/log\nstorm", "p.yaml:4:1:", "/no/such/log"),
-        ("[zswap]", "[all]", "p.yaml:5:9:", "unknown variant `all`"),
+        ("[zswap]", "[all]", "p.yaml:5:9:", "unknown word `all`, expected one of `swap`"),
         ("target: ssh://root@box:23", "kernels: [k]", "p.yaml:5:1:", "belongs to a `target`"),
     ] {
         let error = read(&yaml.replace(from, to)).unwrap_err();
@@ -152,19 +159,19 @@ fn budgets_rules_and_known_bugs_are_read() {
 #[test]
 fn a_nights_mistakes_have_their_place() {
     for (text, place, says) in [
-        ("exclude: [{kernels: [c]}]", "p.yaml:6:1:", "is about no cell"),
-        ("overrides: [{cells: {kernels: [c]}}]", "p.yaml:6:1:", "is about no cell"),
-        ("overrides: [{cells: {}, cpus: 9}]", "p.yaml:6:1:", "not from 1 to 8"),
+        ("exclude: [{kernels: [c]}]", "p.yaml:6:11:", "is about no cell"),
+        ("overrides: [{cells: {kernels: [c]}}]", "p.yaml:6:13:", "is about no cell"),
+        ("overrides: [{cells: {}, cpus: 9}]", "p.yaml:6:31:", "a whole number from 1 to 8"),
         ("exclude: [{}]", "p.yaml:1:1:", "these are 0 cells"),
         ("budget: {until: noon}", "p.yaml:6:17:", "such as \"06:00\""),
         ("budget: {run: 8}", "p.yaml:6:15:", "such as 90s or 10m"),
-        ("stop: {bugs: 0}", "p.yaml:6:14:", "nonzero"),
-        ("retries: 11", "p.yaml:6:1:", "more than 10"),
-        ("known: [{note: n, since: 2024-01-30}]", "p.yaml:6:1:", "has a `title` or a `rule`"),
-        ("known: [{title: \"*\", note: n, since: 2024-01-30}]", "p.yaml:6:1:", "every bug's"),
-        ("known: [{title: t, rule: r, note: n, since: 2024-01-30}]", "p.yaml:6:1:", "either"),
+        ("stop: {bugs: 0}", "p.yaml:6:14:", "a whole number from 1"),
+        ("retries: 11", "p.yaml:6:10:", "from 0 to 10"),
+        ("known: [{note: n, since: 2024-01-30}]", "p.yaml:6:9:", "has a `title` or a `rule`"),
+        ("known: [{title: \"*\", note: n, since: 2024-01-30}]", "p.yaml:6:9:", "every bug's"),
+        ("known: [{title: t, rule: r, note: n, since: 2024-01-30}]", "p.yaml:6:9:", "either"),
         ("known: [{title: t, note: n, since: yesterday}]", "p.yaml:6:36:", "such as 2026-11-26"),
-        ("include: [{runs: 20000}]", "p.yaml:6:12:", "expected 1 to 10000"),
+        ("include: [{runs: 20000}]", "p.yaml:6:18:", "from 0 to 10000"),
     ] {
         let error = read(&format!("{NIGHT}{text}\n")).unwrap_err();
         assert!(error.starts_with(place) && error.contains(says), "{text}: {error}");
@@ -181,4 +188,27 @@ fn the_night_ends_at_the_next_such_time_of_day() {
     assert_eq!(wait("2026-11-26T06:00[UTC]"), 86_400);
     // The clocks go forward in between.
     assert_eq!(wait("2026-03-28T22:00[Europe/Berlin]"), 7 * 3600);
+}
+
+#[test]
+fn every_mistake_is_told_at_once() {
+    let text = format!(
+        "{NIGHT}retries: 99\ntecniques: [natural]\noverrides: [{{cells: {{arch: [vax]}}, cpu: 2}}]\n"
+    );
+    let error = read(&text).unwrap_err();
+    for place in ["p.yaml:6:10:", "p.yaml:7:1:", "p.yaml:8:29:", "p.yaml:8:36:"] {
+        assert!(error.contains(place), "no {place} in {error}");
+    }
+    assert!(error.contains("did you mean `techniques`"), "{error}");
+    let form = format!("{NIGHT}exclude: [{{kernels: [x]}}, {{kernels: [y]}}]\n");
+    assert_eq!(read(&form).unwrap_err().matches("about no cell").count(), 2);
+}
+
+#[test]
+fn what_a_name_means_is_placed_where_it_stands() {
+    let plan = read(&format!("{NIGHT}include: [{{kernels: [a, other], storm: 3s}}]\n")).unwrap();
+    let place = |key, name| plan.wrong(key, name, "no").to_string();
+    assert_eq!(place("kernels", "b"), "p.yaml:2:14: no");
+    assert_eq!(place("kernels", "other"), "p.yaml:6:25: no");
+    assert_eq!(place("arch", "riscv64"), "p.yaml:3:16: no");
 }

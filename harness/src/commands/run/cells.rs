@@ -56,10 +56,10 @@ struct Finder<'a> {
 impl Finder<'_> {
     async fn group(&mut self, point: &Point) -> Result<Group, Error> {
         let plan = self.plan;
-        let placed = |word: &str, error: Error| plan.wrong(word, error);
         let ground = self.ground(point).await?;
         let name = &point.profile;
-        let mut profile = self.workshop.profile(name).map_err(|error| placed(name, error))?;
+        let profile = self.workshop.profile(name);
+        let mut profile = profile.map_err(|error| plan.wrong("profiles", name, error))?;
         let mut guest = self.options.guest(plan);
         guest.cpus = guest.cpus.or(point.cpus);
         guest.memory_mib = guest.memory_mib.or(point.memory_mib);
@@ -75,7 +75,7 @@ impl Finder<'_> {
         if let Some(known) = self.grounds.get(&name) {
             return Ok(known.clone());
         }
-        let ground = match &self.plan.target {
+        let ground = match self.plan.target() {
             Some(target) => Ground::Target(Place {
                 target: target.clone(),
                 arch,
@@ -93,20 +93,24 @@ impl Finder<'_> {
 
     async fn kernel(&mut self, point: &Point) -> Result<KernelChoice, Error> {
         let plan = self.plan;
-        let placed = |word: &str, error: Error| plan.wrong(word, error);
         let library = &self.workshop.library;
         let Point { kernel, series, arch, toolchain, kasan, .. } = point;
-        let read = |name: &String| name.parse().map_err(|error| placed(name, super::usage(error)));
+        let read =
+            |name: &String| name.parse().map_err(|error| plan.wrong("toolchains", name, error));
         let built = KernelOptions {
             toolchain: toolchain.as_ref().map(read).transpose()?,
             kasan: kasan.clone(),
         };
+        let manifest = library.manifest(kernel);
         let mut manifest =
-            library.manifest(kernel).map_err(|error| placed(kernel, error.into()))?;
-        manifest.require(arch).map_err(|error| placed(arch.name, error.into()))?;
+            manifest.map_err(|error| plan.wrong("kernels", kernel, Error::from(error)))?;
+        manifest
+            .require(arch)
+            .map_err(|error| plan.wrong("arch", arch.name, Error::from(error)))?;
         built.change(&mut manifest);
-        let word = kasan.as_deref().unwrap_or("kasan");
-        let fragments = built.fragments(arch, library).map_err(|error| placed(word, error))?;
+        let mode = kasan.as_deref().unwrap_or_default();
+        let fragments = built.fragments(arch, library);
+        let fragments = fragments.map_err(|error| plan.wrong("kasan", mode, error))?;
         let series = match series {
             // Whose fault it is differs here (a thread that cannot be fetched, say).
             Some(name) => Some(self.series(name).await?),
