@@ -8,6 +8,7 @@
 
 #define LOOKS	5
 #define LOOK_US	2000
+#define STACK_LOOKS	100
 
 static int read_file(pid_t pid, const char *file, char *text, size_t size)
 {
@@ -101,7 +102,17 @@ bool task_locate(pid_t pid, struct task *task, struct place *place)
 	}
 	if (read_file(pid, "wchan", place->wchan, sizeof(place->wchan)) < 0)
 		place->wchan[0] = '\0';
-	read_file(pid, "stack", text, sizeof(text));
-	task_read_stack(text, place->stack, sizeof(place->stack));
+	/*
+	 * A task that runs has no stack to be read at that moment; it has one when somebody else has
+	 * its processor, which may be soon, since others want to run as well.
+	 */
+	for (looks = 0; looks < STACK_LOOKS; looks++) {
+		if (read_file(pid, "stack", text, sizeof(text)) < 0)
+			text[0] = '\0';
+		task_read_stack(text, place->stack, sizeof(place->stack));
+		if (place->stack[0] || task->state != 'R')
+			break;
+		sleep_us(LOOK_US);
+	}
 	return true;
 }
