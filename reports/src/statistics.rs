@@ -10,12 +10,15 @@
 //! * [`rule`]: when to look and at what level, and what the answer is.
 //! * [`power`]: how many pairs an answer takes.
 //!
-//! Beside it, for benchmarks, [`survival`]: times to an event that does not come in every trial.
+//! Beside it, for benchmarks, [`survival`]: times to an event that does not come in every trial. And for what shows in some runs
+//! and not in others, [`binomial`]: how often it does, and [`strata`]: whether it does so less or more often than before.
 
+pub mod binomial;
 pub mod power;
 pub mod rule;
 pub mod sign_flip;
 pub mod signed_rank;
+pub mod strata;
 pub mod survival;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -6,5 +6,6 @@ mod exact;
 mod intervals;
 mod power;
 pub(crate) mod random;
+mod shares;
 mod simulation;
 mod survival;
