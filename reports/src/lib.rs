@@ -13,6 +13,7 @@ pub mod escape;
 pub mod event;
 pub mod exit;
 pub mod finding;
+pub mod history;
 pub mod known;
 pub mod log;
 pub mod method;
