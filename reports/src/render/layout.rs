@@ -60,7 +60,7 @@ impl Line {
         self
     }
 
-    fn followed_by(mut self, other: Self) -> Self {
+    pub(super) fn followed_by(mut self, other: Self) -> Self {
         self.0.extend(other.0);
         self
     }

@@ -208,17 +208,17 @@ fn bug(out: &mut String, bug: &Bug) {
     }
 }
 
-fn heading(out: &mut String, level: usize, text: &str) {
+pub(super) fn heading(out: &mut String, level: usize, text: &str) {
     out.push_str(&format!("{} {}\n\n", "#".repeat(level), inline(text)));
 }
 
-fn paragraph(out: &mut String, text: &str) {
+pub(super) fn paragraph(out: &mut String, text: &str) {
     out.push_str(&write_lines(&wrapped(Style::Plain, &inline(text), WIDTH), false));
     out.push('\n');
 }
 
 /// A list of names and values; values wrap below themselves.
-fn list(out: &mut String, facts: &[(String, String)]) {
+pub(super) fn list(out: &mut String, facts: &[(String, String)]) {
     for (name, value) in facts {
         let item = match name.as_str() {
             "" => inline(value),

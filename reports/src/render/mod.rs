@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A run, a comparison or baselines as text: for a terminal, for a mail, for a browser, for programs.
+//! A run, a comparison, baselines or a history as text: for a terminal, for a mail, for a browser, for programs.
 
 pub mod baseline;
 pub mod comparison;
 mod github;
+pub mod history;
 mod html;
 mod json;
 mod junit;

@@ -376,7 +376,7 @@ pub(crate) fn proof_sentence(proof: &Proof) -> String {
 }
 
 /// `a`, `a and b`, `a, b and c`.
-fn listed(parts: &[String]) -> String {
+pub(crate) fn listed(parts: &[String]) -> String {
     match parts {
         [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
         _ => parts.concat(),
@@ -389,7 +389,7 @@ fn cpus_off(n: u64) -> String {
 }
 
 /// `1 window`, `12,345 windows`.
-pub(super) fn several(n: u64, name: &str) -> String {
+pub(crate) fn several(n: u64, name: &str) -> String {
     format!("{} {name}{}", count(n), if n == 1 { "" } else { "s" })
 }
 

@@ -261,4 +261,7 @@ fn a_year_of_nights_is_read_and_told() {
         text.len()
     );
     assert_eq!((history.nights.len(), settings, ledger.damaged), (365, 36_500, 0));
+    let begin = std::time::Instant::now();
+    let page = crate::render::history::html(&ledger, &history);
+    println!("a page of {} bytes in {:?}", page.len(), begin.elapsed());
 }
