@@ -3,6 +3,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -33,6 +34,13 @@ impl FileLock {
         let file = self.file.try_clone()?;
         self.shared.store(true, Ordering::Relaxed);
         Ok(file)
+    }
+
+    /// Whether the locked file is still the one at `path`: somebody who had the lock before may have put another one in its
+    /// place, and then it excludes nobody.
+    pub fn is_at(&self, path: &Path) -> io::Result<bool> {
+        let (own, there) = (self.file.metadata()?, fs_err::metadata(path)?);
+        Ok((own.dev(), own.ino()) == (there.dev(), there.ino()))
     }
 
     fn on(file: File) -> Self {
@@ -98,6 +106,19 @@ mod tests {
         assert!(take().is_none(), "somebody holds it on purpose");
         drop(shared);
         assert!(take().is_some());
+    }
+
+    #[test]
+    fn a_lock_on_a_file_that_was_replaced_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("file"), dir.path().join("other"));
+        let lock = FileLock::try_take(&path).unwrap().unwrap();
+        assert!(lock.is_at(&path).unwrap());
+        std::fs::write(&other, "new").unwrap();
+        std::fs::rename(&other, &path).unwrap();
+        assert!(!lock.is_at(&path).unwrap());
+        // The other file's lock is free.
+        assert!(FileLock::try_take(&path).unwrap().is_some_and(|lock| lock.is_at(&path).unwrap()));
     }
 
     #[tokio::test]
