@@ -61,6 +61,8 @@ pub enum Command {
     Compare(commands::compare::Options),
     /// Keep what storms came to, for later ones to be compared with
     Baseline(commands::baseline::Options),
+    /// Say what came and went over the nights: bugs, flakes, troubles, numbers
+    History(commands::history::Options),
     /// Build a kernel, or find it in the store, and say where it is
     Build(commands::build::Options),
     /// Measure swapstorm itself

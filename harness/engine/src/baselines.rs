@@ -87,7 +87,7 @@ impl BaselineFile {
 }
 
 /// Writes a line in one go, behind whatever line somebody could not finish.
-fn append_line(file: &mut fs::File, line: &str) -> io::Result<()> {
+pub(crate) fn append_line(file: &mut fs::File, line: &str) -> io::Result<()> {
     let length = file.metadata()?.len();
     let gap = if length > 0 && last_byte(file, length)? != b'\n' { "\n" } else { "" };
     let written = file.write_all(format!("{gap}{line}").as_bytes());
@@ -107,11 +107,17 @@ fn last_byte(file: &mut fs::File, length: u64) -> io::Result<u8> {
 
 fn read(file: &mut fs::File) -> io::Result<Book> {
     let mut reader = BookReader::default();
+    in_pieces(file, |bytes| reader.push(bytes))?;
+    Ok(reader.finish())
+}
+
+/// Reads a file to its end.
+pub(crate) fn in_pieces(file: &mut fs::File, mut take: impl FnMut(&[u8])) -> io::Result<()> {
     let mut buffer = vec![0; CHUNK];
     loop {
         match file.read(&mut buffer)? {
-            0 => return Ok(reader.finish()),
-            n => reader.push(&buffer[..n]),
+            0 => return Ok(()),
+            n => take(&buffer[..n]),
         }
     }
 }

@@ -21,6 +21,7 @@ pub mod executor;
 pub mod fit;
 pub mod folders;
 pub mod guest;
+pub mod history;
 pub mod host_facts;
 pub mod job;
 pub mod judge;

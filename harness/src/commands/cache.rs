@@ -60,7 +60,7 @@ struct Gc {
 }
 
 /// Reads an age: `12h`, `30d`, `2w`.
-fn age(text: &str) -> Result<Duration, String> {
+pub(super) fn age(text: &str) -> Result<Duration, String> {
     let span: Result<Span, _> = text.parse();
     let seconds = span
         .and_then(|span| span.total((Unit::Second, SpanRelativeTo::days_are_24_hours())))

@@ -8,6 +8,7 @@ pub mod cache;
 pub mod compare;
 pub mod completions;
 pub mod doctor;
+pub mod history;
 mod kernel;
 pub mod login;
 pub mod machine;
@@ -39,6 +40,7 @@ pub fn run(cli: Cli, printer: &Printer) -> Result<u8, Error> {
             Command::Report(options) => report::run(&options, printer),
             Command::Compare(options) => compare::run(&options, &places, printer).await,
             Command::Baseline(options) => baseline::run(&options, printer).await,
+            Command::History(options) => history::run(&options, printer).await,
             Command::Bench(options) => bench::run(&options, &places, printer).await,
             Command::Build(options) => build::run(&options, &places, printer).await,
             Command::Parse(options) => parse::run(&options, &places, printer).await,

@@ -12,6 +12,7 @@ mod baseline;
 mod cache;
 mod compare;
 mod formats;
+mod history;
 mod nightly;
 mod recipes;
 mod report;

@@ -62,7 +62,8 @@ impl Scene {
             .env("SWAPSTORM_OUT", self.dir.path().join("out"))
             .env("SWAPSTORM_DATA", self.dir.path().join("data"))
             .env("XDG_DATA_HOME", self.dir.path().join("xdg"))
-            .env_remove("SWAPSTORM_BASELINES");
+            .env_remove("SWAPSTORM_BASELINES")
+            .env_remove("SWAPSTORM_HISTORY");
         command
     }
 

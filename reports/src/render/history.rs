@@ -26,7 +26,7 @@ const MOST_PLACES: usize = 12;
 /// Most nights in a table, the newest.
 const MOST_NIGHTS: usize = 14;
 /// Most settings whose metrics are shown.
-const MOST_SETTINGS: usize = 60;
+const MOST_SETTINGS: usize = 24;
 
 /// A history as one JSON object that ends with a line feed: what [`History`] has, `format`, and of the ledger `damaged`, `twice` and
 /// `problems`.
