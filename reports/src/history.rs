@@ -97,7 +97,7 @@ pub struct Cells {
     /// How many more bugs they showed than the line has room for.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub more_bugs: u32,
-    /// What went wrong that was not the kernel's fault, by its word, and how often.
+    /// What went wrong that is no bug, by its word, and how often.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub trouble: BTreeMap<SmolStr, u32>,
     /// The first line of why the first of them without an answer has none.
@@ -113,7 +113,10 @@ pub struct Cells {
 pub struct Sighting {
     /// What the same bug has in every run, on every kernel and architecture: [`crate::finding::Finding::signature`].
     pub signature: SmolStr,
-    /// Title of the first report.
+    /// Name of the rule that expects it; empty if none does.
+    #[serde(default, skip_serializing_if = "SmolStr::is_empty")]
+    pub rule: SmolStr,
+    /// Title of the rule that expects it, or else of the first report.
     pub title: String,
     /// What it is to the rule of the cells: `expected`, `related` or `another`.
     pub standing: SmolStr,
@@ -155,6 +158,18 @@ impl Cells {
             }
         }
         words
+    }
+}
+
+impl Sighting {
+    /// Whether both are the same bug: of the same rule, whose bug has many faces, or else of the same signature.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+
+    fn key(&self) -> (bool, &SmolStr) {
+        let is_of_rule = !self.rule.is_empty();
+        (is_of_rule, if is_of_rule { &self.rule } else { &self.signature })
     }
 }
 

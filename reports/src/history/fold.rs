@@ -93,7 +93,7 @@ impl Cells {
         }
         for one in seen {
             let has_room = self.bugs.len() < MOST_BUGS;
-            match self.bugs.iter_mut().find(|bug| bug.signature == one.signature) {
+            match self.bugs.iter_mut().find(|bug| bug.is_same(&one)) {
                 Some(known) => known.storms += 1,
                 None if has_room => self.bugs.push(one),
                 None => self.more_bugs += 1,
@@ -127,8 +127,7 @@ fn rounded(value: f64) -> f64 {
     format!("{value:.5e}").parse().unwrap_or(value)
 }
 
-/// Bugs of a cell, each signature once, the gravest first. Consequences of others, and what the method or the host brought about, are
-/// none.
+/// Bugs of a cell, each once, the gravest first. Consequences of others, and what the method or the host brought about, are none.
 fn sightings(cell: &CellReport) -> Vec<Sighting> {
     const GRAVE: [(Standing, &str); 3] = [
         (Standing::Another, "another"),
@@ -137,14 +136,22 @@ fn sightings(cell: &CellReport) -> Vec<Sighting> {
     ];
     let mut seen: Vec<Sighting> = Vec::new();
     for (standing, word) in GRAVE {
+        let rule = cell.rule.as_deref().filter(|_| standing == Standing::Expected);
+        let sighting = |signature, title: &str| Sighting {
+            signature,
+            rule: rule.map_or_else(SmolStr::default, |rule| bounded(rule.name.as_str()).into()),
+            title: bounded(rule.map_or(title, |rule| &rule.title)),
+            standing: word.into(),
+            storms: 1,
+        };
         let bugs = cell.bugs.iter().filter(|bug| bug.standing == standing);
-        let of_bugs = bugs.map(|bug| (signature(bug), bounded(&bug.finding.title)));
+        let of_bugs = bugs.map(|bug| sighting(signature(bug), &bug.finding.title));
         let corruption = cell.corruptions.iter().find(|one| one.standing == standing);
         let corruption =
-            corruption.map(|_| (SmolStr::new_static(CORRUPTION), "data corruption".to_owned()));
-        for (signature, title) in of_bugs.chain(corruption) {
-            if !seen.iter().any(|known| known.signature == signature) {
-                seen.push(Sighting { signature, title, standing: word.into(), storms: 1 });
+            corruption.map(|_| sighting(SmolStr::new_static(CORRUPTION), "data corruption"));
+        for one in of_bugs.chain(corruption) {
+            if !seen.iter().any(|known| known.is_same(&one)) {
+                seen.push(one);
             }
         }
     }
@@ -159,7 +166,7 @@ fn signature(bug: &Bug) -> SmolStr {
     }
 }
 
-/// What went wrong in a cell that was not the kernel's fault, a word for each time.
+/// What went wrong in a cell that is no bug, a word for each time.
 fn troubles(cell: &CellReport) -> Vec<SmolStr> {
     let of_boot = |boot: &Boot| {
         if boot.starved.is_some() {

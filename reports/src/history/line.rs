@@ -160,7 +160,7 @@ fn check_cells(cells: &Cells) -> Result<(), &'static str> {
     if most.into_iter().any(|n| n > MOST_WORDS) {
         return Err("cells of it have too many verdicts, bugs or metrics");
     }
-    let same = |at: usize| bugs[..at].iter().any(|bug| bug.signature == bugs[at].signature);
+    let same = |at: usize| bugs[..at].iter().any(|bug| bug.is_same(&bugs[at]));
     if (1..bugs.len()).any(same) {
         return Err("a bug of it is there twice");
     }
@@ -179,7 +179,7 @@ impl Cells {
         let words = words.into_iter().chain(more).chain(series.as_ref()).chain(counted);
         let bugs = self.bugs.iter();
         let of_bugs =
-            bugs.flat_map(|bug| [bug.signature.as_str(), &bug.title, bug.standing.as_str()]);
+            bugs.flat_map(|bug| [&*bug.signature, &*bug.rule, &*bug.title, &*bug.standing]);
         words.map(|word| word.as_str()).chain(of_bugs).chain([self.why.as_str()])
     }
 }

@@ -63,7 +63,7 @@ pub struct History {
     pub newest: usize,
     /// Bugs: those that want a look first.
     pub bugs: Vec<Known>,
-    /// What went wrong that was not the kernel's fault, the most frequent first.
+    /// What went wrong that is no bug, the most frequent first.
     pub trouble: Vec<Trouble>,
     /// Metrics from night to night.
     pub courses: Vec<Course>,

@@ -26,6 +26,7 @@ pub(crate) fn cells(arch: &str, storms: u32, bugs: &[(&str, u32)]) -> Cells {
         title: (*title).to_owned(),
         standing: "another".into(),
         storms: *storms,
+        ..Sighting::default()
     };
     Cells {
         kernel: "debian-6.1".into(),
@@ -82,7 +83,8 @@ fn a_run_becomes_a_line_with_what_it_came_to_by_setting() {
     // The consequence of the race is none of its own.
     let [bug] = &buggy.bugs[..] else { panic!("{:?}", buggy.bugs) };
     assert_eq!((bug.standing.as_str(), bug.storms), ("expected", 1));
-    assert_eq!(bug.title, race_6_1().title);
+    assert_eq!(bug.title, "use-after-free of a zswap tree, writeback against swapoff");
+    assert_eq!(bug.rule, "zswap-writeback-swapoff");
     assert_eq!(bug.signature, crate::console::signature::of(&race_6_1()));
     assert_eq!((fixed.bugs.len(), fixed.trouble.len()), (0, 0));
 }

@@ -14,9 +14,11 @@ use crate::statistics::strata::{Stratum, tails};
 /// A bug, wherever it shows.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Known {
-    /// What the same bug has in every run.
+    /// Signature of its newest report. Without a rule it is what makes it this bug.
     pub signature: SmolStr,
-    /// Title of its newest report.
+    /// The rule that expects it; empty if none does.
+    pub rule: SmolStr,
+    /// Title of the rule, or else of its newest report.
     pub title: String,
     /// What it was to the rule of the newest cells that showed it: `expected`, `related`, `another`.
     pub standing: SmolStr,
@@ -144,7 +146,7 @@ pub(super) struct Fold {
     settings: Vec<Setting>,
     by_name: HashMap<String, usize>,
     bugs: Vec<Bug>,
-    by_signature: HashMap<SmolStr, usize>,
+    by_key: HashMap<(bool, SmolStr), usize>,
 }
 
 struct Setting {
@@ -159,6 +161,7 @@ struct Setting {
 
 struct Bug {
     signature: SmolStr,
+    rule: SmolStr,
     title: String,
     standing: SmolStr,
     first: Seen,
@@ -203,9 +206,11 @@ impl Fold {
                 arch: cells.arch.clone(),
                 run: run.run.clone(),
             };
-            let place = *self.by_signature.entry(sighting.signature.clone()).or_insert_with(|| {
+            let (is_of_rule, word) = sighting.key();
+            let place = *self.by_key.entry((is_of_rule, word.clone())).or_insert_with(|| {
                 self.bugs.push(Bug {
-                    signature: sighting.signature.clone(),
+                    signature: SmolStr::default(),
+                    rule: sighting.rule.clone(),
                     title: String::new(),
                     standing: SmolStr::default(),
                     first: seen(),
@@ -216,6 +221,7 @@ impl Fold {
             });
             let Some(bug) = self.bugs.get_mut(place) else { continue };
             bug.title.clone_from(&sighting.title);
+            bug.signature = sighting.signature.clone();
             bug.standing = sighting.standing.clone();
             bug.last = seen();
             bug.see(at, night, cells, sighting.storms, counts);
@@ -302,10 +308,11 @@ fn known(bug: Bug, settings: &[Setting], newest_from: Night, last: Night) -> Opt
     }
     places.sort_by(|a, b| b.shown.cmp(&a.shown).then_with(|| a.setting.cmp(&b.setting)));
     let turn = turn(&bug.first, &strata, newest, newest_from, last);
-    let Bug { signature, title, standing, first, last, .. } = bug;
+    let Bug { signature, rule, title, standing, first, last, .. } = bug;
     let rate = share(shown, runs);
     Some(Known {
         signature,
+        rule,
         title,
         standing,
         first,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Sums of nights, what went wrong that was not the kernel's fault, and metrics from night to night.
+//! Sums of nights, what went wrong that is no bug, and metrics from night to night.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -73,7 +73,7 @@ pub struct Point {
 #[derive(Default)]
 pub(super) struct Fold {
     pub(super) nights: Vec<NightSum>,
-    bugs: BTreeSet<SmolStr>,
+    bugs: BTreeSet<(bool, SmolStr)>,
     trouble: BTreeMap<SmolStr, (Trouble, Vec<(Night, u64)>)>,
     by_name: HashMap<String, usize>,
     /// A setting, and for each metric of the table its values in the order of the nights.
@@ -119,9 +119,8 @@ impl Fold {
             *sum.verdicts.entry(word.clone()).or_default() += u64::from(*n);
         }
         for bug in &cells.bugs {
-            if !self.bugs.contains(&bug.signature) {
-                self.bugs.insert(bug.signature.clone());
-            }
+            let (is_of_rule, word) = bug.key();
+            self.bugs.insert((is_of_rule, word.clone()));
         }
         for (kind, n) in &cells.trouble {
             let new = || (Trouble::new(kind, night), Vec::new());

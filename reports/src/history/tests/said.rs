@@ -119,6 +119,28 @@ fn settings_that_ran_more_often_lately_are_no_worse_bug() {
 }
 
 #[test]
+fn the_faces_of_a_bug_that_a_rule_expects_are_one_bug_and_others_are_told_by_signature() {
+    let night = |n: u32, face: &str, rule: &str| {
+        let mut own = cells("x86_64", 3, &[(face, 1)]);
+        own.bugs[0].rule = rule.into();
+        run(n, "a", vec![own])
+    };
+    let runs = [night(0, "one", "the-race"), night(1, "other", "the-race"), night(2, "other", "")];
+    let history = say(&runs, &Filter::default());
+    let told: Vec<_> = history
+        .bugs
+        .iter()
+        .map(|bug| (bug.rule.as_str(), bug.shown, bug.signature.as_str()))
+        .collect();
+    assert_eq!(told, [("", 1, "0000000000000005"), ("the-race", 2, "0000000000000005")]);
+    // Even one whose signature is the name of a rule.
+    let mut ill = night(3, "x", "");
+    ill.cells[0].bugs[0].signature = "the-race".into();
+    let history = say(&[&runs[..], &[ill]].concat(), &Filter::default());
+    assert_eq!(history.bugs.len(), 3);
+}
+
+#[test]
 fn a_changed_profile_is_told_where_it_may_be_why_a_bug_is_gone() {
     let mut runs = nights(&[3, 3, 3, 0, 0, 0, 0, 0, 0, 0]);
     let before = say(&runs, &Filter::default());

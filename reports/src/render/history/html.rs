@@ -6,7 +6,9 @@
 
 use askama::Template;
 
-use super::words::{answer, badge, by_setting, place, rate, span, trouble, turn, when};
+use super::words::{
+    answer, badge, by_setting, identity, is_alarming, place, rate, span, trouble, turn, when,
+};
 use super::{MOST_BUGS, MOST_NIGHTS, MOST_PLACES, MOST_SETTINGS, spark};
 use crate::history::{Course, History, Known, Ledger, NightSum, Trouble, Turn};
 use crate::render::comparison::value;
@@ -44,7 +46,7 @@ struct BugView {
     on: Vec<String>,
     places: Vec<PlaceView>,
     more_places: usize,
-    signature: String,
+    identity: String,
 }
 
 struct PlaceView {
@@ -87,9 +89,8 @@ struct Figure {
 
 /// The history as an HTML page; of the ledger it names what is damaged.
 pub fn render(ledger: &Ledger, history: &History) -> String {
-    let wants_a_look = |bug: &Known| matches!(bug.turn, Turn::New | Turn::Worse { .. });
     let class = match () {
-        () if history.bugs.iter().any(wants_a_look) => "bad",
+        () if history.bugs.iter().any(is_alarming) => "bad",
         () if history.nights.is_empty() || ledger.damaged > 0 => "doubt",
         () => "good",
     };
@@ -148,8 +149,8 @@ fn groups(history: &History) -> Vec<Group> {
 
 fn bug(bug: &Known, history: &History) -> BugView {
     let class = match bug.turn {
-        Turn::New | Turn::Worse { .. } => "bad",
-        Turn::Recent | Turn::Same | Turn::Quiet { .. } => "doubt",
+        _ if is_alarming(bug) => "bad",
+        Turn::New | Turn::Worse { .. } | Turn::Recent | Turn::Same | Turn::Quiet { .. } => "doubt",
         Turn::Better { .. } | Turn::Vanished { .. } => "good",
         Turn::NotRun => "skip",
     };
@@ -167,7 +168,7 @@ fn bug(bug: &Known, history: &History) -> BugView {
         on: bug.seen_on().iter().take(MOST_PLACES).map(|on| line(on)).collect(),
         places: places.collect(),
         more_places: bug.places.len().saturating_sub(MOST_PLACES),
-        signature: line(&bug.signature),
+        identity: line(&identity(bug)),
     }
 }
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A history for a mail.
 
-use super::words::{answer, badge, by_setting, night, place, rate, seen, span, trouble, turn};
+use super::words::{
+    answer, badge, by_setting, identity, night, place, rate, seen, span, trouble, turn,
+};
 use super::{MOST_BUGS, MOST_NIGHTS, MOST_PLACES, MOST_SETTINGS};
 use crate::history::{Course, History};
 use crate::render::comparison::value;
@@ -28,7 +30,7 @@ pub fn render(history: &History) -> String {
             fact("shown", &rate(bug)),
             fact("first", &seen(&bug.first)),
             fact("last", &seen(&bug.last)),
-            fact("signature", &bug.signature),
+            fact("", &identity(bug)),
         ];
         let places = bug.places.iter().take(MOST_PLACES);
         facts.extend(places.map(|one| fact(&one.setting, &place(one))));
@@ -44,7 +46,7 @@ pub fn render(history: &History) -> String {
     list(&mut out, &nights);
     more(&mut out, history.nights.len(), MOST_NIGHTS, "earlier nights");
     if !history.trouble.is_empty() {
-        heading(&mut out, 2, "Trouble that is not the kernel's");
+        heading(&mut out, 2, "Trouble");
         let facts = history.trouble.iter().map(|one| {
             let why = if one.why.is_empty() { String::new() } else { format!(": {}", one.why) };
             (one.kind.to_string(), format!("{}{why}", trouble(one, history)))

@@ -165,6 +165,21 @@ fn a_page_has_every_part_and_its_links_lead_somewhere() {
 }
 
 #[test]
+fn a_bug_that_a_rule_expects_is_no_alarm() {
+    let mut own = cells("x86_64", 3, &[("the race", 3)]);
+    let page = |own: &Cells| {
+        let (ledger, history) = said(&[run(1, "a", vec![own.clone()])]);
+        html(&ledger, &history)
+    };
+    assert!(page(&own).contains("class=\"answer is-bad\""));
+    (own.bugs[0].standing, own.bugs[0].rule) = ("expected".into(), "the-rule".into());
+    let page = page(&own);
+    assert!(page.contains("class=\"answer is-good\""), "{page}");
+    assert!(page.contains("<span class=\"badge is-doubt\">expected, new</span>"), "{page}");
+    assert!(page.contains("the bug of the rule the-rule; newest signature"), "{page}");
+}
+
+#[test]
 fn words_that_mean_ill_are_words_in_every_format() {
     let (ledger, history) = said(&ill());
     let page = html(&ledger, &history);
@@ -210,12 +225,4 @@ fn an_empty_history_says_so_and_a_huge_one_stays_a_page() {
     assert!(page.contains("26 earlier nights") && page.len() < 1 << 20, "{}", page.len());
     let text = text(&history, LOOK);
     assert!(text.contains("100 more bugs: --format json has all"), "{text}");
-}
-
-/// `cargo test -p reports page_to_look_at -- --ignored --nocapture > page.html` but for the lines of the test itself.
-#[test]
-#[ignore = "prints a page"]
-fn page_to_look_at() {
-    let (ledger, history) = said(&weeks());
-    println!("{}", html(&ledger, &history));
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A history for a terminal.
 
-use super::words::{answer, badge, by_setting, night, place, rate, span, trouble, turn, when};
+use super::words::{
+    answer, badge, by_setting, identity, is_alarming, night, place, rate, span, trouble, turn, when,
+};
 use super::{MOST_BUGS, MOST_NIGHTS, MOST_PLACES, MOST_SETTINGS, spark};
 use crate::history::{Course, History, Known, Turn};
 use crate::render::Look;
@@ -33,7 +35,7 @@ pub fn render(history: &History, look: Look) -> String {
     }
     more(&mut lines, history.nights.len(), MOST_NIGHTS, "earlier nights");
     if !history.trouble.is_empty() {
-        heading(&mut lines, "Trouble that is not the kernel's");
+        heading(&mut lines, "Trouble");
     }
     for one in &history.trouble {
         hanging(&mut lines, &one.kind, &trouble(one, history), width);
@@ -60,7 +62,7 @@ fn heading(lines: &mut Vec<Line>, words: &str) {
 
 fn bug(lines: &mut Vec<Line>, bug: &Known, history: &History, width: usize) {
     let style = match bug.turn {
-        Turn::New | Turn::Worse { .. } => Style::Bad,
+        _ if is_alarming(bug) => Style::Bad,
         Turn::Vanished { .. } | Turn::Better { .. } => Style::Good,
         _ => Style::Doubtful,
     };
@@ -74,8 +76,7 @@ fn bug(lines: &mut Vec<Line>, bug: &Known, history: &History, width: usize) {
     }
     let others = bug.places.len().saturating_sub(MOST_PLACES);
     let others = if others > 0 { format!("{others} more settings; ") } else { String::new() };
-    let signature = format!("{others}signature {}", bug.signature);
-    indented(lines, Style::Dim, &signature, width, 4);
+    indented(lines, Style::Dim, &format!("{others}{}", identity(bug)), width, 4);
 }
 
 /// A metric in a setting: its newest value, its median, and the newest nights in blocks.

@@ -115,10 +115,17 @@ pub(super) fn turn(bug: &Known, history: &History) -> String {
         }
         Turn::NotRun => format!("In {nights} nothing ran that has shown it."),
     };
-    match bug.profile_changed {
+    let is_less =
+        matches!(bug.turn, Turn::Better { .. } | Turn::Vanished { .. } | Turn::Quiet { .. });
+    match bug.profile_changed && is_less {
         true => format!("{words} A profile that showed it was changed since."),
         false => words,
     }
+}
+
+/// Whether it wants a look: it is new, or shows more often, and no rule expects it.
+pub(super) fn is_alarming(bug: &Known) -> bool {
+    matches!(bug.turn, Turn::New | Turn::Worse { .. }) && bug.standing != "expected"
 }
 
 /// What it was to the rule of its cells, and what becomes of it: `worse`, `expected, as before`.
@@ -126,6 +133,14 @@ pub(super) fn badge(bug: &Known) -> String {
     match bug.standing.as_str() {
         "expected" => format!("expected, {}", bug.turn.word()),
         _ => bug.turn.word().to_owned(),
+    }
+}
+
+/// What makes it this bug: `signature 0123456789abcdef`, `the rule NAME expects it`.
+pub(super) fn identity(bug: &Known) -> String {
+    match bug.rule.as_str() {
+        "" => format!("signature {}", bug.signature),
+        rule => format!("the bug of the rule {rule}; newest signature {}", bug.signature),
     }
 }
 
