@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use host::lock::FileLock;
+use reports::escape::printable;
 use reports::event::Fault;
 use reports::history::{Ledger, LedgerReader, Night, Run, read};
 use reports::run::RunReport;
@@ -105,7 +106,9 @@ impl HistoryFile {
         let mut lines = Vec::new();
         for run in &runs {
             lines.push(run.line().map_err(|why| {
-                let words = format!("the run {} cannot be recorded: {why}", run.run);
+                let id = printable(&run.run);
+                let hint = "hint: `swapstorm report` says what its log holds";
+                let words = format!("the run {id} cannot be recorded: {why}\n  {hint}");
                 Error::new(Fault::Configuration, words)
             })?);
         }
@@ -263,7 +266,10 @@ mod tests {
         let mut wrong = report(&[(5, true), (6, true)]);
         wrong.runs[1].started = "soon".to_owned();
         let error = record(&wrong, &path).await.unwrap_err().to_string();
-        assert_eq!(error, "the run run-6 cannot be recorded: its start is no time");
+        assert!(
+            error.starts_with("the run run-6 cannot be recorded: its start is no time\n  hint: "),
+            "{error}"
+        );
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
     }
 

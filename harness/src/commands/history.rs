@@ -171,7 +171,10 @@ fn show(options: &Show, file: &HistoryFile, printer: &Printer) -> Result<(), Err
         let report = read(path, printer)?;
         for run in &report.runs {
             let line = Run::of(&report, run);
-            line.line().map_err(|why| usage(format!("{}: {why}", path.display())))?;
+            line.line().map_err(|why| {
+                let hint = "hint: `swapstorm report` says what the log holds";
+                usage(format!("{}: the run cannot be shown: {why}\n  {hint}", path.display()))
+            })?;
             ledger.add(line);
         }
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use smol_str::SmolStr;
 
-use super::line::{MOST_BUGS, bounded};
+use super::line::{MOST_BUGS, bounded, is_measured};
 use super::{Cells, Run, Sighting};
 use crate::comparison::{Levels, Storm, Storms};
 use crate::console::signature;
@@ -115,7 +115,7 @@ impl Cells {
         };
         for (metric, levels) in storms.metrics() {
             let Levels::Values(values) = levels else { continue };
-            if let Some(middle) = median(&values).filter(|middle| middle.is_finite()) {
+            if let Some(middle) = median(&values).filter(|middle| is_measured(*middle)) {
                 self.metrics.insert(SmolStr::new_static(metric.name), rounded(middle));
             }
         }

@@ -14,6 +14,8 @@ pub(super) const MOST_BUGS: usize = 16;
 const MOST_WORDS: usize = 64;
 /// Longest text, in bytes.
 const MAX_TEXT_BYTES: usize = 512;
+/// Largest value of a metric, either way.
+const LARGEST: f64 = 1e15;
 /// Most cells that are alike but for their number.
 const MOST_RUNS: u32 = 1_000_000;
 /// Longest name or word of a message about a line, in characters.
@@ -164,10 +166,15 @@ fn check_cells(cells: &Cells) -> Result<(), &'static str> {
     if (1..bugs.len()).any(same) {
         return Err("a bug of it is there twice");
     }
-    if metrics.values().any(|value| !value.is_finite()) {
-        return Err("a metric of it is no number");
+    if metrics.values().any(|value| !is_measured(*value)) {
+        return Err("a metric of it is larger than anything that is measured");
     }
     Ok(())
+}
+
+/// Whether a metric can have this value: it can be added and drawn.
+pub(super) fn is_measured(value: f64) -> bool {
+    value.abs() <= LARGEST
 }
 
 impl Cells {

@@ -16,8 +16,8 @@ use super::{Cells, Ledger, Night, Run};
 
 /// How many of the newest nights are held against those before, where nobody says otherwise.
 pub const DEFAULT_NEWEST: usize = 7;
-/// What is called better, worse or gone comes about by chance with at most this probability.
-pub(crate) const UNLIKELY: f64 = 0.05;
+/// What is called worse comes about by chance with at most this probability, and so does what is called better or gone.
+pub(crate) const UNLIKELY: f64 = 0.025;
 
 /// What is looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]

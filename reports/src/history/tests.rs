@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 mod said;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::comparison::tests::{Told, eight_pairs, report as stormy};
 use crate::event::{Cell, Fault, VmEnd, What};
@@ -278,6 +280,7 @@ fn numbers_that_mean_ill_are_refused_or_do_not_overflow() {
         ("\"runs\":3", "\"runs\":-3"),
         ("\"runs\":3", "\"runs\":2"),
         ("\"bugs\":[", "\"metrics\":{\"swapoff-mean\":1e999},\"bugs\":["),
+        ("\"bugs\":[", "\"metrics\":{\"swapoff-mean\":-1e16},\"bugs\":["),
     ] {
         let wrong = line.replacen(from, to, 1);
         assert_ne!(wrong, line);
@@ -300,5 +303,24 @@ fn chunks_make_no_difference() {
         let mut reader = LedgerReader::default();
         text.as_bytes().chunks(size).for_each(|chunk| reader.push(chunk));
         assert_eq!(reader.finish(), whole, "{size}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_becomes_of_a_byte_the_other_lines_are_read_and_told(at in 0.0..1.0f64, byte: u8) {
+        let runs: Vec<Run> =
+            (1..4).map(|n| run(n, "a", vec![cells("x86_64", 3, &[("bug", 1)])])).collect();
+        let mut bytes = lines(&runs).into_bytes();
+        // Truncation to a place in the file is what is wanted.
+        let at = (bytes.len() as f64 * at) as usize;
+        bytes[at] = byte;
+        let ledger = ledger(&bytes);
+        // A line feed that is lost or new makes two lines of one, or one of two.
+        prop_assert!(!ledger.runs.is_empty() && ledger.damaged <= 2);
+        prop_assert!(ledger.runs.len() + ledger.damaged + ledger.twice >= 2);
+        let history = History::of(&ledger, &Filter::default());
+        let page = crate::render::history::html(&ledger, &history);
+        prop_assert!(page.ends_with("</html>\n") || page.ends_with("</html>"));
     }
 }

@@ -6,12 +6,18 @@
 //! inference", Journal of the Royal Statistical Society 98 (1935), 39-82. Over several strata the sums of the newest are
 //! counted (M. W. Birch, "The detection of partial association", Journal of the Royal Statistical Society B 26
 //! (1964), 313-324), so that it does not matter which kinds ran more often lately. Nothing is approximated.
+//!
+//! Runs are often counted only from the night on in which one first showed it. Given that, all ways to spread the sightings over the runs
+//! are equally likely in which that night has one at least, so the others are left out.
 
 /// Runs of one kind before, and the newest ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stratum {
     /// Runs before that showed it, and all of them.
     pub before: (u64, u64),
+    /// How many of those before are known to have one among them that showed it, since the count began with them; 0: it
+    /// began with no regard to that.
+    pub first: u64,
     /// The newest that showed it, and all of them.
     pub newest: (u64, u64),
 }
@@ -51,7 +57,7 @@ pub fn tails(strata: &[Stratum]) -> Option<Tails> {
     for stratum in strata {
         seen += stratum.newest.0;
         lowest += bounds(stratum).0;
-        sums = convolved(&sums, &distribution(stratum));
+        sums = convolved(&sums, &distribution(stratum)?);
     }
     let at = usize::try_from(seen - lowest).unwrap_or(usize::MAX).min(sums.len() - 1);
     let sum = |terms: &[f64]| terms.iter().sum::<f64>().min(1.0);
@@ -65,8 +71,8 @@ fn bounds(stratum: &Stratum) -> (u64, u64) {
 }
 
 /// Probabilities of the numbers of newest runs that show it, from the lowest that is possible to the highest. They are computed outwards
-/// from the likeliest, relative to it, so no factorial is needed.
-fn distribution(stratum: &Stratum) -> Vec<f64> {
+/// from the likeliest, relative to it, so no factorial is needed. `None` if what is given is next to impossible.
+fn distribution(stratum: &Stratum) -> Option<Vec<f64>> {
     let (lowest, highest) = bounds(stratum);
     let shown = (stratum.before.0 + stratum.newest.0) as f64;
     let (before, newest) = (stratum.before.1 as f64, stratum.newest.1 as f64);
@@ -102,8 +108,29 @@ fn distribution(stratum: &Stratum) -> Vec<f64> {
         }
         set(i + 1, term);
     }
+    if stratum.first > 0 {
+        let shown = stratum.before.0 + stratum.newest.0;
+        for (newest, term) in (lowest..).zip(&mut terms) {
+            *term *= 1.0 - none_of_the_first(stratum, shown - newest);
+        }
+    }
     let all: f64 = terms.iter().sum();
-    terms.iter().map(|term| term / all).collect()
+    (all > 0.0).then(|| terms.iter().map(|term| term / all).collect())
+}
+
+/// Probability that none of the first runs showed it, if so many of all before did.
+fn none_of_the_first(stratum: &Stratum, shown: u64) -> f64 {
+    let before = stratum.before.1;
+    let (few, many) = (stratum.first.min(shown), stratum.first.max(shown));
+    let mut product = 1.0;
+    // Of so many that are drawn from all before, none is one of the others.
+    for i in 0..few {
+        product *= before.saturating_sub(many + i) as f64 / (before - i) as f64;
+        if product < NOTHING {
+            return 0.0;
+        }
+    }
+    product
 }
 
 /// The distribution of the sum of two numbers.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Bugs by signature: where they show, how often, and whether that changes.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Serialize;
 use smol_str::SmolStr;
@@ -104,7 +104,7 @@ pub enum Turn {
     },
     /// Not seen in the newest nights, which may well be chance.
     Quiet {
-        /// Probability of no sighting; `None` if there are too few earlier runs to tell.
+        /// Probability of no sighting; `None` if the runs are too many to tell.
         by_chance: Option<f64>,
     },
     /// None of the settings that showed it was run in the newest nights.
@@ -166,12 +166,12 @@ struct Bug {
     standing: SmolStr,
     first: Seen,
     last: Seen,
-    spots: Vec<Spot>,
+    /// By setting.
+    spots: BTreeMap<usize, Spot>,
 }
 
 /// A bug in a setting.
 struct Spot {
-    setting: usize,
     /// Whether the first sighting there is among the nights.
     begins: bool,
     /// Storms that showed it, by night.
@@ -215,7 +215,7 @@ impl Fold {
                     standing: SmolStr::default(),
                     first: seen(),
                     last: seen(),
-                    spots: Vec::new(),
+                    spots: BTreeMap::new(),
                 });
                 self.bugs.len() - 1
             });
@@ -243,15 +243,8 @@ impl Fold {
 
 impl Bug {
     fn see(&mut self, setting: usize, night: Night, cells: &Cells, storms: u32, counts: bool) {
-        let at = match self.spots.iter().position(|spot| spot.setting == setting) {
-            Some(at) => at,
-            None => {
-                let (shown, digest) = (Vec::new(), SmolStr::default());
-                self.spots.push(Spot { setting, begins: counts, shown, digest });
-                self.spots.len() - 1
-            }
-        };
-        let Some(spot) = self.spots.get_mut(at) else { return };
+        let new = || Spot { begins: counts, shown: Vec::new(), digest: SmolStr::default() };
+        let spot = self.spots.entry(setting).or_insert_with(new);
         spot.digest = cells.digest.clone();
         if counts {
             add(&mut spot.shown, night, storms);
@@ -270,8 +263,8 @@ fn known(bug: Bug, settings: &[Setting], newest_from: Night, last: Night) -> Opt
     let (mut shown, mut runs, mut newest) = (0, 0, (0, 0));
     let (mut strata, mut places) = (Vec::new(), Vec::new());
     let mut profile_changed = false;
-    for spot in &bug.spots {
-        let Some(setting) = settings.get(spot.setting) else { continue };
+    for (setting, spot) in &bug.spots {
+        let Some(setting) = settings.get(*setting) else { continue };
         let Some(seen) = spot.shown.last() else { continue };
         // Where the first sighting is among the nights, it begins the count, or nights before the bug was there would count. Where it is not,
         // the count begins with the first night.
@@ -284,7 +277,7 @@ fn known(bug: Bug, settings: &[Setting], newest_from: Night, last: Night) -> Opt
         };
         let of =
             |is_in: &dyn Fn(Night) -> bool| (sum(&spot.shown, is_in), sum(&setting.storms, is_in));
-        let mut before = of(&|night| night < newest_from);
+        let before = of(&|night| night < newest_from);
         let now = of(&|night| night >= newest_from);
         (shown, runs) = (shown + before.0 + now.0, runs + before.1 + now.1);
         newest = (newest.0 + now.0, newest.1 + now.1);
@@ -297,11 +290,9 @@ fn known(bug: Bug, settings: &[Setting], newest_from: Night, last: Night) -> Opt
             last: seen.0,
         });
         profile_changed |= now.1 > 0 && setting.digest != spot.digest;
-        // That it began there is why it is looked at, and says nothing of how often it shows.
-        if spot.begins && begin < newest_from {
-            before = (before.0.saturating_sub(1), before.1.saturating_sub(1));
-        }
-        strata.push(Stratum { before, newest: now });
+        let of_begin = |night: Night| night == begin && night < newest_from;
+        let first = if spot.begins { sum(&setting.storms, &of_begin) } else { 0 };
+        strata.push(Stratum { before, first, newest: now });
     }
     if places.is_empty() {
         return None;
@@ -348,13 +339,8 @@ fn turn(
             Turn::Vanished { by_chance: tails.at_most }
         }
         ((0, _), tails) => Turn::Quiet { by_chance: tails.map(|tails| tails.at_most) },
-        // Either way may be taken, so each gets half.
-        (_, Some(tails)) if tails.at_least <= UNLIKELY / 2.0 => {
-            Turn::Worse { by_chance: tails.at_least }
-        }
-        (_, Some(tails)) if tails.at_most <= UNLIKELY / 2.0 => {
-            Turn::Better { by_chance: tails.at_most }
-        }
+        (_, Some(tails)) if tails.at_least <= UNLIKELY => Turn::Worse { by_chance: tails.at_least },
+        (_, Some(tails)) if tails.at_most <= UNLIKELY => Turn::Better { by_chance: tails.at_most },
         _ => Turn::Same,
     }
 }

@@ -61,10 +61,10 @@ fn ill() -> Vec<Run> {
     own.trouble = [("\"><svg/onload=alert(13)>".into(), 3)].into();
     own.verdicts.insert("<b>`x`\u{9b}".into(), 1);
     own.bugs[0].signature = "'><i>".into();
-    own.metrics.insert("swapoff-p99".into(), f64::MAX);
+    own.metrics.insert("swapoff-p99".into(), 1e15);
     let mut other = run.clone();
     (other.run, other.started) = ("b".into(), "2026-11-25T00:00:00Z".to_owned());
-    other.cells[0].metrics.insert("swapoff-p99".into(), -f64::MAX);
+    other.cells[0].metrics.insert("swapoff-p99".into(), -1e15);
     vec![run, other]
 }
 

@@ -111,7 +111,7 @@ pub(super) fn turn(bug: &Known, history: &History) -> String {
             format!("Not seen: {of}, {}, so it may well be there.", chance(by_chance))
         }
         Turn::Quiet { by_chance: None } => {
-            format!("Not seen: {of}; it showed too seldom before to tell.")
+            format!("Not seen: {of}.")
         }
         Turn::NotRun => format!("In {nights} nothing ran that has shown it."),
     };

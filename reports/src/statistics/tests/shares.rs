@@ -31,7 +31,7 @@ fn an_interval_of_very_many_runs_is_narrow_and_holds_the_share() {
 }
 
 fn stratum(before: (u64, u64), newest: (u64, u64)) -> Stratum {
-    Stratum { before, newest }
+    Stratum { before, newest, first: 0 }
 }
 
 #[test]
@@ -71,6 +71,31 @@ fn strata_together_are_what_enumeration_gives() {
     let found = tails(&strata).unwrap();
     assert!((found.at_most - at_most).abs() < 1e-12, "{found:?} {at_most}");
     assert!((found.at_least - at_least).abs() < 1e-12, "{found:?} {at_least}");
+}
+
+#[test]
+fn a_count_that_began_with_a_sighting_takes_it_as_given() {
+    // All ways to spread 3 sightings over 2 first, 3 later and 3 newest runs, of which one is among the first.
+    let (mut of_newest, mut all) = ([0.0; 4], 0.0);
+    for ways in 0..1_u32 << 8 {
+        if ways.count_ones() == 3 && ways & 0b11 != 0 {
+            of_newest[(ways >> 5).count_ones() as usize] += 1.0;
+            all += 1.0;
+        }
+    }
+    for newest in 0..=2 {
+        let stratum = Stratum { before: (3 - newest, 5), newest: (newest, 3), first: 2 };
+        let Tails { at_most, at_least } = tails(&[stratum]).unwrap();
+        let sum = |terms: &[f64]| terms.iter().sum::<f64>() / all;
+        assert!(
+            (at_most - sum(&of_newest[..=newest as usize])).abs() < 1e-12,
+            "{newest}: {at_most}"
+        );
+        assert!((at_least - sum(&of_newest[newest as usize..])).abs() < 1e-12, "{newest}");
+    }
+    // The only sighting is why it is looked at, and says nothing.
+    let once = Stratum { before: (1, 30), newest: (0, 1_000_000), first: 3 };
+    assert_eq!(tails(&[once]).map(|tails| tails.at_most), Some(1.0));
 }
 
 #[test]
