@@ -20,18 +20,25 @@ newest() {
 
 before=$(newest)
 # In the background, since a shell that waits for a program hears of no signal before that has ended.
-swapstorm run "$plan" &
-child=$!
-trap 'kill -TERM "$child" 2>/dev/null' INT TERM
-wait "$child"
-code=$?
-while kill -0 "$child" 2>/dev/null; do
+attend() {
+	"$@" &
+	child=$!
+	trap 'kill -TERM "$child" 2>/dev/null' INT TERM
 	wait "$child"
 	code=$?
-done
-trap - INT TERM
+	while kill -0 "$child" 2>/dev/null; do
+		wait "$child"
+		code=$?
+	done
+	trap - INT TERM
+}
 
+attend swapstorm run "$plan"
 run=$(newest)
+# What this machine failed gets a second chance.
+if [ "$code" -eq 3 ] && [ "$run" != "$before" ]; then
+	attend swapstorm run --resume "$run"
+fi
 # A plan that was refused has no run.
 if [ "$run" != "$before" ]; then
 	for file in junit.xml report.html; do
@@ -47,6 +54,8 @@ if [ "$run" != "$before" ]; then
 			rm -f "$run/$file.new"
 		fi
 	done
+	# A night that was interrupted is no night.
+	[ "$code" -eq 130 ] || swapstorm --quiet history record "$run"
 fi
 
 swapstorm --quiet cache gc --older-than "${CACHE_AGE:-30d}" --max-size "${CACHE_SIZE:-60G}" >&2

@@ -53,12 +53,32 @@ fn a_night_has_the_exit_code_of_its_run_and_leaves_its_reports() {
         assert_eq!(report("report.html").unwrap(), "<html>\n");
         let log = fs::read_to_string(scene.path("log")).unwrap();
         let lines: Vec<&str> = log.lines().collect();
-        assert_eq!((lines[0], lines.len()), ("run nightly", 4), "{log}");
-        assert_eq!(lines[3], "--quiet cache gc --older-than 30d --max-size 60G");
+        let out = format!("{}/", scene.path("out").display());
+        assert_eq!((lines[0], lines.len()), ("run nightly", 5), "{log}");
+        assert_eq!(lines[3], format!("--quiet history record out/{run}").replace("out/", &out));
+        assert_eq!(lines[4], "--quiet cache gc --older-than 30d --max-size 60G");
         // After a year a run goes, and nothing else does.
         let left = ["out/run-20240101T000000Z", "out/run-20260101T000000Z", "out/mine"];
         assert_eq!(left.map(|name| scene.path(name).exists()), [false, true, true]);
     }
+}
+
+#[test]
+fn what_the_machine_failed_is_tried_once_more() {
+    let scene = Scene::new();
+    let fails_once = r#"echo "$@" >> log
+        case "$1 $2" in
+        "run nightly") mkdir -p "$SWAPSTORM_OUT/run-20260102T000000Z"; exit 3 ;;
+        "run --resume") exit 1 ;;
+        esac"#;
+    scene.fake("swapstorm", fails_once);
+    assert_eq!(night(&scene).status().unwrap().code(), Some(1));
+    let log = fs::read_to_string(scene.path("log")).unwrap();
+    let second = log.lines().nth(1).unwrap();
+    assert_eq!(
+        second,
+        format!("run --resume {}/run-20260102T000000Z", scene.path("out").display())
+    );
 }
 
 #[test]

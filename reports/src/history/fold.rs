@@ -12,7 +12,6 @@ use crate::console::signature;
 use crate::event::{Fault, Meaning, VmEnd};
 use crate::run::{Boot, Bug, CellReport, NO_TECHNIQUE, RunFacts, RunReport, Standing};
 use crate::statistics::median;
-use crate::verdict::CellVerdict;
 
 /// Signature of pages that came back with wrong contents: no report tells where that happened.
 const CORRUPTION: &str = "data-corruption";
@@ -79,8 +78,7 @@ impl Cells {
         self.runs += 1;
         *self.verdicts.entry(cell.verdict.word().into()).or_default() += 1;
         self.exposure = self.exposure + cell.exposure;
-        let has_answer =
-            matches!(cell.verdict, CellVerdict::Clean { .. } | CellVerdict::KernelBug { .. });
+        let has_answer = cell.verdict.is_clean() || cell.verdict.is_bug();
         if self.why.is_empty() && !has_answer {
             self.why = bounded(cell.verdict.reason().lines().next().unwrap_or_default());
         }
