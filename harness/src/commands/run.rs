@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser};
 use engine::Error;
+use engine::Finished;
 use engine::Folders;
 use engine::GuestOptions;
 use engine::Run;
@@ -18,10 +19,13 @@ use engine::limits::is_same;
 use engine::local::{Image, Local, Settings};
 use engine::plan::Plan;
 use engine::resume::Resumable;
+use engine::run_folder::bundle_dir;
 use engine::timings::Timings;
 use engine::workshop::Workshop;
 use machine::Timeouts;
 use reports::exit::Purpose;
+use reports::run::CellReport;
+use reports::verdict::CellVerdict;
 use workloads::profile::Clock;
 
 use super::machine::MachineArgs;
@@ -229,7 +233,30 @@ async fn carry_out(
     if let Err(error) = timings.save(&store) {
         view.line(&format!("what the cells took is not remembered: {error}"));
     }
-    Ok(super::show(finished, options.json, printer))
+    let steps = next_steps(&finished);
+    let code = super::show(finished, options.json, printer);
+    for step in steps {
+        printer.say(&step);
+    }
+    Ok(code)
+}
+
+/// What a person may want to do now.
+fn next_steps(finished: &Finished) -> Vec<String> {
+    let Finished { report, dir, purpose } = finished;
+    let mut steps = Vec::new();
+    let alarming = report.deciding_cell(*purpose).filter(|cell| cell.deciding_bug().is_some());
+    let replay = alarming.map(|cell| bundle_dir(dir, &cell.cell.id).join("replay.sh"));
+    if let Some(replay) = replay.filter(|file| file.exists()) {
+        steps.push(format!("the same machine once more: {}", replay.display()));
+    }
+    let can_go_on = |cell: &CellReport| {
+        cell.is_left_out() || matches!(cell.verdict, CellVerdict::Infrastructure { .. })
+    };
+    if report.interrupted() || report.cells.iter().any(can_go_on) {
+        steps.push(format!("to go on: swapstorm run --resume {}", dir.display()));
+    }
+    steps
 }
 
 /// Prints what would be run.

@@ -20,8 +20,9 @@ use super::night;
 use super::outcome::{Outcome, outcome};
 use super::safe::{self, MAX_BLOCK, MAX_LINE};
 use super::words::{
-    VIRTUAL_CLOCK, boot_words, duration, elsewhere, exposure_rows, head_lines, headline,
-    proof_sentences, shown_frames, stack_title, standing_words, telling_stacks, verdict_lines,
+    VIRTUAL_CLOCK, boot_words, common_rule, duration, elsewhere, exposure_rows, head_lines,
+    headline, proof_sentences, shown_frames, stack_title, standing_words, telling_stacks,
+    verdict_lines,
 };
 use crate::exit::{ExitCode, Purpose};
 use crate::finding::Stack;
@@ -111,7 +112,7 @@ struct RunView {
 
 /// The run as an HTML page. Of several runs there is also a table of verdicts run by run.
 pub fn render(report: &RunReport, purpose: Purpose) -> String {
-    let rule = report.cells.iter().find_map(|cell| cell.rule.as_ref());
+    let rule = common_rule(report);
     let title = rule.map_or("swapstorm report", |rule| rule.title.as_str());
     let class = match report.exit_code(purpose) {
         ExitCode::Clean => "good",
@@ -177,7 +178,7 @@ fn findings(report: &RunReport, purpose: Purpose) -> (Vec<FindingView>, usize) {
     let mut places = HashMap::new();
     for (at, cell) in report.cells.iter().enumerate() {
         for bug in &cell.bugs {
-            let key = (standing_words(bug.standing), bug.finding.title.as_str());
+            let key = (standing_words(bug), bug.finding.title.as_str());
             let place = *places.entry(key).or_insert_with(|| {
                 groups.push(Group { bug, count: 0, cells: Vec::new() });
                 groups.len() - 1
@@ -208,6 +209,7 @@ fn finding(report: &RunReport, group: &Group, purpose: Purpose, room: &mut usize
     let rule = first.and_then(|cell| cell.rule.as_deref());
     let is_passed = first.is_some_and(|cell| outcome(cell, purpose) == Outcome::Passed);
     let class = match bug.standing {
+        _ if bug.known.is_some() => "skip",
         Standing::Expected if is_passed => "good",
         Standing::Another | Standing::Expected | Standing::Related => "bad",
         Standing::FollowUp | Standing::Cut => "doubt",
@@ -224,6 +226,9 @@ fn finding(report: &RunReport, group: &Group, purpose: Purpose, room: &mut usize
         duration(bug.first.vm_ms),
     );
     let mut notes = Vec::new();
+    if let Some(note) = &bug.known {
+        notes.push(line(&format!("The plan knows of it: {note}.")));
+    }
     if let Some(why) = &bug.why_not {
         notes.push(line(&format!("It does not count as the expected bug: {why}.")));
     }
@@ -247,7 +252,7 @@ fn finding(report: &RunReport, group: &Group, purpose: Purpose, room: &mut usize
     });
     FindingView {
         class,
-        standing: standing_words(bug.standing),
+        standing: standing_words(bug),
         title: line(&bug.finding.title),
         words,
         cells: names.collect(),

@@ -9,7 +9,7 @@ use super::layout::{Style, wrapped, write as write_lines};
 use super::night;
 use super::text::plain_cells;
 use super::words::{
-    VIRTUAL_CLOCK, boot_words, count, duration, elsewhere, headline, proof_sentences,
+    VIRTUAL_CLOCK, boot_words, common_rule, count, duration, elsewhere, headline, proof_sentences,
     standing_words,
 };
 use crate::escape::{printable, printable_lines};
@@ -25,7 +25,7 @@ const MAX_TEXT: usize = 64 * 1024;
 /// The run as Markdown.
 pub fn render(report: &RunReport, purpose: Purpose) -> String {
     let mut out = String::new();
-    let rule = report.cells.iter().find_map(|cell| cell.rule.as_ref());
+    let rule = common_rule(report);
     let title = rule.map_or("swapstorm report", |rule| rule.title.as_str());
     heading(&mut out, 1, title);
     paragraph(&mut out, &headline(report, purpose));
@@ -176,7 +176,7 @@ fn point_words(point: &PointReport) -> String {
 }
 
 fn bug(out: &mut String, bug: &Bug) {
-    let what = standing_words(bug.standing);
+    let what = standing_words(bug);
     let title = format!("{what}: {}", bug.finding.title);
     // A heading is one line.
     if inline(&title).chars().count() + 4 <= WIDTH {

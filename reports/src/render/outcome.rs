@@ -156,7 +156,7 @@ pub(super) fn bug_words(bug: &Bug) -> String {
     let times = if bug.count == 1 { String::new() } else { format!(", {} times", bug.count) };
     let words = format!(
         "{}: {}{times}; first in boot {}, {} after the guest was ready",
-        standing_words(bug.standing),
+        standing_words(bug),
         bug.finding.title,
         bug.first.boot,
         duration(bug.first.guest_ms),

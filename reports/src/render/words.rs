@@ -9,7 +9,7 @@ use crate::finding::{Finding, Stack, StackRole};
 use crate::proof::{Evidence, Proof};
 use crate::rate::{Chance, RateBound};
 use crate::rule::Rule;
-use crate::run::{Boot, CellReport, RunReport, Standing};
+use crate::run::{Boot, Bug, CellReport, RunReport, Standing};
 use crate::verdict::{CellVerdict, end_words};
 
 /// Most frames shown of a stack.
@@ -233,8 +233,9 @@ pub(crate) fn telling_stacks(finding: &Finding) -> Vec<&Stack> {
 }
 
 /// What a bug is to its cell, as a heading begins.
-pub(crate) fn standing_words(standing: Standing) -> &'static str {
-    match standing {
+pub(crate) fn standing_words(bug: &Bug) -> &'static str {
+    match bug.standing {
+        _ if bug.known.is_some() => "A known bug",
         Standing::Expected => "The expected bug",
         Standing::FollowUp => "A consequence of it",
         Standing::Cut => "A report that was cut after it",
@@ -243,6 +244,13 @@ pub(crate) fn standing_words(standing: Standing) -> &'static str {
         Standing::Starved => "Brought about by a starved host, no bug",
         Standing::Another => "Another bug",
     }
+}
+
+/// The rule that all cells of a report have in common.
+pub(crate) fn common_rule(report: &RunReport) -> Option<&Rule> {
+    let rule = report.cells.first()?.rule.as_deref()?;
+    let same = |cell: &CellReport| cell.cell.expect.as_deref() == Some(rule.name.as_str());
+    report.cells.iter().all(same).then_some(rule)
 }
 
 /// The first line of the report and, of a KASAN report, the one that says what was accessed.
