@@ -56,6 +56,8 @@ if [ "$run" != "$before" ]; then
 	done
 	# A night that was interrupted is no night.
 	[ "$code" -eq 130 ] || swapstorm --quiet history record "$run"
+	# What is new, what is known, what vanished: cron mails it, systemd keeps it.
+	swapstorm history
 fi
 
 swapstorm --quiet cache gc --older-than "${CACHE_AGE:-30d}" --max-size "${CACHE_SIZE:-60G}" >&2

@@ -54,9 +54,10 @@ fn a_night_has_the_exit_code_of_its_run_and_leaves_its_reports() {
         let log = fs::read_to_string(scene.path("log")).unwrap();
         let lines: Vec<&str> = log.lines().collect();
         let out = format!("{}/", scene.path("out").display());
-        assert_eq!((lines[0], lines.len()), ("run nightly", 5), "{log}");
+        assert_eq!((lines[0], lines.len()), ("run nightly", 6), "{log}");
         assert_eq!(lines[3], format!("--quiet history record out/{run}").replace("out/", &out));
-        assert_eq!(lines[4], "--quiet cache gc --older-than 30d --max-size 60G");
+        assert_eq!(lines[4], "history");
+        assert_eq!(lines[5], "--quiet cache gc --older-than 30d --max-size 60G");
         // After a year a run goes, and nothing else does.
         let left = ["out/run-20240101T000000Z", "out/run-20260101T000000Z", "out/mine"];
         assert_eq!(left.map(|name| scene.path(name).exists()), [false, true, true]);

@@ -105,7 +105,14 @@ const GROUPS: &[Group] = &[
     },
     Group {
         what: "interrupts' way into the kernel, on top of the code that they came upon",
-        words: &["apic_timer_interrupt", "^asm_sysvec", "^sysvec_", "^asm_common_interrupt"],
+        words: &[
+            "apic_timer_interrupt",
+            "^asm_sysvec",
+            "^sysvec_",
+            "^asm_common_interrupt",
+            "^irqentry_",
+            "^raw_irqentry_",
+        ],
     },
     Group {
         what: "arm and arm64 abort path",
