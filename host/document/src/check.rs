@@ -112,8 +112,8 @@ impl<'a> Check<'a> {
     ) -> bool {
         let before = self.problems.len();
         let all: Vec<&Object> = all.iter().filter_map(|one| self.resolve(one)).collect();
-        let consts: Vec<&str> = all.iter().flat_map(|one| words(one)).collect();
-        if consts.len() >= all.len() {
+        if all.iter().all(|one| !words(one).is_empty()) {
+            let consts: Vec<&str> = all.iter().flat_map(|one| words(one)).collect();
             self.word(&consts, node, path);
             return self.problems.len() == before;
         }

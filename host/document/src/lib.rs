@@ -33,6 +33,8 @@ pub struct Document {
     file: String,
     text: String,
     root: Node,
+    /// Keys that stand twice.
+    twice: Vec<Problem>,
 }
 
 /// Reads one document as a `T`; `file` is for messages.
@@ -47,18 +49,20 @@ impl Document {
     /// Reads the tree; `file` is for messages.
     ///
     /// # Errors
-    /// Text that is no YAML, or more of it than is read; keys that stand twice.
+    /// Text that is no YAML, or more of it than is read.
     pub fn parse(file: &str, text: &str) -> Result<Self, Problems> {
-        let root = tree::parse(text).map_err(|list| Problems::new(file, list))?;
-        Ok(Self { file: file.to_owned(), text: text.to_owned(), root })
+        let (root, twice) =
+            tree::parse(text).map_err(|problem| Problems::new(file, vec![problem]))?;
+        Ok(Self { file: file.to_owned(), text: text.to_owned(), root, twice })
     }
 
     /// Reads the document as a `T`.
     ///
     /// # Errors
-    /// Every mistake that the schema of `T` tells, or the one at which serde stopped.
+    /// Keys that stand twice and every mistake that the schema of `T` tells, or the one at which serde stopped.
     pub fn read<T: DeserializeOwned + JsonSchema>(&self) -> Result<T, Problems> {
-        self.refuse(check::check(&schema::of::<T>(), &self.root))?;
+        let mistakes = check::check(&schema::of::<T>(), &self.root);
+        self.refuse([self.twice.clone(), mistakes].concat())?;
         serde_yaml::from_str(&self.text)
             .map_err(|error| Problems::new(&self.file, vec![Problem::of_serde(&error)]))
     }

@@ -86,6 +86,9 @@ fn a_good_document_is_read() {
     assert_eq!((thing.mode, thing.colour), (Mode::Help, Some(Colour::Red)));
     assert_eq!(thing.by_arch["x86_64"], ["a", "b"]);
     assert!(thing.on && thing.parts.len() == 1);
+    // What may be left out may be there without a value.
+    let thing: Thing = read("t.yaml", "name: a\nsize:\ncolour: ~\n").unwrap();
+    assert_eq!((thing.size, thing.colour), (None, None));
 }
 
 #[test]
@@ -97,6 +100,7 @@ share: 101
 span: 3-2
 mode: hlep
 colour: [red]
+size: 6
 words: [a, b, a]
 parts:
   - {path: [], text: x}
@@ -116,13 +120,14 @@ t.yaml:3:8: share: expected a whole number from 0 to 100, not `101`
 t.yaml:4:7: span: expected LOW-HIGH or one number, from 1 to 9, not \"3-2\"
 t.yaml:5:7: mode: unknown word `hlep`, did you mean `help`? Known are `window`, `help`
 t.yaml:6:9: colour: expected one of `red`, `green`, not a list
-t.yaml:7:15: words: `a` stands here twice
-t.yaml:9:12: parts[0].path: expected a text, not a list
-t.yaml:11:5: parts[1]: unknown field `txet`, did you mean `text`?
-t.yaml:12:5: parts[2]: expected only one of `text`, `source`
-t.yaml:12:5: parts[2]: missing field `path`
-t.yaml:14:11: by_arch.x86_64: expected a list, not `5`
-t.yaml:15:5: on: expected `true` or `false`, not \"yes\""
+t.yaml:7:1: `size` stands here twice, first in line 2
+t.yaml:8:15: words: `a` stands here twice
+t.yaml:10:12: parts[0].path: expected a text, not a list
+t.yaml:12:5: parts[1]: unknown field `txet`, did you mean `text`?
+t.yaml:13:5: parts[2]: expected only one of `text`, `source`
+t.yaml:13:5: parts[2]: missing field `path`
+t.yaml:15:11: by_arch.x86_64: expected a list, not `5`
+t.yaml:16:5: on: expected `true` or `false`, not \"yes\""
     );
 }
 

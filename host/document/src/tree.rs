@@ -85,17 +85,21 @@ impl Node {
     }
 }
 
-/// Reads a document.
-pub(crate) fn parse(text: &str) -> Result<Node, Vec<Problem>> {
+/// Reads a document. The problems that it comes with are keys that stand twice in their mapping, of which the first
+/// is in the tree.
+///
+/// # Errors
+/// Why there is no tree.
+pub(crate) fn parse(text: &str) -> Result<(Node, Vec<Problem>), Problem> {
     let start = Place { line: 1, column: 1 };
     if text.len() > MOST_BYTES {
         let words = format!("{} bytes are more than the {MOST_BYTES} that are read", text.len());
-        return Err(vec![Problem::new(start, words)]);
+        return Err(Problem::new(start, words));
     }
     let parser = Parser::new_from_str(text);
     let mut builder = Builder { parser, anchors: HashMap::new(), nodes: 0, twice: Vec::new() };
-    let root = builder.document(start).map_err(|problem| vec![problem])?;
-    if builder.twice.is_empty() { Ok(root) } else { Err(builder.twice) }
+    let root = builder.document(start)?;
+    Ok((root, builder.twice))
 }
 
 struct Builder<'a> {
