@@ -142,6 +142,9 @@ pub struct CellReport {
     /// Whether the plan itself wanted it not to be run.
     #[serde(skip)]
     pub(crate) left_out_by_plan: bool,
+    /// Whether another cell of its run that should show the expected bug has shown it.
+    #[serde(skip)]
+    pub(crate) others_showed: bool,
     /// When it was finished, in milliseconds of the run.
     #[serde(skip)]
     pub(crate) finished_ms: u64,

@@ -12,6 +12,9 @@ use crate::event::{Exposure, Fault, Meaning, VmEnd};
 use crate::rate::{self, RateBound};
 use crate::run::{Boot, Building, CellReport, Standing};
 
+/// What is missing of a cell that should show its bug, and for which nothing else is.
+const DID_NOT_SHOW: &str = "the expected bug did not show within the budget";
+
 /// The verdict on a cell.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "verdict", rename_all = "kebab-case")]
@@ -38,6 +41,11 @@ pub enum CellVerdict {
     /// The plan itself left it out: its time was used up, or it had its answer.
     LeftOut {
         /// Why.
+        reason: String,
+    },
+    /// A kernel that has the expected bug did not show it, whether by luck or for good.
+    NotShown {
+        /// How long it was waited for.
         reason: String,
     },
     /// This configuration cannot show the bug.
@@ -86,6 +94,7 @@ impl CellVerdict {
             Self::KernelBug { expected: false, .. } => "another bug",
             Self::KnownBug { .. } => "known bug",
             Self::LeftOut { .. } => "left out",
+            Self::NotShown { .. } => "not shown",
             Self::Unreachable { .. } => "unreachable",
             Self::BuildFailure { .. } => "build failure",
             Self::PatchConflict { .. } => "patch conflict",
@@ -112,6 +121,7 @@ impl CellVerdict {
             Self::Clean { .. } => "",
             Self::KernelBug { title, .. } | Self::KnownBug { title, .. } => title,
             Self::LeftOut { reason }
+            | Self::NotShown { reason }
             | Self::Unreachable { reason }
             | Self::BuildFailure { reason }
             | Self::PatchConflict { reason }
@@ -224,7 +234,10 @@ fn shortage(cell: &CellReport) -> Option<CellVerdict> {
             let reason = why.clone();
             missing(cell, true).map(|_| CellVerdict::LeftOut { reason })
         }
-        _ => missing(cell, false).map(inconclusive),
+        _ => missing(cell, false).map(|reason| match reason.as_str() {
+            DID_NOT_SHOW => CellVerdict::NotShown { reason },
+            _ => inconclusive(reason),
+        }),
     }
 }
 
@@ -322,7 +335,7 @@ fn missing(cell: &CellReport, may_be_cut: bool) -> Option<String> {
         return Some("the guest agent was never ready".to_owned());
     }
     if cell.cell.should_show == Some(true) {
-        return Some("the expected bug did not show within the budget".to_owned());
+        return Some(DID_NOT_SHOW.to_owned());
     }
     match short {
         Some(short) if !short.is_empty() => {

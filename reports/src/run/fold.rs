@@ -60,6 +60,8 @@ pub(super) struct State {
 struct RunState {
     cells: BTreeMap<String, usize>,
     known: Vec<Arc<KnownBug>>,
+    /// Whether a cell that should show the expected bug has shown it.
+    shown: bool,
     rules: BTreeMap<String, Arc<Rule>>,
 }
 
@@ -153,6 +155,15 @@ impl RunReport {
         let cell = &mut self.cells[at];
         cell.push(at_ms, &event.what, texts, columns);
         cell.settle();
+        if cell.cell.should_show == Some(true)
+            && cell.showed_expected()
+            && !std::mem::replace(&mut self.state.runs[run].shown, true)
+        {
+            let cells = self.state.runs[run].cells.values();
+            for at in cells.copied().collect::<Vec<_>>() {
+                self.cells[at].others_showed = true;
+            }
+        }
     }
 
     /// Somebody goes on with a run: what its last life left open begins anew.
@@ -289,6 +300,7 @@ impl RunReport {
         let known = self.state.runs[run].known.iter();
         let may_show = |bug: &&Arc<KnownBug>| bug.holds(started) && bug.cells.has(&report.cell);
         report.known = known.filter(may_show).cloned().collect();
+        report.others_showed = self.state.runs[run].shown;
         report.settle();
         self.cells.push(report);
         at
@@ -339,6 +351,7 @@ impl CellReport {
             cancelled: None,
             left_out_by_plan: false,
             known: Vec::new(),
+            others_showed: false,
             finished_ms: 0,
             boots: Vec::new(),
             finished: false,

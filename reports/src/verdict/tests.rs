@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 use crate::console::{Options, Reader, Seen};
-use crate::event::{Exposure, Fault, SampleTable, VmEnd, What};
+use crate::event::{Cell, Exposure, Fault, SampleTable, VmEnd, What};
 use crate::exit::{ExitCode, Purpose};
 use crate::finding::Finding;
 use crate::rule::Rule;
@@ -468,9 +468,33 @@ fn no_bug_where_one_should_show_proves_nothing() {
         .report();
     assert_eq!(
         verdict(&report, BUGGY),
-        "inconclusive: the expected bug did not show within the budget"
+        "not shown: the expected bug did not show within the budget"
     );
     assert_eq!(repro(&report), ExitCode::Inconclusive);
+}
+
+#[test]
+fn a_guest_that_missed_the_bug_lowers_its_rate_and_is_no_fault() {
+    const MISSED: &str = "buggy-2";
+    let planned = What::CellPlanned {
+        cell: Cell { id: MISSED.to_owned(), number: 2, ..crate::sample::events::cell(BUGGY) },
+    };
+    let report = |missed: Exposure| {
+        let log = Log::new().planned(BUGGY).then(planned.clone()).planned(FIXED);
+        let log =
+            log.kernel(MISSED).started(MISSED, 1).ready(MISSED, 1).exposure(MISSED, 1, missed);
+        let log = log.stopped(MISSED, 1, VmEnd::Budget).finished(MISSED);
+        log.buggy_cell().fixed_cell().end(false).report()
+    };
+    // The fixed kernel stood so much more that the miss does not matter.
+    let short = Exposure { windows: 0, swapoffs: 2, ..enough() };
+    let lucky = report(short);
+    assert!(verdict(&lucky, MISSED).starts_with("not shown"));
+    assert_eq!(repro(&lucky), ExitCode::Clean);
+    // Or it did not.
+    let long = report(Exposure { windows: 60, swapoffs: 408, ..enough() });
+    assert!(verdict(&long, MISSED).starts_with("not shown"));
+    assert_eq!(repro(&long), ExitCode::Inconclusive);
 }
 
 #[test]
