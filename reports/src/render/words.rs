@@ -317,9 +317,13 @@ pub(crate) fn what_is_missing(report: &RunReport) -> Option<&'static str> {
 
 fn reproduced(report: &RunReport) -> String {
     let cells = |show| report.cells.iter().filter(move |c| c.cell.should_show == Some(show));
+    // Each did as it should, but for those that missed the bug.
     let runs = |show| match cells(show).count() {
         0 | 1 => String::new(),
-        n => format!(" in {n} of {n} runs"),
+        n => {
+            let did = cells(show).filter(|cell| cell.showed_expected() == show).count();
+            format!(" in {did} of {n} runs")
+        }
     };
     let Some(buggy) = cells(true).next() else { return "Clean.".to_owned() };
     let shows = format!("the bug shows on {}{}", buggy.cell.kernel_name(), runs(true));
