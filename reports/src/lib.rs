@@ -24,6 +24,7 @@ pub mod rule;
 pub mod run;
 #[cfg(test)]
 mod sample;
+pub mod search;
 pub mod shell;
 pub mod starved;
 pub mod statistics;
