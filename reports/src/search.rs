@@ -17,10 +17,13 @@
 
 pub mod answer;
 mod choice;
+pub mod evidence;
 pub mod posterior;
 pub mod rate;
 #[cfg(test)]
 mod tests;
+pub mod told;
+pub mod weight;
 
 use std::ops::RangeInclusive;
 
@@ -37,8 +40,9 @@ const MOST_BARREN: u32 = 10;
 const HANDOVER: f64 = 0.5;
 /// The search ends at this share of the doubt that is allowed, since what it assumes of rates is not what they are.
 const MARGIN: f64 = 0.8;
-/// The parent's rate is taken to be known by no more than so many sights of the bug: it need not be the same everywhere.
-const SIGHTS_NEXT_DOOR: f64 = 3.0;
+/// The parent's rate is taken to be known by no more than so many sights of the bug: it need not be the same everywhere. Of
+/// this and the two above, and of what [`Options::default`] has, others were simulated, and were wrong more often or longer.
+const SIGHTS_NEXT_DOOR: f64 = 2.2;
 /// Below this the two are left for the search.
 const TAKEN_BACK: f64 = 0.3;
 /// So many silent runs of the bad end make one wonder whether the ends are the wrong way round.
@@ -80,8 +84,8 @@ impl Default for Options {
             rate: RatePrior::SOMETIMES,
             false_alarm: 3e-4,
             absent: 0.02,
-            sights: 3,
-            patience: 300,
+            sights: 2,
+            patience: 500,
             run: 1.0,
             budget: f64::INFINITY,
         }
@@ -216,6 +220,16 @@ impl Search {
     /// By how many bits the weights of the commits narrow the range.
     pub fn prior_bits(&self) -> f64 {
         self.prior_bits
+    }
+
+    /// What was seen at each position; what was seen at one with the same kernel stands at the first of them that was run.
+    pub fn tallies(&self) -> &[Tally] {
+        &self.seen
+    }
+
+    /// Whether there can be no kernel of a position, or none that says anything.
+    pub fn is_untestable(&self, at: usize) -> bool {
+        self.stands_for.get(at).is_some_and(|at| self.kernels[*at] == Kernel::Untestable)
     }
 
     /// Something took so many seconds.

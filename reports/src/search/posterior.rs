@@ -16,24 +16,27 @@
 //!
 //! All hypotheses between two positions that were run have the same data, so a posterior takes one pass.
 
+use serde::Serialize;
+
 use super::rate::RatePrior;
 
 /// Share of hypothesis 0 in which a commit of the range changed the bug's rate.
 const RATE_CHANGED: f64 = 0.1;
 
 /// What was seen at one position.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Tally {
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Tally {
     /// Runs that showed the bug.
-    pub(super) hits: u32,
+    pub hits: u32,
     /// Clean runs, in whole runs.
-    pub(super) clean: f64,
+    pub clean: f64,
     /// Runs that say nothing: another crash, a fault of the machine.
-    pub(super) barren: u32,
+    pub barren: u32,
 }
 
 impl Tally {
-    pub(super) fn is_evidence(&self) -> bool {
+    /// Whether a run said anything.
+    pub fn is_evidence(&self) -> bool {
         self.hits > 0 || self.clean > 0.0
     }
 

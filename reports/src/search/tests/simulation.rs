@@ -8,7 +8,7 @@ const RATES: [f64; 6] = [0.02, 0.05, 0.1, 0.3, 0.5, 1.0];
 /// Searches behind each number of the tables.
 const MANY: u64 = 2000;
 /// The same for long ranges.
-const FEWER: u64 = 500;
+const FEWER: u64 = 300;
 
 /// Means over many searches.
 struct Mean {
