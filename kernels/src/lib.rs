@@ -45,7 +45,7 @@ pub use kernel::{KernelArtifact, Kernels, Request};
 pub use library::Library;
 pub use manifest::Manifest;
 pub use progress::{OnProgress, Progress, Stage};
-pub use series::{Patch, Series, SeriesError};
+pub use series::{CommitFacts, Patch, Series, SeriesError, first_parents};
 pub use source::{DebianPackage, Digest, GitRepository, Origin, Source, SourceIdentity, Tarball};
 pub use stored::{Stored, stored, superseded};
 pub use toolchain::Toolchain;

@@ -9,6 +9,7 @@
 //! ```
 
 mod apply;
+mod history;
 mod load;
 mod lore;
 mod mbox;
@@ -19,6 +20,7 @@ mod range;
 mod types;
 
 pub(crate) use apply::stage;
+pub use history::{CommitFacts, first_parents};
 pub(crate) use load::load;
 pub(crate) use lore::lore;
 pub(crate) use merge::merge;

@@ -66,7 +66,7 @@ impl<'a> Range<'a> {
 
     /// Makes the series: a patch a commit.
     pub(crate) async fn series(&self) -> Result<Series, SeriesError> {
-        let (from, to) = (self.commit(self.from).await?, self.commit(self.to).await?);
+        let (from, to) = self.ends().await?;
         let count = self.count(&format!("{from}..{to}"), &[]).await?;
         if count == 0 {
             let next_step = match self.count(&format!("{to}..{from}"), &[]).await? {
@@ -117,6 +117,20 @@ impl<'a> Range<'a> {
         Ok(Series { name: self.words.to_owned(), patches, base, prerequisites: Vec::new() })
     }
 
+    /// The ids of both ends.
+    pub(super) async fn ends(&self) -> Result<(String, String), SeriesError> {
+        Ok((self.commit(self.from).await?, self.commit(self.to).await?))
+    }
+
+    /// What git prints for these arguments; an error if it fails.
+    pub(super) async fn output(&self, args: &[&str]) -> Result<String, SeriesError> {
+        let output = self.run(args).await?;
+        match output.code {
+            0 => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+            _ => Err(self.explain(&output)),
+        }
+    }
+
     fn git(&self) -> Result<Command, SeriesError> {
         Ok(git(&[])?.arg("-C").arg(OsString::from(self.repo)))
     }
@@ -161,7 +175,7 @@ impl<'a> Range<'a> {
         first_line(&output).parse().map_err(|_| self.explain(&output))
     }
 
-    fn fail(&self, what: String, next_step: String) -> SeriesError {
+    pub(super) fn fail(&self, what: String, next_step: String) -> SeriesError {
         SeriesError::Range { range: quote(self.words), what, next_step }
     }
 
@@ -180,7 +194,7 @@ impl<'a> Range<'a> {
             )
         } else {
             (
-                format!("git cannot make patches of it:{}", tail(&output.stderr, 3)),
+                format!("git cannot read it:{}", tail(&output.stderr, 3)),
                 "see what git says of it there",
             )
         };
@@ -193,13 +207,13 @@ fn first_line(output: &Output) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::process;
 
     use super::*;
 
     /// Runs git in `dir`, without the user's configuration; returns what it prints.
-    fn git_in(dir: &Path, args: &[&str]) -> String {
+    pub(in crate::series) fn git_in(dir: &Path, args: &[&str]) -> String {
         let output = process::Command::new("git")
             .args(["-c", "user.name=Ä Hacker", "-c", "user.email=a@example.org"])
             .args(args)
@@ -212,13 +226,13 @@ mod tests {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    fn commit(dir: &Path, file: &str, bytes: &[u8], subject: &str) {
+    pub(in crate::series) fn commit(dir: &Path, file: &str, bytes: &[u8], subject: &str) {
         fs_err::write(dir.join(file), bytes).unwrap();
         git_in(dir, &["add", "."]);
         git_in(dir, &["commit", "-q", "-m", subject]);
     }
 
-    fn repository() -> tempfile::TempDir {
+    pub(in crate::series) fn repository() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
         git_in(dir.path(), &["init", "-q", "-b", "main"]);
         commit(dir.path(), "a.c", b"a\n", "start");

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The commits between two of a git repository on this machine, which is only read.
+
+use std::collections::HashMap;
+
+use super::range::Range;
+use super::types::SeriesError;
+use crate::git::is_commit_id;
+use crate::text::quote;
+
+/// More commits than this are a mistake.
+const MOST_COMMITS: usize = 20_000;
+
+/// A commit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CommitFacts {
+    /// Its id, hexadecimal.
+    pub id: String,
+    /// Name and address of the author, fit for a terminal.
+    pub author: String,
+    /// First line of its message, fit for a terminal.
+    pub subject: String,
+    /// Files that it changed against its first parent, as git names them.
+    pub files: Vec<String>,
+}
+
+/// The commits of `REPO:A..B` that follow A up to B by first parents, oldest first; A's own facts come first, without files.
+///
+/// # Errors
+/// The repository cannot be read, a commit is not known, or A is not on the way.
+pub async fn first_parents(words: &str) -> Result<Vec<CommitFacts>, SeriesError> {
+    let Some(range) = Range::parse(words) else {
+        let what = "it is no range of commits".to_owned();
+        let next_step = "expected REPO:A..B, as in ../linux:v6.8..topic".to_owned();
+        return Err(SeriesError::Range { range: quote(words), what, next_step });
+    };
+    let (from, to) = range.ends().await?;
+    let walk = format!("{from}..{to}");
+    let list = ["rev-list", "--first-parent", "--reverse", "--parents", "--end-of-options", &walk];
+    let listed = range.output(&list).await?;
+    let lines: Vec<Vec<&str>> = listed.lines().map(|line| line.split(' ').collect()).collect();
+    let ids: Vec<String> = lines.iter().map(|line| line[0].to_owned()).collect();
+    if ids.len() > MOST_COMMITS {
+        let what = format!("{} commits, more than {MOST_COMMITS}", ids.len());
+        return Err(range.fail(what, "name a later start".to_owned()));
+    }
+    // The walk of a branch that left the way before A does not end at A, nor does that of a clone without history.
+    let is_on_the_way = lines.first().is_some_and(|line| line.get(1) == Some(&from.as_str()));
+    if !is_on_the_way {
+        let back = ["rev-list", "--count", "--end-of-options", &format!("{to}..{from}")];
+        let shallow = range.output(&["rev-parse", "--is-shallow-repository"]).await?;
+        let next_step = match range.output(&back).await?.trim() {
+            _ if shallow.trim() == "true" => {
+                "the repository is shallow: fetch its history there, by `git fetch --unshallow`"
+            }
+            _ if from == to => "name two different commits",
+            "0" => "name a commit on the branch's own way (git log --first-parent), or its start",
+            _ if ids.is_empty() => "the older commit comes first: swap the two",
+            _ => "name the commit at which the branch left, by git merge-base",
+        };
+        let what = "its first commit is not on the way of first parents to its last".to_owned();
+        return Err(range.fail(what, next_step.to_owned()));
+    }
+    let mut commits = vec![CommitFacts { id: from, ..CommitFacts::default() }];
+    commits.extend(ids.into_iter().map(|id| CommitFacts { id, ..CommitFacts::default() }));
+    let places: HashMap<String, usize> =
+        commits.iter().enumerate().map(|(at, commit)| (commit.id.clone(), at)).collect();
+    let log = ["log", "-z", "--first-parent", "--no-show-signature"];
+    // No message holds a zero byte.
+    let mut said = log.to_vec();
+    said.extend(["--format=%H%x00%an <%ae>%x00%s", "--end-of-options", &walk]);
+    let said = range.output(&said).await?;
+    let words: Vec<&str> = said.split('\0').collect();
+    for [id, author, subject] in words.as_chunks::<3>().0 {
+        if let Some(at) = places.get(*id) {
+            commits[*at].author = quote(author);
+            commits[*at].subject = quote(subject);
+        }
+    }
+    let mut named = log.to_vec();
+    named.extend(["--diff-merges=first-parent", "--no-renames", "--name-only", "--no-ext-diff"]);
+    named.extend(["--format=%H", "--end-of-options", &walk]);
+    let named = range.output(&named).await?;
+    let mut at = None;
+    for word in named.split('\0').flat_map(|word| word.split('\n')).filter(|word| !word.is_empty())
+    {
+        match places.get(word).filter(|_| is_commit_id(word)) {
+            Some(place) => at = Some(*place),
+            None => commits[at.unwrap_or(0)].files.push(word.to_owned()),
+        }
+    }
+    commits[0].files.clear();
+    Ok(commits)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::series::range::tests::{commit, git_in, repository};
+
+    async fn walk(dir: &Path, range: &str) -> Result<Vec<CommitFacts>, String> {
+        let words = format!("{}:{range}", dir.display());
+        first_parents(&words).await.map_err(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn commits_come_oldest_first_and_a_merge_is_one() {
+        let repo = repository();
+        let dir = repo.path();
+        git_in(dir, &["switch", "-q", "-c", "side", "v6.8"]);
+        commit(dir, "side.c", b"1\n", "side 1");
+        commit(dir, "mm.c", b"2\n", "side\x01 2");
+        git_in(dir, &["switch", "-q", "main"]);
+        git_in(dir, &["merge", "-q", "--no-ff", "-m", "merge", "side"]);
+        let commits = walk(dir, "v6.8..main").await.unwrap();
+        assert_eq!(commits.len(), 4);
+        assert_eq!(commits[0].id, git_in(dir, &["rev-parse", "v6.8"]));
+        assert_eq!(
+            (commits[2].subject.as_str(), &commits[2].files[..]),
+            ("[RFC] second", &["b.c".to_owned()][..])
+        );
+        assert_eq!(commits[2].author, "Ä Hacker <a@example.org>");
+        assert_eq!(
+            (commits[3].subject.as_str(), &commits[3].files[..]),
+            ("merge", &["mm.c".to_owned(), "side.c".to_owned()][..])
+        );
+        let side = walk(dir, "v6.8..side").await.unwrap();
+        assert!(!side[2].subject.contains('\x01'), "{:?}", side[2]);
+    }
+
+    #[tokio::test]
+    async fn a_start_that_is_not_on_the_way_is_refused_with_what_to_do() {
+        let repo = repository();
+        let dir = repo.path();
+        let turned = walk(dir, "main..v6.8").await.unwrap_err();
+        assert!(turned.contains("the older commit comes first"), "{turned}");
+        assert!(walk(dir, "main..main").await.unwrap_err().contains("two different commits"));
+        git_in(dir, &["switch", "-q", "-c", "side", "v6.8"]);
+        commit(dir, "side.c", b"1\n", "side");
+        let beside = walk(dir, "main..side").await.unwrap_err();
+        assert!(beside.contains("git merge-base"), "{beside}");
+        assert!(walk(dir, "v6.8..nowhere").await.unwrap_err().contains("there is no commit"));
+        let clone = tempfile::tempdir().unwrap();
+        let from = format!("file://{}", dir.display());
+        git_in(clone.path(), &["clone", "-q", "--depth", "1", "-b", "main", &from, "."]);
+        git_in(clone.path(), &["fetch", "-q", "--depth", "1", "origin", "tag", "v6.8"]);
+        let shallow = walk(clone.path(), "v6.8..main").await.unwrap_err();
+        assert!(shallow.contains("--unshallow"), "{shallow}");
+    }
+}
