@@ -13,6 +13,7 @@
 //! ([`Onlooker`]) or reads its event log.
 
 pub mod baselines;
+pub mod bisect;
 pub mod cell;
 pub mod dispatcher;
 pub mod error;

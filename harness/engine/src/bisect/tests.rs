@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+use reports::event::{Exposure, Fault, KernelFacts, RunEvent, VmEnd, What};
+use reports::exit::Purpose;
+use reports::finding::{Finding, Frame, Stack, StackRole};
+use reports::search::answer::{Answer, Verdict};
+use workloads::profile::Technique;
+
+use super::*;
+use crate::job::Ground;
+use crate::job::tests::debian_6_1;
+
+/// What a cell comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Plays {
+    Clean,
+    Bug,
+    Another,
+    NoBuild,
+    NoMachine,
+}
+
+/// Kernels `k0` to `k(n)`, of which each has its own cells.
+fn campaign(commits: usize) -> Bisect {
+    let profile = "zswap-writeback-swapoff";
+    let group = debian_6_1(None, profile, Technique::Stretch);
+    let rule = reports::rule::Rule::built_in(profile).unwrap();
+    let position = |at: usize| {
+        let mut group = Group { rule: Some(rule.clone()), ..Group::clone(&group) };
+        let Ground::Qemu(choice) = &mut group.ground else { panic!("not QEMU's") };
+        choice.manifest.name = format!("k{at}");
+        Position { group: Arc::new(group), weight: 1.0 }
+    };
+    Bisect {
+        positions: (0..=commits).map(position).collect(),
+        options: Options { confidence: 0.99, ..Options::default() },
+        predicate: Predicate::Expected,
+        seed: 7,
+        storm: Duration::from_secs(10),
+        side_by_side: 2,
+        before: None,
+    }
+}
+
+fn tell(report: &mut RunReport, what: What) {
+    report.push(&RunEvent { at_ms: 1, run: None, what });
+}
+
+fn run(id: &str) -> RunReport {
+    let mut report = RunReport::default();
+    let start = What::RunStarted {
+        format: reports::event::FORMAT,
+        minor: reports::event::MINOR,
+        id: id.to_owned(),
+        version: String::new(),
+        command: Vec::new(),
+        started: String::new(),
+        seed: 7,
+        purpose: Some(Purpose::Search),
+        confidence: None,
+        host_name: String::new(),
+        host: Default::default(),
+    };
+    tell(&mut report, start);
+    report
+}
+
+fn finding(title: &str, function: &str) -> Finding {
+    let stack = |role, function: &str| {
+        let function = function.into();
+        let frames = vec![Frame { function, offset: None, source: None, inlined: false }];
+        Stack { role, task: None, frames }
+    };
+    Finding {
+        title: format!("KASAN: use-after-free {title} in {function}"),
+        kind: "KASAN-USE-AFTER-FREE-WRITE".to_owned(),
+        stacks: vec![
+            stack(StackRole::Access, function),
+            stack(StackRole::FreedBy, "__x64_sys_swapoff"),
+        ],
+        ..Finding::default()
+    }
+}
+
+fn play(report: &mut RunReport, cell: &Cell, plays: Plays, key: &str) {
+    let (id, boot) = (|| cell.id.clone(), 1);
+    tell(report, What::CellPlanned { cell: cell.clone() });
+    let failed = |fault| What::CellFailed { cell: id(), fault, detail: "broken".to_owned() };
+    match plays {
+        Plays::NoBuild => tell(report, failed(Fault::Build)),
+        Plays::NoMachine => tell(report, failed(Fault::Infrastructure)),
+        Plays::Clean | Plays::Bug | Plays::Another => {
+            let kernel = KernelFacts {
+                release: String::new(),
+                compiler: String::new(),
+                key: key.to_owned(),
+                cached: false,
+                ms: 60_000,
+                source: String::new(),
+                patches: Vec::new(),
+            };
+            tell(report, What::KernelReady { cell: id(), kernel, variant: None });
+            tell(
+                report,
+                What::VmStarted {
+                    cell: id(),
+                    boot,
+                    accel: "tcg".to_owned(),
+                    accel_why: String::new(),
+                    seed: Some(1),
+                    host: String::new(),
+                    argv: Vec::new(),
+                    cmdline: String::new(),
+                },
+            );
+            tell(report, What::GuestReady { cell: id(), boot, boot_ms: 1 });
+            let exposure = Exposure {
+                windows: 5,
+                swapoffs: 5,
+                writebacks: 5,
+                guest_ms: 10_000,
+                verified: 1,
+                ..Exposure::default()
+            };
+            tell(report, What::Exposure { cell: id(), boot, exposure });
+            let finding = match plays {
+                Plays::Bug => Some(finding("Write", "zswap_writeback_entry")),
+                Plays::Another => Some(finding("Read", "tmpfs_of_another_kind")),
+                _ => None,
+            };
+            if let Some(finding) = finding {
+                let (diverted, starved) = (None, None);
+                let found =
+                    What::Found { cell: id(), boot, guest_ms: 1, diverted, starved, finding };
+                tell(report, found);
+            }
+            tell(report, What::GuestDone { cell: id(), boot, reason: "stop".to_owned() });
+            let why = VmEnd::Enough;
+            tell(report, What::VmStopped { cell: id(), boot, why, detail: String::new() });
+        }
+    }
+    tell(report, What::CellFinished { cell: id() });
+}
+
+/// Which kernel a cell runs.
+fn at(cell: &Cell) -> usize {
+    cell.kernel[1..].parse().unwrap()
+}
+
+/// Runs the campaign until it asks for no more, or `most` cells were run.
+fn to_the_end(
+    bisect: &mut Bisect,
+    most: usize,
+    plays: impl Fn(usize, usize) -> Plays,
+) -> (RunReport, Answer) {
+    let mut report = run("one");
+    let mut jobs = bisect.begin();
+    while !jobs.is_empty() && report.cells.len() < most {
+        assert!(jobs.len() <= 2, "no more than fit side by side");
+        for job in &jobs {
+            let position = at(&job.cell);
+            let key = format!("key {position}");
+            let plays = plays(position, report.cells.len());
+            play(&mut report, &job.cell, plays, &key);
+        }
+        jobs = bisect.more(&report);
+    }
+    let search = bisect.fold(&report).unwrap();
+    let answer = match search.next() {
+        Step::Done(answer) => *answer,
+        _ => search.answer(Verdict::Undecided),
+    };
+    (report, answer)
+}
+
+/// The bug is in `k5` and behind it, in every second run.
+fn every_second(at: usize, number: usize) -> Plays {
+    if at >= 5 && number.is_multiple_of(2) { Plays::Bug } else { Plays::Clean }
+}
+
+#[test]
+fn the_commit_is_found_and_each_guest_has_a_seed_of_its_own() {
+    let (report, answer) = to_the_end(&mut campaign(12), 1000, every_second);
+    assert_eq!(answer.verdict, Verdict::Culprit { first: 5, last: 5 }, "{answer:?}");
+    assert!(answer.probability >= 0.99 && answer.credible == [5], "{answer:?}");
+    let mut seeds: Vec<u64> = report.cells.iter().map(|cell| cell.cell.seed).collect();
+    let mut ids: Vec<&str> = report.cells.iter().map(|cell| cell.cell.id.as_str()).collect();
+    seeds.sort_unstable();
+    seeds.dedup();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!((seeds.len(), ids.len()), (report.cells.len(), report.cells.len()));
+}
+
+#[test]
+fn other_crashes_broken_builds_and_faults_lead_nowhere_wrong() {
+    let trouble = |at: usize, number: usize| match at {
+        6 | 7 => Plays::NoBuild,
+        // Half of the good kernels' runs end by another bug.
+        1..=4 if number.is_multiple_of(3) => Plays::Another,
+        _ if number % 7 == 3 => Plays::NoMachine,
+        _ => every_second(at, number),
+    };
+    let (_, answer) = to_the_end(&mut campaign(12), 1000, trouble);
+    assert_eq!(answer.verdict, Verdict::Culprit { first: 5, last: 5 }, "{answer:?}");
+    // Where any crash is searched for, the other bug is it, and the first commit brought it.
+    let any = Bisect { predicate: Predicate::AnyCrash, ..campaign(12) };
+    let (_, answer) = to_the_end(&mut { any }, 1000, |at, number| match at {
+        1..=4 if number % 3 > 0 => Plays::Another,
+        _ => every_second(at, number),
+    });
+    assert_eq!(answer.verdict, Verdict::Culprit { first: 1, last: 1 }, "{answer:?}");
+}
+
+#[test]
+fn a_machine_that_fails_for_good_ends_it() {
+    let (report, _) = to_the_end(&mut campaign(12), 1000, |_, _| Plays::NoMachine);
+    assert!(is_stalled(&report));
+    assert!(report.cells.len() <= MOST_FAULTS + 2, "{}", report.cells.len());
+}
+
+#[test]
+fn a_search_that_was_cut_goes_on_from_its_log() {
+    let (cut, _) = to_the_end(&mut campaign(12), 20, every_second);
+    let (whole, answer) = to_the_end(&mut campaign(12), 1000, every_second);
+    let mut rest = Bisect { before: Some(cut.clone()), ..campaign(12) };
+    let (more, again) = to_the_end(&mut rest, 1000, every_second);
+    assert_eq!(again.verdict, answer.verdict);
+    let longer = whole.cells.len() + 20;
+    assert!(more.cells.len() + cut.cells.len() < longer, "{} {longer}", more.cells.len());
+    // Cells of other kernels, or of another storm, say nothing of these.
+    let mut other = campaign(12);
+    for position in &mut other.positions {
+        let mut group = Group::clone(&position.group);
+        group.profile.name = "another".to_owned();
+        position.group = Arc::new(group);
+    }
+    other.before = Some(whole);
+    let search = other.fold(&run("two")).unwrap();
+    assert!(search.tallies().iter().all(|tally| !tally.is_evidence()));
+}
+
+#[test]
+fn the_same_kernel_is_not_run_twice() {
+    let bisect = campaign(3);
+    let mut report = run("one");
+    for (position, key) in [(0, "same"), (3, "other"), (2, "same")] {
+        play(&mut report, &bisect.job(position, 1).cell, Plays::Clean, key);
+    }
+    let search = bisect.fold(&report).unwrap();
+    // What was seen of the third stands at the first, and neither of the commits between can be it.
+    assert_eq!(search.tallies()[0].clean, 2.0);
+    assert!(search.posterior().mass()[1..=2].iter().all(|mass| *mass == 0.0));
+}
