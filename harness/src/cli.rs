@@ -59,6 +59,8 @@ pub enum Command {
     Report(commands::report::Options),
     /// Say whether a kernel's writeback regressed against another's
     Compare(commands::compare::Options),
+    /// Find the commit, patch or kernel that brought, or fixed, a bug which only sometimes shows
+    Bisect(commands::bisect::Options),
     /// Keep what storms came to, for later ones to be compared with
     Baseline(commands::baseline::Options),
     /// Say what came and went over the nights: bugs, flakes, troubles, numbers

@@ -3,6 +3,7 @@
 
 pub mod baseline;
 pub mod bench;
+pub mod bisect;
 pub mod build;
 pub mod cache;
 pub mod compare;
@@ -41,6 +42,7 @@ pub fn run(cli: Cli, printer: &Printer) -> Result<u8, Error> {
             Command::Compare(options) => compare::run(&options, &places, printer).await,
             Command::Baseline(options) => baseline::run(&options, printer).await,
             Command::History(options) => history::run(&options, printer).await,
+            Command::Bisect(options) => bisect::run(&options, &places, printer).await,
             Command::Bench(options) => bench::run(&options, &places, printer).await,
             Command::Build(options) => build::run(&options, &places, printer).await,
             Command::Parse(options) => parse::run(&options, &places, printer).await,

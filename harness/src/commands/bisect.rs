@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `swapstorm bisect`: the commit, patch or kernel that brought a bug which only sometimes shows.
+
+mod range;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use engine::bisect::{Bisect, is_stalled};
+use engine::local::{Image, Local, Settings};
+use engine::plan::duration;
+use engine::workshop::Workshop;
+use engine::{Error, Run};
+use machine::Timeouts;
+use reports::exit::{ExitCode, Purpose};
+use reports::run::RunReport;
+use reports::search::answer::{Answer, Verdict};
+use reports::search::evidence::Predicate;
+use reports::search::{self, Search, Step, told};
+use workloads::profile::Technique;
+
+use self::range::{entries, positions};
+use super::kernel::KernelOptions;
+use super::machine::MachineArgs;
+use super::repro::technique;
+use super::{report, seed_from_clock, usage};
+use crate::cli::Places;
+use crate::interrupt;
+use crate::printer::Printer;
+use crate::view::View;
+
+/// Options of `bisect`.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// A commit without the bug, REPO:REF, of a repository on this machine
+    #[arg(long, value_name = "REPO:REF", requires = "bad", conflicts_with = "kernels")]
+    good: Option<String>,
+    /// A later one with it, which follows by first parents; with --fixed, without it
+    #[arg(long, value_name = "REPO:REF", requires = "good")]
+    bad: Option<String>,
+    /// A kernel, as for `repro`; named twice or more, oldest first: which of them is the first with the bug
+    #[arg(long = "kernel", value_name = "KERNEL", required_unless_present = "good")]
+    kernels: Vec<String>,
+    /// A series on the one kernel that was named: which of its patches brings the bug
+    #[arg(long, value_name = "SERIES", conflicts_with = "good")]
+    series: Option<String>,
+    /// Search the change that fixed the bug: the first kernel has it, and the last one does not
+    #[arg(long)]
+    fixed: bool,
+    /// Take any report of a kernel bug, not only the one that the profile expects
+    #[arg(long)]
+    any_crash: bool,
+    /// Probability that the answer must have
+    #[arg(long, value_name = "SHARE", default_value = "0.99", value_parser = share)]
+    confidence: f64,
+    /// Longest time that it may take; then the answer is what is known
+    #[arg(long, default_value = "2h", value_parser = duration)]
+    budget: Duration,
+    /// Earlier runs of the same kernels, profile and technique: what they saw counts
+    #[arg(long, value_name = "RUN")]
+    resume: Vec<PathBuf>,
+    /// Profile of the storm
+    #[arg(long, default_value = "zswap-writeback-swapoff")]
+    profile: String,
+    /// Architecture of the guests
+    #[arg(long, default_value = "x86_64")]
+    arch: String,
+    /// How to provoke the bug [default: as the profile says]
+    #[arg(long, value_parser = technique())]
+    technique: Option<Technique>,
+    /// How long each guest storms, in its own time, if it does not show the bug before
+    #[arg(long, default_value = "60s", value_parser = duration)]
+    storm: Duration,
+    /// Seed of everything random [default: from the clock]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Print the answer as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    build: KernelOptions,
+    #[command(flatten)]
+    machine: MachineArgs,
+}
+
+/// Reads a probability.
+fn share(text: &str) -> Result<f64, String> {
+    let share: Option<f64> = text.parse().ok();
+    share
+        .filter(|share| *share > 0.5 && *share < 1.0)
+        .ok_or_else(|| "expected a probability above 0.5 and below 1, such as 0.95".to_owned())
+}
+
+/// Runs the command.
+pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Result<u8, Error> {
+    let workshop = Workshop::open(&places.folders())?;
+    let seed = options.seed.unwrap_or_else(seed_from_clock);
+    let entries = entries(options, &workshop).await?;
+    let positions = positions(options, &entries, &workshop)?;
+    let before = match options.resume.is_empty() {
+        true => None,
+        false => Some(earlier(&options.resume)?),
+    };
+    let scale = Timeouts::scale_from_env().map_err(usage)?;
+    let view = View::new(printer);
+    let interrupt = interrupt::listen()?;
+    let mut run = Run::begin("bisect", seed, Purpose::Search, &places.folders(), &view, interrupt)?;
+    let settings = Settings {
+        guest: options.machine.options(),
+        scale,
+        dir: run.dir.clone(),
+        keep_disks: false,
+        image: Image::Agent,
+        jobs: options.machine.jobs(),
+    };
+    let local = Local::new(workshop, settings)?;
+    let side_by_side = local.guests_side_by_side(&positions[0].group);
+    run.introduce([&*positions[0].group].into_iter())?;
+    let predicate = if options.any_crash { Predicate::AnyCrash } else { Predicate::Expected };
+    let mut bisect = Bisect {
+        positions,
+        options: search::Options {
+            confidence: options.confidence,
+            budget: options.budget.as_secs_f64(),
+            ..search::Options::default()
+        },
+        predicate,
+        seed,
+        storm: options.storm,
+        side_by_side,
+        before,
+    };
+    run.carry_out(&mut bisect, &local).await?;
+    view.clear();
+    let finished = run.end()?;
+    let Some(search) = bisect.fold(&finished.report) else {
+        return Err(usage("there is nothing to search: name two kernels, or a series"));
+    };
+    let answer = answer_of(&search);
+    let labels: Vec<told::Label> = entries.into_iter().map(|entry| entry.label).collect();
+    if options.json {
+        printer.data(&told::json(&search, &answer, &labels));
+    } else {
+        printer.data(&told::text(&search, &answer, &labels, options.fixed));
+    }
+    printer.say(&format!(
+        "\nreport and consoles: {0}\ngo on, or ask again: the same command with --resume {0}",
+        finished.dir.display()
+    ));
+    Ok(exit_code(&answer, &finished.report).code())
+}
+
+/// The answer, or what is known where there is none yet.
+fn answer_of(search: &Search) -> Answer {
+    match search.next() {
+        Step::Done(answer) => *answer,
+        Step::Build { .. } | Step::Run { .. } => search.answer(Verdict::Undecided),
+    }
+}
+
+fn exit_code(answer: &Answer, report: &RunReport) -> ExitCode {
+    match answer.verdict {
+        _ if report.interrupted() => ExitCode::Interrupted,
+        Verdict::Culprit { .. } => ExitCode::Clean,
+        Verdict::WrongWayRound | Verdict::SameKernel => ExitCode::Usage,
+        _ if is_stalled(report) => ExitCode::Infrastructure,
+        Verdict::BugAtGoodEnd
+        | Verdict::NoBugAtBadEnd
+        | Verdict::BadEndUntestable
+        | Verdict::GoodEndUntestable { .. }
+        | Verdict::OutOfBudget
+        | Verdict::Undecided => ExitCode::Inconclusive,
+    }
+}
+
+/// What earlier runs saw.
+fn earlier(runs: &[PathBuf]) -> Result<RunReport, Error> {
+    let mut seen = RunReport::default();
+    for path in runs {
+        report::read(path, &mut seen)?;
+    }
+    Ok(seen)
+}

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What is bisected: a list of kernels, the patches of a series, or commits.
+
+use std::sync::Arc;
+
+use engine::Error;
+use engine::bisect::Position;
+use engine::job::{Ground, Group};
+use engine::workshop::{KernelChoice, Workshop};
+use kernels::{CommitFacts, Series, first_parents};
+use reports::search::told::Label;
+use reports::search::weight::of_files;
+
+use super::Options;
+use crate::commands::usage;
+
+/// Letters of a commit id in a `Fixes:` line.
+const SHORT_ID: usize = 12;
+
+/// A kernel of the range, in the order of the search: the one without the bug first.
+pub struct Entry {
+    /// The kernel.
+    pub choice: KernelChoice,
+    /// Words for it, and for what changed from the one before.
+    pub label: Label,
+    /// How probable that change is as the culprit.
+    pub weight: f64,
+}
+
+/// What changed from one kernel to the next one of history.
+#[derive(Debug, Default)]
+struct Change {
+    words: String,
+    author: Option<String>,
+    fixes: Option<String>,
+    weight: f64,
+}
+
+/// Reads and checks everything that was asked for, before anything is made.
+pub async fn entries(options: &Options, workshop: &Workshop) -> Result<Vec<Entry>, Error> {
+    let mut history = match (&options.good, &options.bad) {
+        (Some(good), Some(bad)) => {
+            let walk = first_parents(&range_of(good, bad)?).await?;
+            commits(options, good, &walk, workshop)?
+        }
+        _ => match (&options.kernels[..], &options.series) {
+            ([kernel], Some(series)) => {
+                let series = workshop.library.obtain_series(series).await?;
+                let choice = options.build.choice(kernel, &options.arch, &workshop.library)?;
+                patches(&choice, &series)
+            }
+            ([_], None) => {
+                return Err(usage(
+                    "one kernel is no range\n  hint: name another --kernel, a --series on it, or --good and --bad",
+                ));
+            }
+            (_, Some(_)) => {
+                return Err(usage("a --series is bisected on one --kernel, and several are named"));
+            }
+            (kernels, None) => list(options, kernels, workshop)?,
+        },
+    };
+    if options.fixed {
+        history = reversed(history);
+    }
+    let entry = |(choice, change): (KernelChoice, Change)| {
+        let Change { words, author, fixes, weight } = change;
+        let label = Label { kernel: choice.name(), change: words, author, fixes };
+        Entry { choice, label, weight }
+    };
+    Ok(history.into_iter().map(entry).collect())
+}
+
+/// The kernels with their storm.
+pub fn positions(
+    options: &Options,
+    entries: &[Entry],
+    workshop: &Workshop,
+) -> Result<Vec<Position>, Error> {
+    let mut profile = workshop.profile(&options.profile)?;
+    options.machine.options().change(&mut profile);
+    let rule = profile.expect.as_ref().map(|expect| workshop.rule(expect)).transpose()?;
+    if rule.is_none() && !options.any_crash {
+        let name = &profile.name;
+        return Err(usage(format!(
+            "the profile {name} expects no bug\n  hint: name another --profile, or search for --any-crash"
+        )));
+    }
+    let technique = options.technique.unwrap_or(profile.technique);
+    let position = |entry: &Entry| {
+        let ground = Ground::Qemu(entry.choice.clone());
+        let group = Group::new(ground, profile.clone(), rule.clone(), technique);
+        Position { group: Arc::new(group), weight: entry.weight }
+    };
+    let positions: Vec<Position> = entries.iter().map(position).collect();
+    let mut names: Vec<String> =
+        positions.iter().map(|position| position.group.cell().population()).collect();
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(usage(format!("a kernel is named twice: {}", pair[0]))),
+        None => Ok(positions),
+    }
+}
+
+/// The other way round: the change between two kernels stays between them.
+fn reversed(mut history: Vec<(KernelChoice, Change)>) -> Vec<(KernelChoice, Change)> {
+    history.reverse();
+    let mut before = Change::default();
+    for (_, change) in &mut history {
+        std::mem::swap(change, &mut before);
+    }
+    history
+}
+
+/// `REPO:A` and `REPO:B` as a range.
+fn range_of(good: &str, bad: &str) -> Result<String, Error> {
+    let split = |end: &str| {
+        let split = end.rsplit_once(':').map(|(repo, name)| (repo.to_owned(), name.to_owned()));
+        split.ok_or_else(|| {
+            usage(format!("`{}` is no commit: expected REPO:REF", end.escape_debug()))
+        })
+    };
+    let ((repo, from), (other, to)) = (split(good)?, split(bad)?);
+    if repo != other {
+        return Err(usage("--good and --bad are to be of the same repository, named alike"));
+    }
+    Ok(format!("{repo}:{from}..{to}"))
+}
+
+/// Each commit's kernel.
+fn commits(
+    options: &Options,
+    good: &str,
+    walk: &[CommitFacts],
+    workshop: &Workshop,
+) -> Result<Vec<(KernelChoice, Change)>, Error> {
+    let repo = good.rsplit_once(':').map_or(good, |(repo, _)| repo);
+    let one = |commit: &CommitFacts| {
+        let name = format!("{repo}:{}", commit.id);
+        let choice = options.build.choice(&name, &options.arch, &workshop.library)?;
+        let short = commit.id.get(..SHORT_ID).unwrap_or(&commit.id);
+        let change = Change {
+            words: format!("{short} (\"{}\")", commit.subject),
+            author: Some(commit.author.clone()),
+            fixes: Some(format!("{short} (\"{}\")", commit.subject)),
+            weight: of_files(commit.files.iter().map(String::as_str)),
+        };
+        Ok((choice, change))
+    };
+    walk.iter().map(one).collect()
+}
+
+/// The kernel as it is, and with one more patch each time.
+fn patches(choice: &KernelChoice, series: &Series) -> Vec<(KernelChoice, Change)> {
+    let all = series.patches.len();
+    let mut history = vec![(choice.clone(), Change::default())];
+    for (at, patch) in series.patches.iter().enumerate() {
+        let number = at + 1;
+        let first = Series {
+            name: format!("{}[{number}/{all}]", series.name),
+            patches: series.patches[..number].to_vec(),
+            ..series.clone()
+        };
+        let change = Change {
+            words: format!("patch {number}/{all}, {}", patch.subject),
+            author: patch.author.clone(),
+            fixes: None,
+            weight: of_files(patch.files.iter().map(String::as_str)),
+        };
+        history.push((KernelChoice { series: Some(first), ..choice.clone() }, change));
+    }
+    history
+}
+
+/// The kernels that were named.
+fn list(
+    options: &Options,
+    kernels: &[String],
+    workshop: &Workshop,
+) -> Result<Vec<(KernelChoice, Change)>, Error> {
+    let one = |(at, name): (usize, &String)| {
+        let choice = options.build.choice(name, &options.arch, &workshop.library)?;
+        let words = match at.checked_sub(1).and_then(|at| kernels.get(at)) {
+            Some(before) => format!("what changed from {before} to {name}"),
+            None => String::new(),
+        };
+        Ok((choice, Change { words, weight: 1.0, ..Change::default() }))
+    };
+    kernels.iter().enumerate().map(one).collect()
+}
