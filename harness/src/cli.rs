@@ -13,9 +13,10 @@ use crate::commands;
 /// Exit codes, the same for every command.
 const EXIT_CODES: &str = "\
 Exit codes:
-  0    clean; for `repro`: the race was shown on the kernel as it is, and the fixed one stayed clean
+  0    clean; for `repro`: the race was shown on the kernel as it is, and the fixed one stayed clean; for `bisect`: the
+       change was found
   1    a kernel bug or a regression was found; for `replay`: the machine did not do the same
-  2    usage or configuration
+  2    usage or configuration; for `bisect`: the ends are the wrong way round, or the same
   3    infrastructure: a missing tool, the disk, the network, QEMU
   4    inconclusive, or this configuration cannot show the bug
   130  interrupted";

@@ -114,14 +114,18 @@ impl Bisect {
 
     fn jobs(&mut self, at: usize, times: u32, report: &RunReport) -> Vec<CellJob> {
         let population = self.positions[at].group.cell().population();
+        // Those of earlier runs have taken their numbers, and with them their seeds.
+        let all = self.before.iter().chain([report]).flat_map(|report| &report.cells);
         let of_position = |cell: &&CellReport| cell.cell.population() == population;
-        let cells: Vec<&CellReport> = report.cells.iter().filter(of_position).collect();
+        let cells: Vec<&CellReport> = all.filter(of_position).collect();
+        let begun = u32::try_from(cells.len()).unwrap_or(u32::MAX - 1_000);
+        let is_unprepared = |cell: &&CellReport| is_fault(cell) && cell.boots.is_empty();
+        let failed = cells.last().is_some_and(is_unprepared);
         // What could not be prepared for the machine's fault is prepared anew.
-        if cells.last().is_some_and(|cell| is_fault(cell) && cell.boots.is_empty()) {
+        if failed {
             let group = &mut self.positions[at].group;
             *group = Arc::new(Group::clone(group));
         }
-        let begun = u32::try_from(cells.len()).unwrap_or(u32::MAX - 1_000);
         (1..=times).map(|more| self.job(at, begun + more)).collect()
     }
 

@@ -40,7 +40,7 @@ pub struct Options {
     #[arg(long, value_name = "REPO:REF", requires = "good")]
     bad: Option<String>,
     /// A kernel, as for `repro`; named twice or more, oldest first: which of them is the first with the bug
-    #[arg(long = "kernel", value_name = "KERNEL", required_unless_present = "good")]
+    #[arg(long = "kernel", value_name = "KERNEL")]
     kernels: Vec<String>,
     /// A series on the one kernel that was named: which of its patches brings the bug
     #[arg(long, value_name = "SERIES", conflicts_with = "good")]

@@ -9,6 +9,7 @@
 
 mod bad_input;
 mod baseline;
+mod bisect;
 mod cache;
 mod compare;
 mod formats;

@@ -225,6 +225,8 @@ fn a_search_that_was_cut_goes_on_from_its_log() {
     let mut rest = Bisect { before: Some(cut.clone()), ..campaign(12) };
     let (more, again) = to_the_end(&mut rest, 1000, every_second);
     assert_eq!(again.verdict, answer.verdict);
+    let was_run = |key: &str| cut.cells.iter().any(|cell| cell.cell.key == key);
+    assert!(more.cells.iter().all(|cell| !was_run(&cell.cell.key)), "a guest was run twice");
     let longer = whole.cells.len() + 20;
     assert!(more.cells.len() + cut.cells.len() < longer, "{} {longer}", more.cells.len());
     // Cells of other kernels, or of another storm, say nothing of these.

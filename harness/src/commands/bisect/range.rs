@@ -49,13 +49,16 @@ pub async fn entries(options: &Options, workshop: &Workshop) -> Result<Vec<Entry
                 let choice = options.build.choice(kernel, &options.arch, &workshop.library)?;
                 patches(&choice, &series)
             }
-            ([_], None) => {
+            ([] | [_], _) => {
                 return Err(usage(
-                    "one kernel is no range\n  hint: name another --kernel, a --series on it, or --good and --bad",
+                    "this is no range\n  hint: name two kernels or more, a --kernel and a --series on it, or --good and \
+                     --bad",
                 ));
             }
             (_, Some(_)) => {
-                return Err(usage("a --series is bisected on one --kernel, and several are named"));
+                return Err(usage(
+                    "a series is bisected on one kernel, and several are named\n  hint: name one --kernel",
+                ));
             }
             (kernels, None) => list(options, kernels, workshop)?,
         },
@@ -97,7 +100,10 @@ pub fn positions(
         positions.iter().map(|position| position.group.cell().population()).collect();
     names.sort_unstable();
     match names.windows(2).find(|pair| pair[0] == pair[1]) {
-        Some(pair) => Err(usage(format!("a kernel is named twice: {}", pair[0]))),
+        Some(pair) => Err(usage(format!(
+            "a kernel is named twice: {}\n  hint: name each of them once, oldest first",
+            pair[0]
+        ))),
         None => Ok(positions),
     }
 }
@@ -117,12 +123,15 @@ fn range_of(good: &str, bad: &str) -> Result<String, Error> {
     let split = |end: &str| {
         let split = end.rsplit_once(':').map(|(repo, name)| (repo.to_owned(), name.to_owned()));
         split.ok_or_else(|| {
-            usage(format!("`{}` is no commit: expected REPO:REF", end.escape_debug()))
+            let end = end.escape_debug();
+            usage(format!("`{end}` is no commit\n  hint: expected REPO:REF, as in ../linux:v6.8"))
         })
     };
     let ((repo, from), (other, to)) = (split(good)?, split(bad)?);
     if repo != other {
-        return Err(usage("--good and --bad are to be of the same repository, named alike"));
+        return Err(usage(
+            "--good and --bad are in different repositories\n  hint: name the same one twice, by the same path",
+        ));
     }
     Ok(format!("{repo}:{from}..{to}"))
 }
