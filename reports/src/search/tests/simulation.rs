@@ -5,10 +5,10 @@ use super::world::{Took, Trouble, World, bound, runs_a_step};
 use crate::search::Options;
 
 const RATES: [f64; 6] = [0.02, 0.05, 0.1, 0.3, 0.5, 1.0];
-/// Searches behind each number of the tables.
+/// Searches behind each number of the tables, unless `SEARCHES` says otherwise.
 const MANY: u64 = 2000;
-/// The same for long ranges.
-const FEWER: u64 = 300;
+/// Long ranges get so many times fewer.
+const FEWER: u64 = 5;
 
 /// Means over many searches.
 struct Mean {
@@ -76,16 +76,18 @@ fn ten_runs_a_step_are_wrong_more_often_than_right_at_a_low_rate() {
 }
 
 #[test]
-#[ignore = "2,000 searches for each number, half an hour"]
+#[ignore = "2,000 searches for each number, half an hour of an idle machine"]
 fn tables() {
-    println!("Share of right answers at a stated 0.95; 32 commits, a build costs 20 runs\n");
+    let many = std::env::var("SEARCHES").ok().and_then(|n| n.parse().ok()).unwrap_or(MANY);
+    let fewer = (many / FEWER).max(1);
+    println!("Right at a stated 0.95, {many} searches: 32 commits, a build costs 20 runs\n");
     println!("| | 0.02 | 0.05 | 0.1 | 0.3 | 0.5 | 1 |\n|---|---|---|---|---|---|---|");
     for trouble in Trouble::ALL {
-        let of = |rate| Mean::search(MANY, 32, rate, trouble, 20.0).right;
+        let of = |rate| Mean::search(many, 32, rate, trouble, 20.0).right;
         let row: Vec<String> = RATES.iter().map(|rate| format!("{:.3}", of(*rate))).collect();
         println!("| {trouble:?} | {} |", row.join(" | "));
     }
-    for (commits, trials) in [(16, MANY), (32, MANY), (256, FEWER), (4096, FEWER)] {
+    for (commits, trials) in [(32, many), (16, many), (256, fewer), (4096, fewer)] {
         println!("\n{commits} commits, {trials} searches for each number\n");
         println!(
             "| rate | bound | runs, build 0 | right | runs, build 20 | builds | right | cost / fixed rule, build 0 | 20 | \
