@@ -109,7 +109,7 @@ impl Bisect {
             ..group.cell()
         };
         cell.key = cell.stable_key();
-        CellJob { cell, group: Arc::clone(group), budget: self.storm }
+        CellJob::new(cell, Arc::clone(group), self.storm)
     }
 
     fn jobs(&mut self, at: usize, times: u32, report: &RunReport) -> Vec<CellJob> {

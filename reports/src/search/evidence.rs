@@ -23,11 +23,11 @@ pub fn outcome(cell: &CellReport, predicate: Predicate, storm_ms: u64) -> Option
     }
     let is_hit = match predicate {
         Predicate::Expected => cell.showed_expected(),
-        Predicate::AnyCrash => matches!(cell.verdict, CellVerdict::KernelBug { .. }),
+        Predicate::AnyCrash => cell.verdict.is_bug(),
     };
     Some(match &cell.verdict {
         _ if is_hit => Outcome::Hit,
-        CellVerdict::Clean { .. } => {
+        CellVerdict::Clean { .. } | CellVerdict::NotShown { .. } => {
             let share = cell.exposure.guest_ms as f64 / storm_ms.max(1) as f64;
             Outcome::Clean(share.min(1.0))
         }
@@ -37,6 +37,8 @@ pub fn outcome(cell: &CellReport, predicate: Predicate, storm_ms: u64) -> Option
         | CellVerdict::Unreachable { .. }
         | CellVerdict::BootFailure { .. } => Outcome::Untestable,
         CellVerdict::KernelBug { .. }
+        | CellVerdict::KnownBug { .. }
+        | CellVerdict::LeftOut { .. }
         | CellVerdict::Infrastructure { .. }
         | CellVerdict::Inconclusive { .. } => Outcome::Barren,
     })
