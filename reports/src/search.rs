@@ -13,7 +13,7 @@
 //! all behind it" would be "at all that descend from it" in a graph, where no sums from the end exist.
 //!
 //! A *fix* is searched in the range reversed: the fixed end is its good end, and the kernels with the bug lie behind it. The
-//! commit that is found is then the last one with the bug, and its parent there is the fix.
+//! change between the culprit and its parent there is the fix.
 
 pub mod answer;
 mod choice;

@@ -109,7 +109,7 @@ pub fn positions(
 }
 
 /// The other way round: the change between two kernels stays between them.
-fn reversed(mut history: Vec<(KernelChoice, Change)>) -> Vec<(KernelChoice, Change)> {
+fn reversed<K>(mut history: Vec<(K, Change)>) -> Vec<(K, Change)> {
     history.reverse();
     let mut before = Change::default();
     for (_, change) in &mut history {
@@ -196,4 +196,29 @@ fn list(
         Ok((choice, Change { words, weight: 1.0, ..Change::default() }))
     };
     kernels.iter().enumerate().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_stays_between_its_kernels_when_a_fix_is_searched() {
+        let change = |words: &str| Change { words: words.to_owned(), ..Change::default() };
+        let history = vec![(0, change("")), (1, change("0 to 1")), (2, change("1 to 2"))];
+        let told: Vec<(i32, String)> =
+            reversed(history).into_iter().map(|(kernel, change)| (kernel, change.words)).collect();
+        let expected = [(2, ""), (1, "1 to 2"), (0, "0 to 1")];
+        assert_eq!(told, expected.map(|(kernel, words)| (kernel, words.to_owned())));
+    }
+
+    #[test]
+    fn ends_of_one_repository_are_a_range() {
+        assert_eq!(
+            range_of("/a:b/linux:v6.8", "/a:b/linux:topic^").unwrap(),
+            "/a:b/linux:v6.8..topic^"
+        );
+        assert!(range_of("/linux:v6.8", "/other:v6.9").is_err());
+        assert!(range_of("v6.8", "/other:v6.9").is_err());
+    }
 }
