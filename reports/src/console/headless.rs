@@ -87,13 +87,14 @@ impl Beginning {
         self.lines += 1;
         let is_stamped = read.prefix.is_kernels();
         self.stamped += u32::from(is_stamped);
+        let frame = FrameLine::read(read.text).filter(|frame| frame.is_placed());
+        // The first frame may have lost its stamp to the line before it, from which a mail program broke it.
+        self.are_stamped |= is_stamped && frame.is_some();
         // What others say around the frames ends no trace.
         if read.prefix == Prefix::Program || self.frames > 0 && is_stamped != self.are_stamped {
             return;
         }
-        if let Some(frame) = FrameLine::read(read.text)
-            && frame.is_placed()
-        {
+        if frame.is_some() {
             if ASKERS.are_in(read.text) {
                 self.forget();
             } else if !read.unreliable {
@@ -106,7 +107,9 @@ impl Beginning {
             return;
         }
         let text = read.text.trim_ascii_start();
-        let is_within = text.is_empty() || text.starts_with(b"<") || read.unreliable;
+        // A mail program may have broken a frame behind its mark.
+        let is_within =
+            text.is_empty() || text.starts_with(b"<") || text == b"?" || read.unreliable;
         if self.frames == 0 {
             self.known =
                 is_trace(text) || self.stamped >= Self::MOST || self.lines >= Self::MOST_OF_ANY;
@@ -201,6 +204,10 @@ mod tests {
             (format!("{trace}BUG: x\n"), Some("a+0x1/0x2")),
             (format!("{trace}</TASK>\nMem-Info:\n"), None),
             (format!("{trace} out_of_memory+0x1/0x2\n"), None),
+            (
+                "[  1.5] a+0x1/0x2\n[  1.5]  ?\nx+0x1/0x2\n[  1.5] b+0x1/0x2\n".to_owned(),
+                Some("a+0x1/0x2"),
+            ),
             (" a+0x1/0x2\nx\n".to_owned(), None),
             (format!("{}{trace}", "[  1.5] x\n".repeat(40)), None),
             (format!("{}{trace}", "x\n".repeat(1000)), None),

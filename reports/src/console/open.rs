@@ -203,7 +203,9 @@ impl Open {
     fn may_go_on(&mut self, line: &[u8], (length, is_certain): (usize, bool), marks: &Marks) {
         let word = line.iter().take_while(|&&b| b != b' ').count();
         self.longest = self.longest.max(marks.length);
-        let fits = word > 0 && length + 1 + word >= WRAP_FROM;
+        // The end of what somebody quotes is no word of it.
+        let is_fence = line.starts_with(b"```") || line.starts_with(b"~~~");
+        let fits = word > 0 && !is_fence && length + 1 + word >= WRAP_FROM;
         if (fits || is_certain) && self.wrapped.len() < MAX_WRAPPED {
             let text = line[..line.len().min(WRAPPED)].to_vec();
             self.wrapped.push(Wrapped { line: self.kept, is_certain, text });

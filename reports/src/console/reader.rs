@@ -5,6 +5,7 @@
 //! with. While a report is open every line is looked at and handed to the reports that
 //! it belongs to. All state is bounded: a line, a few reports' text, a little history.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use memchr::memmem::{self, Finder};
@@ -579,7 +580,8 @@ impl Reader {
     fn prelude(&mut self, context: &Context, lines: &[u8], most: usize, text: &mut Vec<u8>) {
         let near = &lines[lines.len().saturating_sub(HISTORY)..];
         let far = &self.history[self.history.len().saturating_sub(HISTORY - near.len())..];
-        let mut kept: Vec<&[u8]> = Vec::with_capacity(most);
+        let mut kept: Vec<Cow<'_, [u8]>> = Vec::with_capacity(most);
+        let mut room = Vec::new();
         for bytes in [near, far] {
             let mut rest = bytes.strip_suffix(b"\n").unwrap_or(bytes);
             // Most lines are others', and are passed over where there is a caller to look for.
@@ -598,14 +600,21 @@ impl Reader {
                 let line = &rest[start..];
                 self.work += line.len() as u64 + 1;
                 rest = &rest[..start.saturating_sub(1)];
-                let read = Line::read(&line[..line.len().min(MAX_LINE)]);
+                let line = &line[..line.len().min(MAX_LINE)];
+                let is_coloured = memchr::memchr(0x1b, line).is_some();
+                let plain = if is_coloured { head::plain(line, &mut room).text } else { line };
+                let read = Line::read(plain);
                 if read.prefix.matches(context) && !read.text.is_empty() && !read.unreliable {
-                    kept.push(read.text);
+                    kept.push(match is_coloured {
+                        true => Cow::Owned(read.text.to_vec()),
+                        // What has no colours is borrowed from where it lies.
+                        false => Cow::Borrowed(Line::read(line).text),
+                    });
                 }
             }
         }
         for line in kept.into_iter().rev() {
-            text.extend_from_slice(line);
+            text.extend_from_slice(&line);
             text.push(b'\n');
         }
     }
