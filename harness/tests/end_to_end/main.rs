@@ -10,6 +10,7 @@
 
 mod bad_input;
 mod bench;
+mod bisect;
 mod compare;
 mod hangs;
 mod invariants;

@@ -54,9 +54,12 @@ pub fn text(search: &Search, answer: &Answer, labels: &[Label], is_fix: bool) ->
             }
         }
         let _ = writeln!(text, "  rate:          {}", rate(&answer.rate));
+        // Silent is the kernel before what brought the bug, or the one that has the fix.
+        let (silent, still) =
+            if is_fix { ("with it:  ", "without a fix") } else { ("before it:", "with the bug") };
         let _ = writeln!(
             text,
-            "  before it:     {}; with the bug, the kernel next to it would have been as silent with a probability of {:.2} %",
+            "  {silent}     {}; {still}, that kernel would have been as silent with a probability of {:.2} %",
             rate(&answer.before),
             100.0 * answer.silence
         );
