@@ -5,6 +5,8 @@
 //! side by side as far as there is room. Units tell it what happens; it writes that down, in the order in which it
 //! comes, and nobody else writes.
 
+mod patience;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::patience::{Held, at};
 use crate::event_log::EventLog;
 use crate::executor::{Executor, Failed};
 use crate::job::{CellJob, Group, Room};
@@ -25,10 +28,6 @@ use crate::unit::{BuildStep, Context, Message, channel};
 
 /// The log hears of a build's progress at most so often.
 const BUILD_PERIOD: Duration = Duration::from_secs(5);
-/// While the machine is in trouble, it is looked at again so often.
-const HOLD_PERIOD: Duration = Duration::from_secs(10);
-/// Slowness is waited out no longer than this.
-const MOST_HOLD: Duration = Duration::from_secs(600);
 
 /// Who ends a run in the log if it is the user.
 pub const INTERRUPT: &str = "Ctrl-C";
@@ -61,14 +60,6 @@ enum Running {
     Preparing(usize, CancellationToken),
     /// Runs a cell.
     Cell(Box<CellJob>, Room, Overtime),
-}
-
-/// The machine is in trouble.
-#[derive(Debug)]
-struct Held {
-    since: Instant,
-    /// When it is looked at again.
-    again: Instant,
 }
 
 /// When a cell's time is used up, and how it is told.
@@ -232,81 +223,6 @@ impl<'a, 'log, E: Executor> Dispatcher<'a, 'log, E> {
         }
         self.queue.make_contiguous().sort_by_key(|job| job.rank);
         Ok(())
-    }
-
-    /// Tells whoever has had his time, and closes the queue at the end of the run's.
-    fn check_time(&mut self) -> io::Result<()> {
-        let now = Instant::now();
-        for unit in self.running.values() {
-            if let Running::Cell(_, _, overtime) = unit
-                && overtime.at.is_some_and(|at| at <= now)
-            {
-                overtime.token.cancel();
-            }
-        }
-        if self.held.as_ref().is_some_and(|held| held.again <= now) {
-            self.changed = true;
-        }
-        match &self.limits.end {
-            Some((at, why)) if *at <= now && !self.closed => {
-                let why = why.clone();
-                self.log.emit(What::CancelRequested { by: why.clone(), at_once: false })?;
-                for unit in self.running.values() {
-                    match unit {
-                        Running::Preparing(_, token) => token.cancel(),
-                        Running::Cell(job, _, overtime) => {
-                            let (cell, why) = (job.cell.id.clone(), why.clone());
-                            self.log.emit(What::CellCancelled { cell, why, planned: true })?;
-                            overtime.token.cancel();
-                        }
-                    }
-                }
-                self.close(&why, true)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Begins nothing more.
-    fn close(&mut self, why: &str, planned: bool) -> io::Result<()> {
-        self.closed = true;
-        self.foreseen.clear();
-        self.cancel_queue(why, planned)
-    }
-
-    /// When somebody's time is used up next, or the machine is to be looked at again.
-    fn next_look(&self) -> Option<Instant> {
-        let cells = self.running.values().filter_map(|unit| match unit {
-            Running::Cell(_, _, overtime) if !overtime.token.is_cancelled() => overtime.at,
-            _ => None,
-        });
-        let end = self.limits.end.as_ref().map(|(at, _)| *at).filter(|_| !self.closed);
-        let held = self.held.as_ref().map(|held| held.again).filter(|_| !self.closed);
-        cells.chain(end).chain(held).min()
-    }
-
-    /// Whether the machine is in trouble, so that nothing more should be begun on it. Each trouble is told once.
-    fn is_held(&mut self) -> io::Result<bool> {
-        let Some(trouble) = self.executor.trouble() else {
-            if self.held.take().is_some() {
-                let text = "the machine can take guests again".to_owned();
-                self.log.emit(What::Notice { cell: None, text })?;
-            }
-            return Ok(false);
-        };
-        let now = Instant::now();
-        let before = self.held.take();
-        let since = before.as_ref().map_or(now, |held| held.since);
-        if trouble.is_slowness && now.saturating_duration_since(since) >= MOST_HOLD {
-            // Waiting has made nothing better.
-            return Ok(false);
-        }
-        if before.is_none() {
-            let text = format!("nothing more is begun for now: {trouble}");
-            self.log.emit(What::Notice { cell: None, text })?;
-        }
-        self.held = Some(Held { since, again: now + HOLD_PERIOD });
-        Ok(true)
     }
 
     /// Starts what can be started.
@@ -548,14 +464,6 @@ impl<'a, 'log, E: Executor> Dispatcher<'a, 'log, E> {
             self.log.emit(What::CellCancelled { cell, why, planned })?;
         }
         Ok(())
-    }
-}
-
-/// Waits for a moment, if there is one.
-async fn at(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => tokio::time::sleep_until(moment).await,
-        None => std::future::pending().await,
     }
 }
 
