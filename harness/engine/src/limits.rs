@@ -15,6 +15,8 @@ pub struct Limits {
     pub end: Option<(Instant, String)>,
     /// When it has seen enough.
     pub stop: StopRules,
+    /// Whether it waits while the machine is in trouble. Somebody who sits before it would rather hear of it.
+    pub waits: bool,
 }
 
 impl Limits {
@@ -25,7 +27,7 @@ impl Limits {
         let earlier = run.into_iter().chain(until).min_by_key(|(length, _)| *length);
         // A time that no clock can hold is none.
         let end = earlier.and_then(|(length, why)| Some((now.checked_add(length)?, why)));
-        Self { end, stop: StopRules::default() }
+        Self { end, ..Self::default() }
     }
 }
 

@@ -325,7 +325,7 @@ impl Plan {
             (wait, format!("it is {}", time.0.strftime("%H:%M")))
         });
         let run = self.file.budget.run.map(|time| time.0);
-        Limits { stop: self.stop(), ..Limits::within(run, until) }
+        Limits { stop: self.stop(), waits: true, ..Limits::within(run, until) }
     }
 
     /// The error for something that is wrong with the value of a key, or, of a list, with its entry `name`, also where

@@ -12,8 +12,10 @@ use crate::executor::Executor;
 
 /// While the machine is in trouble, it is looked at again so often.
 const HOLD_PERIOD: Duration = Duration::from_secs(10);
-/// Slowness is waited out no longer than this.
-const MOST_HOLD: Duration = Duration::from_secs(600);
+/// Slowness is waited out no longer than this, and then borne.
+const MOST_SLOWNESS: Duration = Duration::from_secs(600);
+/// Anything else is waited out no longer than this, and then the run ends.
+const MOST_HOLD: Duration = Duration::from_secs(3600);
 
 /// The machine is in trouble.
 #[derive(Debug)]
@@ -77,6 +79,9 @@ impl<E: Executor> Dispatcher<'_, '_, E> {
 
     /// Whether the machine is in trouble, so that nothing more should be begun on it. Each trouble is told once.
     pub(super) fn is_held(&mut self) -> io::Result<bool> {
+        if !self.limits.waits {
+            return Ok(false);
+        }
         let Some(trouble) = self.executor.trouble() else {
             if self.held.take().is_some() {
                 let text = "the machine can take guests again".to_owned();
@@ -87,9 +92,14 @@ impl<E: Executor> Dispatcher<'_, '_, E> {
         let now = Instant::now();
         let before = self.held.take();
         let since = before.as_ref().map_or(now, |held| held.since);
-        if trouble.is_slowness && now.saturating_duration_since(since) >= MOST_HOLD {
-            // Waiting has made nothing better.
+        // Waiting has made nothing better.
+        let waited = now.saturating_duration_since(since);
+        if trouble.is_slowness && waited >= MOST_SLOWNESS {
             return Ok(false);
+        }
+        if waited >= MOST_HOLD {
+            self.close(&trouble.why, false)?;
+            return Ok(true);
         }
         if before.is_none() {
             let text = format!("nothing more is begun for now: {trouble}");

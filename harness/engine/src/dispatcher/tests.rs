@@ -366,20 +366,31 @@ async fn a_machine_in_trouble_begins_nothing_until_it_is_over() {
     let full = StandIn { cpus: 2, ..StandIn::default() };
     *full.troubles.lock().unwrap() = vec![trouble(false); 100];
     let all = || Fixed::new(jobs(&group("two", 2), 1));
-    let (report, took) = run(&full, &mut all(), CancellationToken::new()).await;
+    let waits = || Limits { waits: true, ..Limits::default() };
+    let (report, took) = run_within(waits(), &full, &mut all(), CancellationToken::new()).await;
     assert_eq!(took.as_secs(), 100 * 10 + 300 + 60);
     assert_eq!(report.runs[0].notices.len(), 2, "{:?}", report.runs[0].notices);
     // Slowness is not waited for without end.
     let slow = StandIn { cpus: 2, ..StandIn::default() };
     *slow.troubles.lock().unwrap() = vec![trouble(true); 61];
-    let (_, took) = run(&slow, &mut all(), CancellationToken::new()).await;
+    let (_, took) = run_within(waits(), &slow, &mut all(), CancellationToken::new()).await;
     assert_eq!(took.as_secs(), 600 + 300 + 60);
     // Nor does it outlast the run.
     let forever = StandIn { cpus: 2, ..StandIn::default() };
     *forever.troubles.lock().unwrap() = vec![trouble(false); 1000];
-    let limits = Limits::within(Some(Duration::from_secs(95)), None);
+    let limits = Limits { waits: true, ..Limits::within(Some(Duration::from_secs(95)), None) };
     let (report, took) = run_within(limits, &forever, &mut all(), CancellationToken::new()).await;
     assert_eq!((took.as_secs(), words(&report)), (95, vec!["left out"]));
+    // A disk that stays full ends it, and that is no answer.
+    let full = StandIn { cpus: 2, ..StandIn::default() };
+    *full.troubles.lock().unwrap() = vec![trouble(false); 1000];
+    let (report, took) = run_within(waits(), &full, &mut all(), CancellationToken::new()).await;
+    assert_eq!((took.as_secs(), words(&report)), (3600, vec!["inconclusive"]));
+    // Who does not wait begins, and hears what comes of it.
+    let full = StandIn { cpus: 2, ..StandIn::default() };
+    *full.troubles.lock().unwrap() = vec![trouble(false); 1000];
+    let (_, took) = run(&full, &mut all(), CancellationToken::new()).await;
+    assert_eq!(took.as_secs(), 360);
 }
 
 #[tokio::test(start_paused = true)]
