@@ -74,11 +74,6 @@ impl Selection {
             && takes(&self.profiles, &cell.profile)
             && takes(&self.techniques, &cell.technique)
     }
-
-    /// Whether it takes every cell.
-    pub fn is_all(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 impl KnownBug {

@@ -15,6 +15,7 @@ pub mod exit;
 pub mod finding;
 pub mod history;
 pub mod known;
+mod lines;
 pub mod log;
 pub mod method;
 pub mod proof;

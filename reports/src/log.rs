@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use memchr::memchr;
 use serde::Deserialize;
 
 use crate::escape::printable;
 use crate::event::{FORMAT, RunEvent, What};
+use crate::lines::Lines;
 
 /// Longest line that is read, in bytes: a finding holds at most 64 KiB of text, escaped.
 pub const MAX_EVENT_BYTES: usize = 1024 * 1024;
@@ -83,8 +83,7 @@ pub enum Entry {
 /// A log may end anywhere: a last line without its line end is used if it is whole.
 #[derive(Debug, Default)]
 pub struct LogReader {
-    /// The line that has begun, up to one byte more than [`MAX_EVENT_BYTES`].
-    begun: Vec<u8>,
+    lines: Lines<MAX_EVENT_BYTES>,
     line: usize,
     events: u64,
     problems: usize,
@@ -100,29 +99,19 @@ impl LogReader {
 
     /// Takes the next bytes and hands on what they complete.
     pub fn push(&mut self, bytes: &[u8], mut take: impl FnMut(Entry)) {
-        let mut rest = bytes;
-        while let Some(end) = memchr(b'\n', rest) {
-            if self.given_up {
-                return;
+        let mut lines = std::mem::take(&mut self.lines);
+        lines.push(bytes, |line| {
+            if !self.given_up {
+                self.line(line, true, &mut take);
             }
-            if self.begun.is_empty() {
-                self.line(&rest[..end], true, &mut take);
-            } else {
-                self.begin(&rest[..end]);
-                let line = std::mem::take(&mut self.begun);
-                self.line(&line, true, &mut take);
-                self.begun = line;
-                self.begun.clear();
-            }
-            rest = &rest[end + 1..];
-        }
-        self.begin(rest);
+        });
+        self.lines = lines;
     }
 
     /// Says that nothing follows. The result is how many events were read.
     pub fn finish(mut self, mut take: impl FnMut(Entry)) -> u64 {
-        let line = std::mem::take(&mut self.begun);
-        if !line.is_empty() && !self.given_up {
+        let rest = std::mem::take(&mut self.lines).rest();
+        if let Some(line) = rest.filter(|_| !self.given_up) {
             self.line(&line, false, &mut take);
         }
         self.events
@@ -131,11 +120,6 @@ impl LogReader {
     /// Whether nothing more will be read: a newer format, or no event log at all.
     pub fn has_given_up(&self) -> bool {
         self.given_up
-    }
-
-    fn begin(&mut self, bytes: &[u8]) {
-        let room = (MAX_EVENT_BYTES + 1).saturating_sub(self.begun.len());
-        self.begun.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
     fn line(&mut self, text: &[u8], whole: bool, take: &mut impl FnMut(Entry)) {

@@ -13,6 +13,7 @@
 //! Beside it, for benchmarks, [`survival`]: times to an event that does not come in every trial. And for what shows in some runs
 //! and not in others, [`binomial`]: how often it does, and [`strata`]: whether it does so less or more often than before.
 
+pub(crate) mod beta;
 pub mod binomial;
 pub mod power;
 pub mod rule;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a file of baselines comes to: a fold over its lines.
 
-use memchr::memchr;
 use serde::Serialize;
 
 use super::line::{self, MAX_LINE_BYTES, Problem, ProblemKind, Record, quoted};
 use super::{Accepted, Baseline};
 use crate::comparison::{Key, Refusal, Storms};
+use crate::lines::Lines;
 
 /// Most that is read of a file, in bytes: tens of thousands of baselines.
 const MAX_BYTES: usize = 512 << 20;
@@ -194,8 +194,7 @@ fn day(at: &str) -> &str {
 /// Reads a file of baselines piece by piece.
 #[derive(Debug, Default)]
 pub struct BookReader {
-    /// The line that has begun, up to one byte more than [`MAX_LINE_BYTES`].
-    begun: Vec<u8>,
+    lines: Lines<MAX_LINE_BYTES>,
     line: usize,
     bytes: usize,
     book: Book,
@@ -204,31 +203,21 @@ pub struct BookReader {
 impl BookReader {
     /// Takes the next bytes.
     pub fn push(&mut self, bytes: &[u8]) {
-        let mut rest = bytes;
-        while let Some(end) = memchr(b'\n', rest) {
-            self.begin(&rest[..end]);
-            self.end(true);
-            rest = &rest[end + 1..];
-        }
-        self.begin(rest);
+        let mut lines = std::mem::take(&mut self.lines);
+        lines.push(bytes, |line| self.line(line, true));
+        self.lines = lines;
     }
 
     /// Says that nothing follows. A last line without its end is used if it is whole.
     pub fn finish(mut self) -> Book {
-        if !self.begun.is_empty() {
-            self.end(false);
+        if let Some(line) = std::mem::take(&mut self.lines).rest() {
+            self.line(&line, false);
         }
         self.book
     }
 
-    fn begin(&mut self, bytes: &[u8]) {
-        let room = (MAX_LINE_BYTES + 1).saturating_sub(self.begun.len());
-        self.begun.extend_from_slice(&bytes[..bytes.len().min(room)]);
-    }
-
-    fn end(&mut self, is_whole: bool) {
+    fn line(&mut self, text: &[u8], is_whole: bool) {
         self.line += 1;
-        let mut text = std::mem::take(&mut self.begun);
         self.bytes += text.len();
         let kind = match (self.book.is_cut, self.bytes > MAX_BYTES) {
             (true, _) => Ok(()),
@@ -236,7 +225,7 @@ impl BookReader {
                 self.book.is_cut = true;
                 Err(ProblemKind::TooMuch)
             }
-            (false, false) => match line::read(&text) {
+            (false, false) => match line::read(text) {
                 Ok(Some(Record::Baseline(baseline))) => self.book.add(*baseline),
                 Ok(Some(Record::Accepted(accepted))) => self.book.accept(accepted),
                 Ok(None) => Ok(()),
@@ -249,7 +238,5 @@ impl BookReader {
         {
             self.book.problems.push(Problem { line: self.line, kind });
         }
-        text.clear();
-        self.begun = text;
     }
 }

@@ -3,11 +3,11 @@
 
 use std::collections::HashSet;
 
-use memchr::memchr;
 use smol_str::SmolStr;
 
 use super::line::{self, MAX_LINE_BYTES, Problem, ProblemKind, Reading};
 use super::{Night, Run};
+use crate::lines::Lines;
 
 /// Most that is read of a file, in bytes: decades of nights.
 const MAX_BYTES: usize = 1 << 30;
@@ -57,8 +57,7 @@ impl Ledger {
 /// Reads a file piece by piece.
 #[derive(Debug, Default)]
 pub struct LedgerReader {
-    /// The line that has begun, up to one byte more than [`MAX_LINE_BYTES`].
-    begun: Vec<u8>,
+    lines: Lines<MAX_LINE_BYTES>,
     line: usize,
     bytes: usize,
     ledger: Ledger,
@@ -72,34 +71,17 @@ impl LedgerReader {
 
     /// Takes the next bytes.
     pub fn push(&mut self, bytes: &[u8]) {
-        let mut rest = bytes;
-        while let Some(end) = memchr(b'\n', rest) {
-            if self.begun.is_empty() {
-                self.line(&rest[..end], true);
-            } else {
-                self.begin(&rest[..end]);
-                let mut begun = std::mem::take(&mut self.begun);
-                self.line(&begun, true);
-                begun.clear();
-                self.begun = begun;
-            }
-            rest = &rest[end + 1..];
-        }
-        self.begin(rest);
+        let mut lines = std::mem::take(&mut self.lines);
+        lines.push(bytes, |line| self.line(line, true));
+        self.lines = lines;
     }
 
     /// Says that nothing follows. A last line without its end is used if it is whole.
     pub fn finish(mut self) -> Ledger {
-        let begun = std::mem::take(&mut self.begun);
-        if !begun.is_empty() {
-            self.line(&begun, false);
+        if let Some(line) = std::mem::take(&mut self.lines).rest() {
+            self.line(&line, false);
         }
         self.ledger
-    }
-
-    fn begin(&mut self, bytes: &[u8]) {
-        let room = (MAX_LINE_BYTES + 1).saturating_sub(self.begun.len());
-        self.begun.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
     fn line(&mut self, text: &[u8], is_whole: bool) {
