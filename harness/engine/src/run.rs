@@ -68,11 +68,10 @@ impl<'a> Run<'a> {
     /// Goes on with a run that was killed or interrupted.
     pub fn resume(
         run: Resumable,
-        purpose: Purpose,
         onlooker: &'a dyn Onlooker,
         interrupt: CancellationToken,
     ) -> Result<Self, Error> {
-        let dir = run.dir.clone();
+        let (dir, purpose) = (run.dir.clone(), run.report.purpose());
         let log = EventLog::resume(run, onlooker)?;
         Ok(Self { dir, log, interrupt, purpose })
     }

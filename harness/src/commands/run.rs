@@ -115,13 +115,16 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
 async fn resume(dir: &Path, places: &Places, printer: &Printer) -> Result<u8, Error> {
     let resumed = Resumable::open(dir)?;
     let (options, begun_with) = options_of(resumed.command())?;
+    // What is named now begins here.
+    let here = |path: &Option<PathBuf>| path.as_deref().map(std::path::absolute).transpose();
+    let (cache, data) = (here(&places.cache)?, here(&places.data)?);
     // Paths of the plan, and of its options, begin where it was begun.
     std::env::set_current_dir(&resumed.plan.folder).map_err(|error| {
         usage(format!("{}: {error}\n  hint: the run was begun there", resumed.plan.folder))
     })?;
     let folders = Folders {
-        cache: places.cache.clone().or(begun_with.cache),
-        data: places.data.clone().or(begun_with.data),
+        cache: cache.or(begun_with.cache),
+        data: data.or(begun_with.data),
         mirror: places.mirror.clone().or(begun_with.mirror),
         out: begun_with.out,
     };
@@ -156,7 +159,7 @@ async fn resume(dir: &Path, places: &Places, printer: &Printer) -> Result<u8, Er
     let left = jobs.len();
     view.line(&format!("{}: {}; cells that are left: {left}", plan.origin, plan.about()));
     let interrupt = interrupt::listen()?;
-    let mut run = Run::resume(resumed, Purpose::Search, &view, interrupt)?;
+    let mut run = Run::resume(resumed, &view, interrupt)?;
     // Lines that name them may be lost.
     run.introduce(jobs.iter().map(|job| &*job.group))?;
     carry_out(run, &plan, jobs, &options, workshop, &view, printer).await
@@ -272,11 +275,11 @@ fn dry_run(
     let out = std::path::absolute(&places.out)?;
     // The folder need not exist yet; its file system does.
     let there = out.ancestors().find(|dir| dir.exists()).unwrap_or(Path::new("/")).to_owned();
-    let again = Workshop::open(&places.folders())?;
+    let store = workshop.store.clone();
     let local = Local::new(workshop, settings(options, plan, there)?)?;
     let side_by_side = jobs.first().map_or(1, |job| local.guests_side_by_side(&job.group));
     printer.data(&outlook::listing(jobs));
     printer.data("\n");
-    printer.data(&outlook::outlook(jobs, timings, &again, side_by_side));
+    printer.data(&outlook::outlook(jobs, timings, &store, side_by_side));
     Ok(0)
 }

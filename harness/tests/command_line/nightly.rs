@@ -82,4 +82,11 @@ fn a_run_that_cannot_be_gone_on_with_says_why() {
         \"series\":null,\"arch\":\"x86_64\",\"profile\":\"mixed\",\"technique\":\"natural\",\"seed\":7,\"expect\":null,\"should_show\":null}}\n";
     fs::write(&log, start("[\"run\",\"p.yaml\"]", &(plan(good) + cell))).unwrap();
     says(&["run", "--resume", "run"], "is no longer what it was");
+    // The run was begun elsewhere; what is named now begins here.
+    fs::create_dir(scene.path("elsewhere")).unwrap();
+    let text = fs::read_to_string(&log).unwrap();
+    let here = format!("\"folder\":\"{}", scene.path("").display());
+    fs::write(&log, text.replace(&here, &format!("{here}elsewhere"))).unwrap();
+    says(&["run", "--resume", "run", "--cache", "mine"], "is no longer what it was");
+    assert!(scene.path("mine").exists() && !scene.path("elsewhere/mine").exists());
 }

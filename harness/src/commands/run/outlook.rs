@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use engine::job::{CellJob, Ground};
 use engine::timings::{Timings, build_name};
-use engine::workshop::Workshop;
+use host::store::Store;
 use reports::escape::printable;
 
 /// A guest that was never run takes its storm and so much for its start.
@@ -61,15 +61,10 @@ struct Kernel<'a> {
 }
 
 /// What a run will take, for a person: a line for each kernel, and the sums.
-pub fn outlook(
-    jobs: &[CellJob],
-    timings: &Timings,
-    workshop: &Workshop,
-    side_by_side: u32,
-) -> String {
+pub fn outlook(jobs: &[CellJob], timings: &Timings, store: &Store, side_by_side: u32) -> String {
     let mut kernels: BTreeMap<String, Kernel<'_>> = BTreeMap::new();
     for job in jobs {
-        let build = || missing_build(job, timings, workshop);
+        let build = || missing_build(job, timings, store);
         let kernel = kernels.entry(build_name(&job.cell));
         kernel.or_insert_with(|| Kernel { cells: Vec::new(), build: build() }).cells.push(job);
     }
@@ -106,12 +101,12 @@ pub fn outlook(
 }
 
 /// What the build of a cell's kernel will take; `None` if the last one is in the store.
-fn missing_build(job: &CellJob, timings: &Timings, workshop: &Workshop) -> Option<Duration> {
+fn missing_build(job: &CellJob, timings: &Timings, store: &Store) -> Option<Duration> {
     let Ground::Qemu(choice) = &job.group.ground else { return None };
     let usual = || timings.usual_build(choice.arch.name).unwrap_or(USUAL_BUILD);
     match timings.build(&job.cell) {
         // Keys are names of folders of ours.
-        Some((key, _)) if workshop.store.path("kernels").join(key).is_dir() => None,
+        Some((key, _)) if store.path("kernels").join(key).is_dir() => None,
         Some((_, took)) => Some(took.unwrap_or_else(usual)),
         None => Some(usual()),
     }
