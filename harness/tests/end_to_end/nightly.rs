@@ -240,10 +240,12 @@ fn whatever_happens_to_a_run_no_cell_is_lost_and_none_counted_twice() {
     again.expect(2).says(&["all its cells have their answers"]);
 }
 
-/// Waits for the make of a kernel. No other test runs now.
+/// Waits for the run's make of a kernel. Other makes may be about: one of them may have begun this test.
 fn wait_for_make(night: &Night<'_>) -> u32 {
+    let run = night.child.as_ref().unwrap().id();
     let is_make = |pid: &u32| {
         fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "make")
+            && is_below(*pid, run)
     };
     let mut make = None;
     night.wait("a make", || {
@@ -252,6 +254,22 @@ fn wait_for_make(night: &Night<'_>) -> u32 {
         make.is_some()
     });
     make.unwrap()
+}
+
+/// Whether a process is a descendant of another.
+fn is_below(mut pid: u32, ancestor: u32) -> bool {
+    // The fields behind the name, which is in parentheses, begin with the state and the parent's id.
+    let parent_of = |pid: u32| -> Option<u32> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+    };
+    while let Some(parent) = parent_of(pid) {
+        if parent == ancestor {
+            return true;
+        }
+        pid = parent;
+    }
+    false
 }
 
 /// The key of the kernel that cells whose name holds `word` have, once it is there.
