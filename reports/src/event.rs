@@ -29,7 +29,7 @@ use crate::telemetry::Health;
 /// Version of the event format; a reader refuses a newer one.
 pub const FORMAT: u32 = 2;
 /// Version within [`FORMAT`]: a newer one may add events and fields, which a reader skips.
-pub const MINOR: u32 = 3;
+pub const MINOR: u32 = 4;
 
 /// One line of `events.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -219,6 +219,19 @@ pub enum What {
         /// One value a column; `None` where the kernel does not have the counter.
         row: Vec<Option<u64>>,
     },
+    /// What the kernel counts of one worker's cgroup. The cgroups of a machine take turns, one with each sample.
+    Memcg {
+        /// Cell id.
+        cell: String,
+        /// Virtual machine.
+        boot: u32,
+        /// Milliseconds since the agent was ready.
+        guest_ms: u64,
+        /// The cgroup's name: `w3` is worker 3's, and `x3` the other one of a worker that changes its own.
+        cgroup: String,
+        /// Its counters by name; what the kernel does not have is not there.
+        numbers: BTreeMap<String, u64>,
+    },
     /// What has happened at the stretch points of this machine so far.
     Windows {
         /// Cell id.
@@ -380,6 +393,7 @@ impl What {
             | Self::GuestReady { cell, .. }
             | Self::Columns { cell, .. }
             | Self::Sample { cell, .. }
+            | Self::Memcg { cell, .. }
             | Self::Windows { cell, .. }
             | Self::Exposure { cell, .. }
             | Self::Found { cell, .. }

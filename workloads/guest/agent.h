@@ -138,6 +138,7 @@ struct line {
 void line_start(struct line *line, const char *token, const char *word, u64 ms);
 void line_text(struct line *line, const char *key, const char *value);
 void line_number(struct line *line, const char *key, u64 value);
+void line_row(struct line *line, const u64 *values, unsigned int count);
 void line_end(struct line *line);
 
 /* pattern.c: contents of pages. */
@@ -296,6 +297,7 @@ void telemetry_mute(void);
 void telemetry_hello(void);
 void telemetry_ready(const struct params *params, unsigned int disks, u64 disk_kib);
 void telemetry_sample(void);
+void telemetry_memcg(unsigned int workers);
 void telemetry_corrupt(const struct page_id *id, const struct mismatch *mismatch);
 struct suspect;
 struct levels;
@@ -332,6 +334,14 @@ void columns_find(const struct disk *disks, unsigned int disks_used);
 unsigned int columns_names(struct line *line, unsigned int at);
 bool columns_end(unsigned int at);
 void columns_row(struct line *line);
+bool each_number(const char *path, void (*found)(const char *name, u64 value));
+bool read_stalled(const char *text, const char *who, u64 *us);
+
+/* memcg.c: counters of one worker's cgroup, as a table of its own. */
+
+bool memcg_read(const char *folder);
+void memcg_names(struct line *line);
+void memcg_row(struct line *line);
 
 /* null.c: devices in the guest's memory that answer by its own clock. */
 

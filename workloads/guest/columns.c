@@ -12,18 +12,18 @@
 
 #define ZSWAP		"/sys/kernel/debug/zswap"
 #define MAX_COLUMNS	160
-/* A line of names and a group of values stay well below the longest line. */
+/* A line of names stays well below the longest line. */
 #define NAMES_BYTES	700
-#define GROUP		24
 
-enum source { OWN, PERCENTILE, ZSWAP_FILE, VMSTAT, MEMINFO };
+enum source { OWN, PERCENTILE, ZSWAP_FILE, VMSTAT, MEMINFO, PRESSURE };
 
 struct column {
 	enum source source;
 	char name[40];
-	const char *key;	/* MEMINFO: what the kernel calls it. */
+	const char *key;	/* MEMINFO, PRESSURE: what the kernel calls it. */
 	const u64 *counter;	/* OWN: where it is. */
 	unsigned int percent;	/* PERCENTILE: of swapoff's latencies. */
+	const char *path;	/* PRESSURE: the file. */
 	u64 value;
 };
 
@@ -144,8 +144,11 @@ static void add_zswap(void)
 		closedir(folder);
 }
 
-/* Calls @found with each "name value" line of a file; what is behind the value does not matter. */
-static void each_line(const char *path, void (*found)(const char *name, u64 value))
+/*
+ * Calls @found with each "name value" line of a file; what is behind the value does not matter.
+ * False if the file cannot be read.
+ */
+bool each_number(const char *path, void (*found)(const char *name, u64 value))
 {
 	static char text[16384];
 	char *rest = NULL;
@@ -153,7 +156,7 @@ static void each_line(const char *path, void (*found)(const char *name, u64 valu
 	u64 value;
 
 	if (read_text(path, text, sizeof(text)) < 0)
-		return;
+		return false;
 	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
 		size_t length = strcspn(line, ": ");
 
@@ -161,6 +164,52 @@ static void each_line(const char *path, void (*found)(const char *name, u64 valu
 			continue;
 		line[length] = '\0';
 		found(line, value);
+	}
+	return true;
+}
+
+/* Of a file of /proc/pressure: for how long in all some task, or each one (@who), has stalled. */
+bool read_stalled(const char *text, const char *who, u64 *us)
+{
+	const char *line = strstr(text, who);
+	const char *total = line ? strstr(line, " total=") : NULL;
+
+	return total && total < line + strcspn(line, "\n") &&
+	       to_number(total + strlen(" total="), us);
+}
+
+/* Time for which tasks have waited for memory, and for disks, since the kernel's start. */
+static const struct {
+	const char *path;
+	const char *key;
+	const char *name;
+} stalls[] = {
+	{ "/proc/pressure/memory", "some ", "psi_memory_some_us" },
+	{ "/proc/pressure/memory", "full ", "psi_memory_full_us" },
+	{ "/proc/pressure/io", "some ", "psi_io_some_us" },
+	{ "/proc/pressure/io", "full ", "psi_io_full_us" },
+};
+
+static bool read_pressure(const char *path, const char *key, u64 *us)
+{
+	char text[256];
+
+	return read_text(path, text, sizeof(text)) > 0 && read_stalled(text, key, us);
+}
+
+static void add_pressure(void)
+{
+	size_t i;
+	u64 us;
+
+	for (i = 0; i < ARRAY_SIZE(stalls); i++) {
+		struct column *column;
+
+		if (!read_pressure(stalls[i].path, stalls[i].key, &us))
+			continue;
+		column = add(PRESSURE, stalls[i].name);
+		column->path = stalls[i].path;
+		column->key = stalls[i].key;
 	}
 }
 
@@ -202,8 +251,9 @@ void columns_find(const struct disk *disks, unsigned int disks_used)
 	add_agent();
 	add_devices(disks, disks_used);
 	add_zswap();
-	each_line("/proc/vmstat", add_vmstat);
-	each_line("/proc/meminfo", add_meminfo);
+	each_number("/proc/vmstat", add_vmstat);
+	each_number("/proc/meminfo", add_meminfo);
+	add_pressure();
 }
 
 /* The names of some columns from the one with number @at on; returns the number behind them. */
@@ -264,41 +314,20 @@ static void read_all(void)
 							      columns[i].percent);
 		else if (columns[i].source == ZSWAP_FILE)
 			read_zswap(columns[i].name, &columns[i].value);
+		else if (columns[i].source == PRESSURE)
+			read_pressure(columns[i].path, columns[i].key, &columns[i].value);
 	}
-	each_line("/proc/vmstat", set_vmstat);
-	each_line("/proc/meminfo", set_meminfo);
-}
-
-/* Values of one group: nothing stands for 0, and zeroes at the end are left out. */
-static void one_group(struct line *line, unsigned int first)
-{
-	unsigned int end = first + GROUP < used ? first + GROUP : used;
-	char values[GROUP * 21 + 1];
-	char key[16];
-	size_t length = 0;
-	size_t needed = 0;
-	unsigned int i;
-
-	for (i = first; i < end; i++) {
-		if (i > first)
-			values[length++] = ',';
-		if (columns[i].value) {
-			length += sprintf(values + length, "%llu", columns[i].value);
-			needed = length;
-		}
-	}
-	if (!needed)
-		return;
-	values[needed] = '\0';
-	snprintf(key, sizeof(key), "v%u", first);
-	line_text(line, key, values);
+	each_number("/proc/vmstat", set_vmstat);
+	each_number("/proc/meminfo", set_meminfo);
 }
 
 void columns_row(struct line *line)
 {
-	unsigned int first;
+	u64 values[MAX_COLUMNS];
+	unsigned int i;
 
 	read_all();
-	for (first = 0; first < used; first += GROUP)
-		one_group(line, first);
+	for (i = 0; i < used; i++)
+		values[i] = columns[i].value;
+	line_row(line, values, used);
 }

@@ -6,6 +6,8 @@
 #include "agent.h"
 
 #define TRUNCATED " truncated=1"
+/* So many values in a field, which stays well below the longest line. */
+#define GROUP	24
 
 static bool is_plain(unsigned char c)
 {
@@ -57,6 +59,40 @@ void line_number(struct line *line, const char *key, u64 value)
 
 	snprintf(text, sizeof(text), "%llu", value);
 	line_text(line, key, text);
+}
+
+/* Values of one group: nothing stands for 0, and zeroes at the end are left out. */
+static void line_group(struct line *line, unsigned int first, const u64 *values, unsigned int count)
+{
+	char text[GROUP * 21 + 1];
+	char key[16];
+	size_t length = 0;
+	size_t needed = 0;
+	unsigned int i;
+
+	for (i = 0; i < count; i++) {
+		if (i)
+			text[length++] = ',';
+		if (values[i]) {
+			length += sprintf(text + length, "%llu", values[i]);
+			needed = length;
+		}
+	}
+	if (!needed)
+		return;
+	text[needed] = '\0';
+	snprintf(key, sizeof(key), "v%u", first);
+	line_text(line, key, text);
+}
+
+/* A row of a table, group by group. */
+void line_row(struct line *line, const u64 *values, unsigned int count)
+{
+	unsigned int first;
+
+	for (first = 0; first < count; first += GROUP)
+		line_group(line, first, values + first,
+			   count - first < GROUP ? count - first : GROUP);
 }
 
 void line_end(struct line *line)

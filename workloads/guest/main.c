@@ -138,6 +138,7 @@ static const char *watch_storm(void)
 			return "time";
 		if (now >= sample_due) {
 			telemetry_sample();
+			telemetry_memcg(params.workers);
 			strike(++samples);
 			if (now - start < EARLY_US)
 				interval = min(interval, EARLY_SAMPLE_US);

@@ -425,6 +425,55 @@ static void test_columns(void)
 	CHECK(!strstr(line.text, "truncated"));
 }
 
+static void test_stalls(void)
+{
+	static const char both[] =
+		"some avg10=0.00 avg60=1.25 avg300=0.00 total=4711\n"
+		"full avg10=0.00 avg60=0.00 avg300=0.00 total=12\n";
+	u64 us = 1;
+
+	CHECK(read_stalled(both, "some ", &us) && us == 4711);
+	CHECK(read_stalled(both, "full ", &us) && us == 12);
+	/* /proc/pressure/cpu had no such line before Linux 5.13: absent is not zero. */
+	CHECK(!read_stalled("some avg10=0.00 total=7\n", "full ", &us) && us == 12);
+	/* Nor is it another line's. */
+	CHECK(!read_stalled("some avg10=0.00\nfull avg10=0.00 total=7\n", "some ", &us));
+	CHECK(!read_stalled("some total=\n", "some ", &us) && !read_stalled("", "some ", &us));
+}
+
+static void test_memcgs(void)
+{
+	char folder[] = "/tmp/swapstorm-memcg-XXXXXX";
+	char stat[64];
+	struct line line;
+	FILE *file;
+
+	CHECK(mkdtemp(folder));
+	CHECK(!memcg_read(folder));
+	snprintf(stat, sizeof(stat), "%s/memory.stat", folder);
+	file = fopen(stat, "w");
+	CHECK(file && fputs("anon 0\nslab 9\nzswap 17\nzswpwb 4\npgfault_x 3\n", file) >= 0);
+	fclose(file);
+	CHECK(memcg_read(folder));
+	line_start(&line, "tok", "memcg_columns", 0);
+	memcg_names(&line);
+	CHECK(strstr(line.text, " at=0 of=3 names=anon,zswap,zswpwb"));
+	line_start(&line, "tok", "memcg", 0);
+	memcg_row(&line);
+	CHECK(strstr(line.text, " v0=,17,4"));
+
+	/* The columns are those of the first cgroup. What another one lacks is not the last one's. */
+	file = fopen(stat, "w");
+	CHECK(file && fputs("zswpwb 5\npgfault 3\n", file) >= 0);
+	fclose(file);
+	CHECK(memcg_read(folder));
+	line_start(&line, "tok", "memcg", 0);
+	memcg_row(&line);
+	CHECK(!strcmp(line.text, "swapstorm tok memcg ms=0 v0=,,5"));
+	unlink(stat);
+	rmdir(folder);
+}
+
 static void test_levels(void)
 {
 	static const char stat[] = "anon 4096\nzswapped 8192\nzswap 17\nbroken\nbig 99999999999999999999\n";
@@ -856,6 +905,8 @@ int main(int argc, char **argv)
 	test_lines();
 	test_tasks();
 	test_columns();
+	test_stalls();
+	test_memcgs();
 	test_levels();
 	test_hangs();
 	test_workers();

@@ -63,7 +63,8 @@ static void emit(struct line *line)
 	if (counted(&counters->mute))
 		return;
 	/* For whoever has started us by hand; but for tables, which are long. */
-	if (visiting && !strstr(line->text, " sample ms=") && !strstr(line->text, " columns ms="))
+	if (visiting && !strstr(line->text, " sample ms=") && !strstr(line->text, "columns ms=") &&
+	    !strstr(line->text, " memcg ms="))
 		dprintf(STDERR_FILENO, "%s\n", line->text);
 	length = snprintf(record, sizeof(record), KMSG_NOTICE "%s", line->text);
 	/* Nobody could be told of a failure, and the reader misses nothing but this line. */
@@ -133,6 +134,35 @@ void telemetry_sample(void)
 	start(&line, "sample");
 	line_number(&line, "seq", seq);
 	columns_row(&line);
+	emit(&line);
+}
+
+/* The next worker's cgroup that is there: all of them at once would fill the console. */
+void telemetry_memcg(unsigned int workers)
+{
+	static unsigned int next;
+	static u64 told;
+	char folder[96];
+	struct line line;
+	unsigned int i;
+
+	/* A worker that changes its cgroup has one of two. */
+	for (i = 0; i < 2 * workers; i++) {
+		next = (next + 1) % (2 * workers);
+		worker_cgroup(next / 2, next % 2, folder, sizeof(folder));
+		if (memcg_read(folder))
+			break;
+	}
+	if (i == 2 * workers)
+		return;
+	if (told++ % COLUMNS_EVERY == 0) {
+		start(&line, "memcg_columns");
+		memcg_names(&line);
+		emit(&line);
+	}
+	start(&line, "memcg");
+	line_text(&line, "cgroup", strrchr(folder, '/') + 1);
+	memcg_row(&line);
 	emit(&line);
 }
 

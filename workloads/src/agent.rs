@@ -37,6 +37,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("line.c", include_str!("../guest/line.c")),
     ("loop.c", include_str!("../guest/loop.c")),
     ("main.c", include_str!("../guest/main.c")),
+    ("memcg.c", include_str!("../guest/memcg.c")),
     ("null.c", include_str!("../guest/null.c")),
     ("params.c", include_str!("../guest/params.c")),
     ("pattern.c", include_str!("../guest/pattern.c")),

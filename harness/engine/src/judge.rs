@@ -23,6 +23,7 @@ use std::time::Duration;
 use machine::{Kind, Timeouts};
 use memchr::memchr_iter;
 use reports::console::{Options, Reader};
+use reports::escape::printable;
 use reports::event::{Exposure, Meaning, PlacedPoint, PointCounts, SampleTable, VmEnd, What};
 use reports::rule::Rule;
 use reports::telemetry::{Done, Hung, Telemetry, TelemetryReader};
@@ -332,6 +333,11 @@ impl Judge {
                     events.iter().for_each(|event| digester.event(event));
                 }
                 self.events.extend(events);
+            }
+            Telemetry::Memcg(memcg) => {
+                let cgroup = printable(&memcg.cgroup).into_owned();
+                let (guest_ms, numbers) = (memcg.since_ready_ms, memcg.numbers);
+                self.events.push(What::Memcg { cell, boot, guest_ms, cgroup, numbers });
             }
             Telemetry::Corrupt(corrupt) => {
                 self.corruptions += 1;

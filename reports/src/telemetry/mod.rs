@@ -38,6 +38,8 @@ pub enum Telemetry {
     Columns(Columns),
     /// Counters so far.
     Sample(Box<Sample>),
+    /// What the kernel counts of one worker's cgroup.
+    Memcg(Memcg),
     /// A process does not get on while others do, or did not end when it was to: a kernel bug,
     /// unless [`Hung::excuse`] says otherwise.
     Hung(Box<Hung>),
@@ -112,6 +114,19 @@ impl Sample {
         self.counters.apply(exposure);
         exposure.guest_ms = self.since_ready_ms;
     }
+}
+
+/// `memcg`: what the kernel counts of one worker's cgroup at one moment. The cgroups take turns.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Memcg {
+    /// Milliseconds since `ready`.
+    pub since_ready_ms: u64,
+    /// The cgroup: `w3` or, where workers change theirs, `x3`, the other one of worker 3. One that is made anew counts
+    /// from 0 again.
+    pub cgroup: String,
+    /// Its counters as `memory.stat` names them, and `memory.current`, `memory.swap.current`. What the kernel does not have
+    /// is not there.
+    pub numbers: BTreeMap<String, u64>,
 }
 
 /// `corrupt`: a page was read back with wrong contents.

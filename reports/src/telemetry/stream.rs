@@ -8,7 +8,7 @@ use memchr::{memchr, memmem, memrchr};
 use super::columns::{self, Added, Table};
 use super::line::{self, Line, MARK};
 use super::{
-    Checked, Corrupt, Done, Health, Hello, Hung, Ready, Sample, Telemetry, Violation, Warn,
+    Checked, Corrupt, Done, Health, Hello, Hung, Memcg, Ready, Sample, Telemetry, Violation, Warn,
 };
 use crate::console::Dumps;
 use crate::finding::Finding;
@@ -34,6 +34,8 @@ pub struct TelemetryReader {
     hello: bool,
     ready_ms: Option<u64>,
     table: Table,
+    /// That of one cgroup's numbers.
+    memcg_table: Table,
     last: Option<Sample>,
     /// Stacks that the agent had the kernel print.
     dumps: Dumps,
@@ -50,6 +52,7 @@ impl TelemetryReader {
             hello: false,
             ready_ms: None,
             table: Table::default(),
+            memcg_table: Table::default(),
             last: None,
             dumps: Dumps::default(),
         }
@@ -167,16 +170,16 @@ impl TelemetryReader {
                 Telemetry::Ready(ready)
             }
             "columns" => {
-                let (at, of) = (f.needed("at")?, f.needed("of")?);
-                let names = f.take("names").ok_or(Doubt::Malformed)?;
-                match self.table.add(at, of, &names) {
-                    Added::Refused => return Err(Doubt::Suspicious),
-                    Added::Nothing => return Ok(None),
-                    Added::Complete => {
-                        Telemetry::Columns(self.table.columns().cloned().unwrap_or_default())
-                    }
+                if !f.name_columns(&mut self.table)? {
+                    return Ok(None);
                 }
+                Telemetry::Columns(self.table.columns().cloned().unwrap_or_default())
             }
+            "memcg_columns" => {
+                f.name_columns(&mut self.memcg_table)?;
+                return Ok(None);
+            }
+            "memcg" => Telemetry::Memcg(self.memcg(f)?),
             "hung" => Telemetry::Hung(Box::new(self.hung(f)?)),
             "slow" => Telemetry::Slow(Box::new(self.hung(f)?)),
             "sample" => Telemetry::Sample(Box::new(self.sample(f)?)),
@@ -249,10 +252,35 @@ impl TelemetryReader {
         Ok(hung)
     }
 
+    fn memcg(&self, mut f: Fields) -> Result<Memcg, Doubt> {
+        let ms = f.needed("ms")?;
+        let cgroup = f.text("cgroup");
+        let last = self.last.as_ref().map_or(self.ready_ms, |last| Some(last.ms));
+        let (Some(ready_ms), Some(last_ms)) = (self.ready_ms, last) else {
+            return Err(Doubt::Suspicious);
+        };
+        if ms < last_ms || ms - last_ms > MAX_LEAP_MS {
+            return Err(Doubt::Suspicious);
+        }
+        // As with samples: what they count will be said again.
+        let Some(columns) = self.memcg_table.columns() else { return Err(Doubt::Unknown) };
+        if cgroup.is_empty() || f.number("truncated")? != 0 {
+            return Err(Doubt::Malformed);
+        }
+        let mut row = vec![0; columns.names.len()];
+        for (key, values) in f.groups() {
+            if !columns::read_group(&mut row, &key[1..], &values) {
+                return Err(Doubt::Malformed);
+            }
+        }
+        let names = columns.names.iter().map(ToString::to_string);
+        let numbers = names.zip(row).collect();
+        Ok(Memcg { since_ready_ms: ms - ready_ms, cgroup, numbers })
+    }
+
     /// Takes the groups of a row from the fields, if the agent has a table.
     fn row(&self, sample: &mut Sample, f: &mut Fields, truncated: bool) -> Result<(), Doubt> {
-        let groups: Vec<(String, String)> =
-            f.0.extract_if(.., |(key, _)| key.strip_prefix('v').is_some_and(is_number)).collect();
+        let groups = f.groups();
         let Some(columns) = self.table.columns() else {
             // What they count was said in a line that was lost; it will be said again.
             return if groups.is_empty() { Ok(()) } else { Err(Doubt::Unknown) };
@@ -327,6 +355,21 @@ fn is_number(text: &str) -> bool {
 struct Fields(Vec<(String, String)>);
 
 impl Fields {
+    /// Takes out the groups of a row: `v0`, `v24`, ...
+    fn groups(&mut self) -> Vec<(String, String)> {
+        self.0.extract_if(.., |(key, _)| key.strip_prefix('v').is_some_and(is_number)).collect()
+    }
+
+    /// Adds the columns that the line names to `table`; true if that made it complete.
+    fn name_columns(&mut self, table: &mut Table) -> Result<bool, Doubt> {
+        let (at, of) = (self.needed("at")?, self.needed("of")?);
+        let names = self.take("names").ok_or(Doubt::Malformed)?;
+        match table.add(at, of, &names) {
+            Added::Refused => Err(Doubt::Suspicious),
+            added => Ok(added == Added::Complete),
+        }
+    }
+
     fn new(fields: Vec<(String, String)>) -> Self {
         Self(fields)
     }

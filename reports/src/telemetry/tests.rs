@@ -32,6 +32,7 @@ fn a_storm_is_read_whatever_prefix_printk_uses() {
             Telemetry::Ready(_) => "ready",
             Telemetry::Columns(_) => "columns",
             Telemetry::Sample(_) => "sample",
+            Telemetry::Memcg(_) => "memcg",
             Telemetry::Hung(_) => "hung",
             Telemetry::Slow(_) => "slow",
             Telemetry::Corrupt(_) => "corrupt",
@@ -205,6 +206,40 @@ fn a_row_without_its_table_or_beyond_it_is_not_guessed_at() {
         let (seen, health) = read(&format!("{table}{row}"));
         assert_eq!((seen.len(), health.malformed), (2, 1), "{row}");
     }
+}
+
+const MEMCG: &str = "\
+swapstorm k3x9 ready ms=50\n\
+swapstorm k3x9 memcg_columns ms=60 at=0 of=3 names=memory.current,zswap,zswpwb\n\
+swapstorm k3x9 memcg ms=160 cgroup=w3 v0=8192,,7\n";
+
+#[test]
+fn a_cgroups_numbers_are_those_that_the_kernel_has() {
+    let (seen, health) = read(MEMCG);
+    assert_eq!(health, Health { believed: 3, ..Health::default() });
+    let Telemetry::Memcg(memcg) = &seen[1] else { panic!("{seen:?}") };
+    assert_eq!((memcg.cgroup.as_str(), memcg.since_ready_ms), ("w3", 110));
+    // None is 0 that the kernel does not have, and what it has is 0 where nothing stands.
+    let numbers: Vec<(&str, u64)> =
+        memcg.numbers.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    assert_eq!(numbers, [("memory.current", 8192), ("zswap", 0), ("zswpwb", 7)]);
+}
+
+#[test]
+fn a_cgroups_numbers_are_not_guessed_at() {
+    for (line, doubts) in [
+        ("memcg ms=170 cgroup=w3 v0=1,2,3,4", (1, 0)), // beyond the table
+        ("memcg ms=170 cgroup=w3 v0=x", (1, 0)),
+        ("memcg ms=170 v0=1", (1, 0)),
+        ("memcg ms=170 cgroup=w3 v0=1 truncated=1", (1, 0)),
+        ("memcg ms=49 cgroup=w3 v0=1", (0, 1)), // before the storm began
+        ("memcg_columns ms=170 at=0 of=2 names=zswap,zswpwb", (0, 1)),
+    ] {
+        let (seen, health) = read(&format!("{MEMCG}swapstorm k3x9 {line}\n"));
+        assert_eq!((seen.len(), (health.malformed, health.suspicious)), (2, doubts), "{line}");
+    }
+    let (seen, health) = read("swapstorm k3x9 ready ms=0\nswapstorm k3x9 memcg ms=1 cgroup=w0\n");
+    assert_eq!((seen.len(), health.unknown, health.suspicious), (1, 1, 0), "its table was lost");
 }
 
 #[test]

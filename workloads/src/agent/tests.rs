@@ -108,6 +108,7 @@ async fn selftest(dir: &Path) -> PathBuf {
         "latency.c",
         "levels.c",
         "line.c",
+        "memcg.c",
         "params.c",
         "pattern.c",
         "preempt.c",

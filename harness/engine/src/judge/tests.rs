@@ -193,6 +193,23 @@ fn a_check_that_finds_nothing_is_logged_and_the_storm_goes_on() {
 }
 
 #[test]
+fn numbers_of_a_cgroup_are_logged_by_name_and_harm_no_sample() {
+    let mut trial = Trial::ready(assignment());
+    trial.storms(0, 2);
+    trial.says("memcg_columns ms=2000 at=0 of=2 names=zswap,zswpwb");
+    trial.says("memcg ms=2001 cgroup=w%1B v0=,7");
+    trial.storms(2, 5);
+    let (why, _, logged) = trial.ends(Ending::Ended(VmEnd::Budget));
+    assert_eq!(why, VmEnd::Budget);
+    let memcgs: Vec<&What> =
+        logged.iter().filter(|what| matches!(what, What::Memcg { .. })).collect();
+    let [What::Memcg { guest_ms, cgroup, numbers, .. }] = memcgs[..] else { panic!("{memcgs:?}") };
+    // A guest may write what it likes.
+    assert_eq!((*guest_ms, cgroup.as_str()), (2001, "w\\x1b"));
+    assert_eq!(*numbers, [("zswap".to_owned(), 0), ("zswpwb".to_owned(), 7)].into());
+}
+
+#[test]
 fn a_storms_length_is_the_guests() {
     let mut trial = Trial::ready(assignment());
     // A slow host: 100 s of its time are 50 s of the guest's.

@@ -161,6 +161,7 @@ impl CellReport {
             | What::CellPlanned { .. }
             | What::CancelRequested { .. }
             | What::RunFinished { .. }
+            | What::Memcg { .. }
             | What::Unknown => {}
         }
     }
