@@ -18,8 +18,8 @@ const FIELD: f64 = 300.0;
 const LANE: f64 = 20.0;
 /// What came before this share of the time does not matter for the scale: a few counts make any ratio.
 const EARLY: f64 = 0.1;
-/// Marks on the scale of the metric, and most of those of time.
-const VALUES: usize = 5;
+/// Most marks on the scale of the metric, and on that of time.
+const VALUES: f64 = 6.0;
 const TIMES: f64 = 10.0;
 /// Reports are named up to this number.
 const MOST_NAMED: usize = 8;
@@ -66,7 +66,7 @@ pub fn render(comparison: &Comparison, metric: &Metric, courses: &[Course]) -> S
         svg.text("", (MARGIN, top + 20.0), Anchor::Start, "no storm has samples of this metric");
         return svg.finish(&title);
     };
-    scale.draw(&mut svg);
+    scale.draw(&mut svg, metric.unit);
     for course in courses {
         let class = match (course.is_b, course.is_compared) {
             (false, true) => "curve middle-a",
@@ -168,15 +168,14 @@ impl Scale {
         self.bottom - way * (self.bottom - self.top)
     }
 
-    fn draw(&self, svg: &mut Svg) {
-        for at in 0..VALUES {
-            let way = at as f64 / (VALUES - 1) as f64;
-            let shown = self.low + way * (self.high - self.low);
-            let y = self.y(shown);
+    fn draw(&self, svg: &mut Svg, unit: &str) {
+        for (value, words) in marks(self.low, self.high) {
+            let y = self.y(value);
             svg.line("grid", (TIME.0, y), (TIME.1, y));
-            svg.text("small", (TIME.0 - 8.0, y + 4.0), Anchor::End, &value(shown));
+            svg.text("small", (TIME.0 - 8.0, y + 4.0), Anchor::End, &words);
         }
-        let step = step(self.seconds);
+        svg.text("small", (TIME.0 - 8.0, self.top - 10.0), Anchor::End, unit);
+        let step = step(self.seconds, TIMES).max(0.1);
         let mut seconds = 0.0;
         while seconds <= self.seconds {
             let x = self.x(seconds);
@@ -188,10 +187,48 @@ impl Scale {
     }
 }
 
-/// What is between two marks on an axis of so many seconds: 1, 2 or 5 times a power of ten, at least a tenth.
-fn step(seconds: f64) -> f64 {
-    let least = (seconds / TIMES).max(0.1);
+/// Round numbers on an axis of values, all with as many digits behind the point as the step between them has.
+fn marks(low: f64, high: f64) -> Vec<(f64, String)> {
+    let step = step(high - low, VALUES);
+    // Beyond that, the words are wider than the margin.
+    let digits = (-step.log10().floor()).max(0.0);
+    let plain = digits <= 7.0 && high.abs().max(low.abs()) < 1e10;
+    let steps = (0..=VALUES as usize).map(|at| ((low / step).ceil() + at as f64) * step);
+    // -0 is 0.
+    let within = steps.filter(|mark| (low..=high).contains(mark)).map(|mark| mark + 0.0);
+    within
+        .map(|mark| (mark, if plain { format!("{mark:.*}", digits as usize) } else { value(mark) }))
+        .collect()
+}
+
+/// What is between two of at most so many marks on an axis of that length: 1, 2 or 5 times a power of ten.
+fn step(length: f64, most: f64) -> f64 {
+    let least = length / most;
     let power = 10.0_f64.powf(least.log10().floor());
     let steps = [1.0, 2.0, 5.0].map(|times| times * power);
     steps.into_iter().find(|step| *step >= least).unwrap_or(10.0 * power)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_are_few_round_numbers_that_can_be_told_apart() {
+        let words = |low, high| -> Vec<String> {
+            marks(low, high).into_iter().map(|(_, words)| words).collect()
+        };
+        assert_eq!(words(0.1873, 0.2291), ["0.19", "0.20", "0.21", "0.22"]);
+        assert_eq!(words(-0.3, 1.04), ["0.0", "0.5", "1.0"]);
+        assert_eq!(words(9_990.0, 10_010.0), ["9990", "9995", "10000", "10005", "10010"]);
+        for (low, high) in
+            [(0.1873, 0.2291), (-1e-9, 1e-9), (1e15, 1.001e15), (0.2, 0.200_000_01), (0.0, 7.0)]
+        {
+            let marks = marks(low, high);
+            assert!((2..=VALUES as usize + 1).contains(&marks.len()), "{marks:?}");
+            assert!(marks.iter().all(|(mark, _)| (low..=high).contains(mark)), "{marks:?}");
+            // They fit into what is left of the axis.
+            assert!(marks.iter().all(|(_, words)| words.len() <= 14), "{marks:?}");
+        }
+    }
 }

@@ -225,7 +225,9 @@ fn a_metric_over_time_is_a_line_a_storm_with_marks_below() {
     assert_eq!(svg.matches("<polyline class=\"curve middle-a\"").count(), 7);
     assert_eq!(svg.matches("<polyline class=\"curve middle-a dashed\"").count(), 1);
     assert_eq!(svg.matches("<polyline class=\"curve middle-b\"").count(), 8);
-    for words in ["swapoffs of A", "swapoffs of B", "windows of A", "reports of A", "10 s"] {
+    for words in
+        ["swapoffs of A", "swapoffs of B", "windows of A", "reports of A", "10 s", "per store"]
+    {
         assert!(svg.contains(&format!(">{words}</text>")), "no {words} in {svg}");
     }
     assert!(!svg.contains("windows of B") && !svg.contains("reports of B"));
