@@ -24,6 +24,7 @@ pub const MAX_RULE_BYTES: usize = 64 * 1024;
 const BUILT_IN: &[(&str, &str)] = &[
     ("zswap-writeback-swapoff", include_str!("../rules/zswap-writeback-swapoff.yaml")),
     ("zswap-cpu-hotplug", include_str!("../rules/zswap-cpu-hotplug.yaml")),
+    ("free-swap-swapoff", include_str!("../rules/free-swap-swapoff.yaml")),
     ("shmem-swapin-swapoff", include_str!("../rules/shmem-swapin-swapoff.yaml")),
 ];
 

@@ -23,6 +23,7 @@ typedef unsigned char u8;
 #define MAX_DISKS	16
 #define MAX_WORKERS	64
 #define MAX_CPUS	16
+#define MAX_READERS	4
 #define CGROUP_ROOT	"/sys/fs/cgroup"
 
 /* random.c: streams of numbers that follow from the seed alone. */
@@ -39,6 +40,7 @@ enum stream {
 	STREAM_ZSWAP,
 	STREAM_ORDER,
 	STREAM_PREEMPT,
+	STREAM_READER,
 };
 
 u64 mix(u64 x);
@@ -91,6 +93,7 @@ struct params {
 	u64 hung_ms;
 	int sysrq;
 	u64 stay_on;
+	u64 swap_kib;
 	struct range on_ms;
 	struct range off_ms;
 	struct range priority;
@@ -114,6 +117,7 @@ struct params {
 	char cpu_max[32];
 	u64 compressible;
 	u64 shmem;
+	u64 readers;
 	struct range life_ms;
 	struct range memcg_ms;
 	int fault;

@@ -71,8 +71,8 @@ static bool keep_first_page(const char *path, int fd, size_t page_bytes)
 	return restore_later(undo_header, path, index);
 }
 
-/* 0, or the negative errno that says why this device is of no use. */
-static int prepare_one(struct disk *disk)
+/* The first @kib of it, or all if that is 0. 0, or the negative errno that says why it is of no use. */
+static int prepare_one(struct disk *disk, u64 kib)
 {
 	size_t page_bytes = sysconf(_SC_PAGESIZE);
 	unsigned long long bytes = 0;
@@ -84,11 +84,13 @@ static int prepare_one(struct disk *disk)
 		return -errno;
 	if (ioctl(fd, BLKGETSIZE64, &bytes))
 		error = -errno;
-	else if (bytes / page_bytes < 10)	/* swapon refuses fewer. */
+	if (kib && bytes > kib * 1024)
+		bytes = kib * 1024;
+	if (!error && bytes / page_bytes < 10)	/* swapon refuses fewer. */
 		error = -ENOSPC;
-	else if (visiting && !keep_first_page(disk->path, fd, page_bytes))
+	if (!error && visiting && !keep_first_page(disk->path, fd, page_bytes))
 		error = -errno;
-	else
+	if (!error)
 		error = write_header(fd, bytes, page_bytes);
 	if (!error && fsync(fd))
 		error = -errno;
@@ -97,7 +99,8 @@ static int prepare_one(struct disk *disk)
 	return error;
 }
 
-static unsigned int add_disk(struct disk *disks, unsigned int used, const char *path)
+static unsigned int add_disk(const struct params *params, struct disk *disks, unsigned int used,
+			     const char *path)
 {
 	int error;
 
@@ -106,7 +109,7 @@ static unsigned int add_disk(struct disk *disks, unsigned int used, const char *
 		return used;
 	}
 	snprintf(disks[used].path, sizeof(disks[used].path), "%s", path);
-	error = prepare_one(&disks[used]);
+	error = prepare_one(&disks[used], params->swap_kib);
 	if (!error && visiting && !restore_later(undo_swapon, path, ""))
 		error = -errno;
 	if (!error)
@@ -125,7 +128,7 @@ static unsigned int loops_prepare(const struct params *params, struct disk *disk
 	for (i = 0; i < params->loops; i++) {
 		if (!loop_make(params->loop_mib, path, sizeof(path)))
 			break;
-		used = add_disk(disks, used, path);
+		used = add_disk(params, disks, used, path);
 	}
 	return used;
 }
@@ -139,7 +142,7 @@ static unsigned int nulls_prepare(const struct params *params, struct disk *disk
 	for (i = 0; i < params->null_disks; i++) {
 		if (!null_make(i, params->null_mib, path, sizeof(path)))
 			break;
-		used = add_disk(disks, used, path);
+		used = add_disk(params, disks, used, path);
 	}
 	return used;
 }
@@ -155,7 +158,7 @@ unsigned int disks_prepare(const struct params *params, struct disk *disks)
 
 	strcpy(named, params->disks);
 	for (path = strtok_r(named, ",", &rest); path; path = strtok_r(NULL, ",", &rest))
-		used = add_disk(disks, used, path);
+		used = add_disk(params, disks, used, path);
 	if (params->disks[0])
 		return used;
 	if (visiting)
@@ -169,7 +172,7 @@ unsigned int disks_prepare(const struct params *params, struct disk *disks)
 
 		virtio[strlen(virtio) - 1] = letter;
 		if (!access(virtio, F_OK))
-			used = add_disk(disks, used, virtio);
+			used = add_disk(params, disks, used, virtio);
 	}
 	return used;
 }

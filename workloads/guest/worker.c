@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 /* Workers: each fills pages in a cgroup of its own, pushes them out, and checks what comes back. */
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,8 @@
 #define MADV_PAGEOUT		21
 #endif
 #define CORRUPT_LINES		16
+/* So long between two pages of a reader: the worker shall push pages out faster than it reads them back. */
+#define READ_US			1000
 
 struct worker {
 	const struct params *params;
@@ -256,6 +259,38 @@ static void change(struct worker *worker)
 	worker->moves_us = draw_due(&worker->rng, &worker->params->memcg_ms);
 }
 
+/* One more thread of a worker: it faults pages in while the worker does so, too. */
+static void *reader_loop(void *argument)
+{
+	const struct worker *worker = argument;
+	static unsigned int readers;
+	unsigned int reader = __atomic_fetch_add(&readers, 1, __ATOMIC_RELAXED);
+	struct rng rng;
+
+	rng_init(&rng, worker->params->seed, STREAM_READER, worker->index * MAX_READERS + reader,
+		 worker->pattern.life);
+	for (;;) {
+		size_t page = rng_between(&rng, 0, worker->params->pages - 1);
+
+		(void)*(volatile char *)page_at(worker, page);
+		sleep_us(READ_US);
+	}
+	return NULL;
+}
+
+static void start_readers(struct worker *worker)
+{
+	pthread_t thread;
+	unsigned int i;
+	int error;
+
+	for (i = 0; i < worker->params->readers; i++) {
+		error = pthread_create(&thread, NULL, reader_loop, worker);
+		if (error)
+			warn_errno("reader", error);
+	}
+}
+
 void worker_loop(const struct params *params, unsigned int index, u32 life)
 {
 	struct worker worker = {
@@ -281,6 +316,7 @@ void worker_loop(const struct params *params, unsigned int index, u32 life)
 	rng_init(&worker.rng, params->seed, STREAM_WORKER, index, life);
 	worker.ends_us = draw_due(&worker.rng, &params->life_ms);
 	worker.moves_us = draw_due(&worker.rng, &params->memcg_ms);
+	start_readers(&worker);
 	for (;;) {
 		one_round(&worker);
 		change(&worker);

@@ -38,15 +38,22 @@ use host::version::KernelVersion;
 /// Profiles that come with the program: name and text.
 const BUILT_IN: &[(&str, &str)] = &[
     ("hotplug", include_str!("../profiles/hotplug.yaml")),
+    ("memcg-offline", include_str!("../profiles/memcg-offline.yaml")),
     ("mixed", include_str!("../profiles/mixed.yaml")),
     ("shmem", include_str!("../profiles/shmem.yaml")),
+    ("shmem-exit", include_str!("../profiles/shmem-exit.yaml")),
+    ("swapin-threads", include_str!("../profiles/swapin-threads.yaml")),
     ("writeback-steady", include_str!("../profiles/writeback-steady.yaml")),
+    ("zswap-limit", include_str!("../profiles/zswap-limit.yaml")),
     ("zswap-writeback-swapoff", include_str!("../profiles/zswap-writeback-swapoff.yaml")),
     (
         "zswap-writeback-swapoff-virtual",
         include_str!("../profiles/zswap-writeback-swapoff-virtual.yaml"),
     ),
 ];
+
+/// Other names of built-in profiles.
+const ALIASES: &[(&str, &str)] = &[("race", "zswap-writeback-swapoff")];
 
 /// Built-in profiles of former times, and what each is part of now.
 const MERGED: &[(&str, &str)] = &[("zswap-writeback-swapoff-6.12", "zswap-writeback-swapoff")];
@@ -211,13 +218,17 @@ pub enum ProfileError {
 }
 
 impl Profile {
-    /// The profile of this name: the user's own (`NAME.yaml` in `own`) before a built-in one.
+    /// The profile of this name: the user's own (`NAME.yaml` in `own`) before a built-in one. One of a built-in profile's
+    /// other names gives that profile, under its own name.
     pub fn load(name: &str, own: Option<&Path>) -> Result<Self, ProfileError> {
         if let Some(path) = own.map(|folder| folder.join(format!("{name}.yaml")))
             && scalar::is_name(name)
             && path.exists()
         {
             return Self::from_yaml(name, &path.display().to_string(), &read_bounded(&path)?);
+        }
+        if let Some((_, name)) = ALIASES.iter().find(|(alias, _)| *alias == name) {
+            return Self::load(name, own);
         }
         match BUILT_IN.iter().find(|(built_in, _)| *built_in == name) {
             Some((_, text)) => Self::from_yaml(name, &format!("{name}.yaml (built in)"), text),

@@ -19,6 +19,7 @@ mod login;
 mod nightly;
 mod replay;
 mod repro;
+mod reverted;
 mod run;
 mod series;
 mod silent_guests;

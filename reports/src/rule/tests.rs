@@ -250,3 +250,46 @@ fn the_race_is_recognised_in_what_the_console_reader_finds() {
     let [finding] = &read(&unreliable)[..] else { panic!("not one report") };
     assert!(reason(finding).starts_with("its access stack holds none of"), "{finding:#?}");
 }
+
+/// A file on tmpfs went while a swapoff took the device away, on 6.1 without the fix.
+const FREED_AND_GONE: &str = "\
+[   26.121000][   T71] general protection fault, probably for non-canonical address 0xdffffc0000000000: 0000 [#1] PREEMPT SMP KASAN
+[   26.121001][   T71] KASAN: null-ptr-deref in range [0x0000000000000000-0x0000000000000007]
+[   26.121002][   T71] CPU: 0 PID: 71 Comm: worker-3 Not tainted 6.1.192 #1
+[   26.121003][   T71] RIP: 0010:swap_page_trans_huge_swapped+0x15e/0x1c0
+[   26.121004][   T71] Call Trace:
+[   26.121005][   T71]  <TASK>
+[   26.121006][   T71]  free_swap_and_cache+0xd2/0x100
+[   26.121007][   T71]  shmem_undo_range+0x381/0xe70
+[   26.121008][   T71]  shmem_evict_inode+0x32a/0x900
+[   26.121009][   T71]  evict+0x304/0x7c0
+[   26.121010][   T71]  </TASK>
+[   26.121011][   T71] ---[ end trace 0000000000000000 ]---
+";
+
+fn only_finding(console: &str) -> Finding {
+    let mut reader = Reader::new(Options::default());
+    let seen = reader.push(console.as_bytes()).into_iter().chain(reader.finish());
+    let mut findings = seen.filter_map(|seen| match seen {
+        Seen::Report(finding) => Some(*finding),
+        Seen::Note(_) => None,
+    });
+    let finding = findings.next().unwrap();
+    assert_eq!(findings.next(), None);
+    finding
+}
+
+#[test]
+fn a_look_at_the_map_of_a_device_that_is_gone_is_told_from_other_faults() {
+    let rule = Rule::built_in("free-swap-swapoff").unwrap();
+    assert_eq!(rule.matches(&only_finding(FREED_AND_GONE)), Match::Yes);
+    let inlined = FREED_AND_GONE.replace("swap_page_trans_huge_swapped", "free_swap_and_cache");
+    assert_eq!(rule.matches(&only_finding(&inlined)), Match::Yes);
+    // The same fault elsewhere, and another one there.
+    let elsewhere = inlined.replace("free_swap_and_cache", "swap_readpage");
+    let elsewhere = only_finding(&elsewhere);
+    assert!(rule.matches(&elsewhere) != Match::Yes && !rule.is_related(&elsewhere));
+    let mut freed = only_finding(FREED_AND_GONE);
+    freed.kind = "KASAN-USE-AFTER-FREE-READ".to_owned();
+    assert!(rule.matches(&freed) != Match::Yes && rule.is_related(&freed));
+}

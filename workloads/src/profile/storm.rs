@@ -51,6 +51,10 @@ pub struct Storm {
     #[serde(deserialize_with = "scalar::optional_number::<_, 0, 16>")]
     #[schemars(schema_with = "schemas::number::<0, 16>")]
     pub stay_on: Option<u64>,
+    /// So many KiB of each device are used; 0: all of it.
+    #[serde(deserialize_with = "scalar::optional_number::<_, 0, 67108864>")]
+    #[schemars(schema_with = "schemas::number::<0, 67108864>")]
+    pub swap_kib: Option<u64>,
     /// How long a device stays on, in milliseconds.
     #[serde(deserialize_with = "span::<_, 0, 60000>")]
     #[schemars(schema_with = "schemas::span::<0, 60000>")]
@@ -113,6 +117,10 @@ pub struct Storm {
     #[serde(deserialize_with = "scalar::optional_number::<_, 0, 100>")]
     #[schemars(schema_with = "schemas::number::<0, 100>")]
     pub shmem: Option<u64>,
+    /// Threads of each worker that read its pages beside it.
+    #[serde(deserialize_with = "scalar::optional_number::<_, 0, 4>")]
+    #[schemars(schema_with = "schemas::number::<0, 4>")]
+    pub readers: Option<u64>,
     /// How long a worker lives, in milliseconds; 0: for ever.
     #[serde(deserialize_with = "span::<_, 0, 60000>")]
     #[schemars(schema_with = "schemas::span::<0, 60000>")]
@@ -259,6 +267,7 @@ impl Storm {
             zswap_off_ms: self.zswap_off_ms.or(base.zswap_off_ms),
             compressors: self.compressors.clone().or_else(|| base.compressors.clone()),
             stay_on: self.stay_on.or(base.stay_on),
+            swap_kib: self.swap_kib.or(base.swap_kib),
             on_ms: self.on_ms.or(base.on_ms),
             off_ms: self.off_ms.or(base.off_ms),
             priority: self.priority.or(base.priority),
@@ -276,6 +285,7 @@ impl Storm {
             cpu_max: self.cpu_max.clone().or_else(|| base.cpu_max.clone()),
             compressible: self.compressible.or(base.compressible),
             shmem: self.shmem.or(base.shmem),
+            readers: self.readers.or(base.readers),
             life_ms: self.life_ms.or(base.life_ms),
             memcg_ms: self.memcg_ms.or(base.memcg_ms),
             sample_ms: self.sample_ms.or(base.sample_ms),
@@ -317,6 +327,7 @@ impl Storm {
             ("zswap_off_ms", text(&self.zswap_off_ms)),
             ("compressors", text(&self.compressors)),
             ("stay_on", text(&self.stay_on)),
+            ("swap_kib", text(&self.swap_kib)),
             ("on_ms", text(&self.on_ms)),
             ("off_ms", text(&self.off_ms)),
             ("priority", text(&self.priority)),
@@ -334,6 +345,7 @@ impl Storm {
             ("cpu_max", text(&self.cpu_max)),
             ("compressible", text(&self.compressible)),
             ("shmem", text(&self.shmem)),
+            ("readers", text(&self.readers)),
             ("life_ms", text(&self.life_ms)),
             ("memcg_ms", text(&self.memcg_ms)),
             ("sample_ms", text(&self.sample_ms)),

@@ -24,20 +24,20 @@ fn refusal(extra: &str) -> String {
 pub(crate) fn cmdlines_at_the_bounds() -> Vec<String> {
     let low = read(
         "storm: {zswap: false, compressor: l, zpool: z, max_pool_percent: 0, \
-         accept_threshold_percent: 0, shrinker: false, stay_on: 0, on_ms: 0, off_ms: 0-0, priority: 0, \
+         accept_threshold_percent: 0, shrinker: false, stay_on: 0, swap_kib: 0, on_ms: 0, off_ms: 0-0, priority: 0, \
          hotplug: false, cpu_on_ms: 0, cpu_off_ms: 0-0, \
          workers: 0, pages: 1, push: none, chunk: 1, order: sequential, memory_max: 0, memory_high: 0K, zswap_max: 0, \
-         cpu_max: 1/1, compressible: 0, sample_ms: 20, hung_ms: 1000, check_s: 0, zswap_on_ms: 0, zswap_off_ms: 0-0, compressors: l, shmem: 0, life_ms: 0, memcg_ms: 0}\n\
+         cpu_max: 1/1, compressible: 0, sample_ms: 20, hung_ms: 1000, check_s: 0, zswap_on_ms: 0, zswap_off_ms: 0-0, compressors: l, shmem: 0, readers: 0, life_ms: 0, memcg_ms: 0}\n\
          technique: preempt\npreempt: {burst_us: 10, gap_us: 500-500, idle_workers: 0, idle_shrinkers: false, cpu_max: 1/1}",
     );
     let high = read(&format!(
         "storm: {{zswap: true, compressor: {0}, zpool: {0}, max_pool_percent: 100, \
-         accept_threshold_percent: 100, shrinker: true, stay_on: 16, on_ms: 0-60000, off_ms: 60000, \
+         accept_threshold_percent: 100, shrinker: true, stay_on: 16, swap_kib: 67108864, on_ms: 0-60000, off_ms: 60000, \
          priority: 0-32767, hotplug: true, cpu_on_ms: 60000, cpu_off_ms: 0-60000, \
          workers: 64, pages: 65536, push: limit, chunk: 65536, order: random, memory_max: max, \
          memory_high: {1}G, zswap_max: {1}, cpu_max: 1000000/1000000, compressible: 100, sample_ms: 60000, \
          hung_ms: 3600000, check_s: 86400, zswap_on_ms: 0-60000, zswap_off_ms: 60000, compressors: \"{0},{0}\", \
-         shmem: 100, life_ms: 60000, memcg_ms: 0-60000}}\ntechnique: preempt+stretch\n\
+         shmem: 100, readers: 4, life_ms: 60000, memcg_ms: 0-60000}}\ntechnique: preempt+stretch\n\
          preempt: {{burst_us: 10-5000, gap_us: 1000000, idle_workers: 100, idle_shrinkers: true, cpu_max: 1/1000000}}",
         "z".repeat(31),
         u64::MAX >> 30,
@@ -75,10 +75,10 @@ fn kernel<'a>(version: &str, option: &'a Options) -> KernelUnderTest<'a> {
 fn built_in_profiles_read_and_stay_below_the_shortest_command_line() {
     for profile in built_in() {
         let name = &profile.name;
-        // One that is after no bug of a name has nothing to fix and no window to stretch.
-        let hunts = profile.expect.is_some();
-        assert_eq!(profile.fix_for("debian-6.1").is_some(), hunts, "{name}");
-        assert_eq!(!profile.stretch.is_empty(), hunts, "{name}");
+        // One that is after no bug of a name has nothing to fix.
+        assert!(profile.fixes.is_empty() || profile.expect.is_some(), "{name}");
+        // One that is after a bug of a name has a window to stretch.
+        assert!(!profile.stretch.is_empty() || profile.expect.is_none(), "{name}");
         assert!(!profile.needs.is_empty());
         let words = profile.cmdline(u64::MAX, &"f".repeat(32), 86400);
         // 1024 bytes is riscv's bound, the smallest; the machine's own words need room too.
@@ -189,11 +189,15 @@ fn a_users_profile_comes_before_a_built_in_one() {
         names(own),
         [
             "hotplug",
+            "memcg-offline",
             "mine",
             "mixed",
             "other",
             "shmem",
+            "shmem-exit",
+            "swapin-threads",
             "writeback-steady",
+            "zswap-limit",
             "zswap-writeback-swapoff",
             "zswap-writeback-swapoff-virtual"
         ]
@@ -206,7 +210,9 @@ fn a_users_profile_comes_before_a_built_in_one() {
     let error = Profile::load("../mine", own).unwrap_err().to_string();
     assert!(error.starts_with("there is no profile \"../mine\""), "{error}");
     assert!(
-        error.contains("hotplug, mine, mixed, other, shmem, writeback-steady, zswap-writeback"),
+        error.contains(
+            "hotplug, memcg-offline, mine, mixed, other, shmem, shmem-exit, swapin-threads, "
+        ),
         "{error}"
     );
 }
@@ -218,6 +224,15 @@ fn a_huge_file_is_not_read() {
     file.set_len(MOST_BYTES + 1).unwrap();
     let error = Profile::load("mine", Some(dir.path())).unwrap_err().to_string();
     assert!(error.contains("262145 bytes"), "{error}");
+}
+
+#[test]
+fn race_is_the_race_by_a_shorter_name_but_for_a_profile_of_the_users_own() {
+    let race = Profile::load("race", None).unwrap();
+    assert_eq!(race, Profile::load("zswap-writeback-swapoff", None).unwrap());
+    let dir = TempDir::new().unwrap();
+    fs_err::write(dir.path().join("race.yaml"), MINIMAL.replace("mine", "race")).unwrap();
+    assert_eq!(Profile::load("race", Some(dir.path())).unwrap().description, "a test");
 }
 
 #[test]
