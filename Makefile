@@ -10,7 +10,7 @@ DENY_VERSION := 0.20.2
 # So is cargo-deb, for `make deb`.
 DEB_VERSION := 3.8.0
 
-.PHONY: repro test setup check unit end-to-end deny deb clean
+.PHONY: repro test soak setup check unit end-to-end deny deb clean
 
 # Compiling takes some minutes the first time: cargo shows how far it is.
 repro: setup
@@ -23,6 +23,12 @@ test: setup
 	@sh host/timed.sh unit $(MAKE) --no-print-directory unit
 	@sh host/timed.sh end-to-end $(MAKE) --no-print-directory end-to-end
 	@sh host/timed.sh deny $(MAKE) --no-print-directory deny
+
+# The long forms of what `test` shows shortly: many hours.
+soak: ARCH := x86_64 arm64 riscv64
+soak: setup
+	$(CARGO) build --release --locked --package swapstorm
+	@PATH="$(CURDIR)/target/release:$$PATH" sh harness/soak.sh
 
 # Installs what is missing (Debian), or says what to install (elsewhere).
 setup:

@@ -67,6 +67,7 @@ use crate::visit::{self, Terms};
 const BUILT_IN: &[(&str, &str)] = &[
     ("architectures", include_str!("../plans/architectures.yaml")),
     ("nightly", include_str!("../plans/nightly.yaml")),
+    ("soak", include_str!("../plans/soak.yaml")),
 ];
 /// Cells of a plan. More is a mistake, or work for several machines.
 const MOST_CELLS: usize = 10_000;

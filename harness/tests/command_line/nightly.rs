@@ -36,7 +36,7 @@ fn a_dry_run_says_what_would_be_run_and_makes_nothing() {
 
 #[test]
 fn every_shipped_plan_can_be_planned() {
-    for plan in ["architectures", "nightly"] {
+    for plan in ["architectures", "nightly", "soak"] {
         let (code, stderr) = Scene::new().run(&["run", plan, "--dry-run"]);
         assert_eq!(code, Some(0), "{stderr}");
     }

@@ -82,6 +82,45 @@ fn what_the_machine_failed_is_tried_once_more() {
     );
 }
 
+/// The soak is no recipe, but a script that runs swapstorm as they do. Whatever is asked for, its runs have folders, but
+/// for `FAIL`.
+fn soak(scene: &Scene, fail: &str) -> (Option<i32>, Vec<String>, String) {
+    let fake = r#"echo "$@" >> log
+        case "$1" in run|repro) mkdir -p "$SWAPSTORM_OUT/run-$(wc -l < log)" ;; esac
+        case "$*" in "$FAIL") exit "$CODE" ;; *soak-replay.yaml*) exit 1 ;; esac"#;
+    scene.fake("swapstorm", fake);
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("soak.sh");
+    let path = format!("{}:{}", scene.path("fakes").display(), std::env::var("PATH").unwrap());
+    let mut command = Command::new("sh");
+    command.arg(script).env("PATH", path).env("SWAPSTORM_OUT", scene.path("out"));
+    command.env("TIMES", "2").env("TTR_RUNS", "3").current_dir(scene.dir.path());
+    let (what, code) = fail.split_once('=').unwrap();
+    let output = command.env("FAIL", what).env("CODE", code).output().unwrap();
+    let log = fs::read_to_string(scene.path("log")).unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    (output.status.code(), log.lines().map(str::to_owned).collect(), said)
+}
+
+#[test]
+fn a_soak_does_all_of_its_parts_and_says_which_one_failed() {
+    let scene = Scene::new();
+    let (code, log, said) = soak(&scene, "nothing=0");
+    let begins = ["run soak", "repro ", "repro ", "run /", "replay /", "replay /", "bench ttr "];
+    assert_eq!((code, log.len()), (Some(0), begins.len()), "{log:#?} {said}");
+    for (line, begin) in log.iter().zip(begins) {
+        assert!(line.starts_with(begin), "{line} is not {begin}");
+    }
+    // What is replayed is the run before it, and not one of the others.
+    assert!(log[4].ends_with("/run-4"), "{log:#?}");
+
+    let (code, log, said) = soak(&Scene::new(), "repro --profile hotplug --seed 2=4");
+    assert_eq!((code, log.len()), (Some(1), begins.len()), "it goes on: {log:#?}");
+    assert!(said.ends_with("soak: failed: hotplug-2\n"), "{said}");
+    // Ctrl-C is no failure of one part.
+    let (code, log, _) = soak(&Scene::new(), "run soak=130");
+    assert_eq!((code, log.len()), (Some(130), 1), "{log:#?}");
+}
+
 #[test]
 fn a_plan_that_is_refused_leaves_older_runs_alone() {
     let scene = Scene::new();
