@@ -17,7 +17,7 @@ fn cell<'a>(report: &'a Value, series: &str) -> &'a Value {
 fn storm(scene: &Scene, profile: &str, series: &[&str]) -> Value {
     let plan = format!(
         "about: a fix taken out\nkernels: [debian-6.1]\nseries: [{}]\nprofiles: [{profile}]\n\
-         techniques: [stretch]\nstorm: 4s\n",
+         techniques: [stretch]\nstorm: 2s\n",
         series.join(", ")
     );
     fs::write(scene.path("reverted.yaml"), plan).unwrap();
