@@ -2,6 +2,7 @@
 //! Runs the kernel's make: for the configuration, and for the kernel itself.
 
 mod errors;
+mod warnings;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -13,6 +14,7 @@ use host::lack::{KILLED, Lack};
 use host::process::{Command, status_words, which};
 use host::store::{KeyHasher, Store};
 use serde::{Deserialize, Serialize};
+use warnings::Warnings;
 
 use crate::config::{self, Absent, Fragment, KernelConfig};
 use crate::error::{CompileError, KernelError, NoMemory};
@@ -168,8 +170,13 @@ impl Make<'_> {
     }
 
     /// Makes every image of the architecture. `counts` is where the numbers of objects
-    /// are kept between builds. Returns how many objects were made.
-    pub(crate) async fn compile(&self, store: &Store, counts: &Path) -> Result<u64, KernelError> {
+    /// are kept between builds. Returns what the compiler warns of in any file; `None` if that is not known, since what lies in the
+    /// build folder was made by a version that kept no record, or by a build that was cut.
+    pub(crate) async fn compile(
+        &self,
+        store: &Store,
+        counts: &Path,
+    ) -> Result<Option<Vec<String>>, KernelError> {
         (self.progress)(Progress::Stage(Stage::Compile));
         let again = self.tree.build().join("vmlinux").is_file();
         let mut kept: Counts = fs_err::read(counts)
@@ -182,13 +189,25 @@ impl Make<'_> {
         let mut targets: Vec<&str> = self.arch.images.iter().map(|image| image.target).collect();
         targets.dedup();
         let mut done = 0;
-        self.run(&targets.join(" "), self.make().args(&targets), &mut |line| {
-            if let Some(current) = object(line) {
-                done += 1;
-                (self.progress)(Progress::Objects { done, expected, current });
-            }
-        })
-        .await?;
+        let record = self.tree.build().join("warnings.json");
+        let mut warnings = Warnings::read(&record, !again && whole).filter(|_| whole);
+        // Whoever is cut leaves none, and so nothing that is wrong.
+        self.tree.io(|| host::store::remove_tree(&record))?;
+        let made = self
+            .run(&targets.join(" "), self.make().args(&targets), &mut |line| {
+                if let Some(warnings) = &mut warnings {
+                    warnings.line(line);
+                }
+                if let Some(current) = object(line) {
+                    done += 1;
+                    (self.progress)(Progress::Objects { done, expected, current });
+                }
+            })
+            .await;
+        if let Some(warnings) = &warnings {
+            self.tree.io(|| warnings.write(&record))?;
+        }
+        made?;
         if whole {
             *(if again { &mut kept.again } else { &mut kept.full }) = Some(done);
             let written = serde_json::to_vec(&kept)
@@ -196,7 +215,7 @@ impl Make<'_> {
                 .and_then(|bytes| write_whole(counts, &bytes));
             written.map_err(|error| store.error(error))?;
         }
-        Ok(done)
+        Ok(warnings.map(Warnings::all))
     }
 
     /// Runs a step with its output in the log, and finds out why it failed if it did.

@@ -60,6 +60,8 @@ pub struct KernelArtifact {
     pub patches: Vec<String>,
     /// Options that were asked for and that its source does not have.
     pub absent: Vec<Absent>,
+    /// What the compiler warns of in any of its files; `None` if nobody kept that.
+    pub warnings: Option<Vec<String>>,
     dir: PathBuf,
 }
 
@@ -100,6 +102,8 @@ pub(crate) struct Facts {
     pub(crate) patches: Vec<String>,
     #[serde(default)]
     absent: Vec<Absent>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    warnings: Option<Vec<String>>,
 }
 
 /// The maker of kernels.
@@ -186,9 +190,9 @@ impl Kernels {
         introduce(&plan, &version, progress);
         announce(&absent, progress);
         let counts = self.store.path(format!("objects/{}.json", plan.counts_key));
-        self.make(&plan, &tree, progress).compile(&self.store, &counts).await?;
+        let warnings = self.make(&plan, &tree, progress).compile(&self.store, &counts).await?;
         progress(Progress::Stage(Stage::Publish));
-        tree.io(|| collect(&plan, absent, &tree.build(), slot.dir()))?;
+        tree.io(|| collect(&plan, (absent, warnings), &tree.build(), slot.dir()))?;
         self.artifact(slot.publish().await?, false)
     }
 
@@ -387,9 +391,19 @@ impl Kernels {
     fn artifact(&self, entry: Entry, from_store: bool) -> Result<KernelArtifact, KernelError> {
         let read = || Ok(serde_json::from_slice(&fs_err::read(entry.dir().join(FACTS))?)?);
         let facts: Facts = read().map_err(|error| self.store.error(error))?;
-        let Facts { release, compiler, source, patches, absent } = facts;
+        let Facts { release, compiler, source, patches, absent, warnings } = facts;
         let (key, dir) = (entry.key.clone(), entry.dir().to_owned());
-        Ok(KernelArtifact { key, from_store, release, compiler, source, patches, absent, dir })
+        Ok(KernelArtifact {
+            key,
+            from_store,
+            release,
+            compiler,
+            source,
+            patches,
+            absent,
+            warnings,
+            dir,
+        })
     }
 }
 
@@ -433,7 +447,12 @@ fn shape(pristine: &Pristine, series: Option<&Series>, source: &Path) -> io::Res
 }
 
 /// Copies what a build made into a store entry.
-fn collect(plan: &Plan<'_>, absent: Vec<Absent>, build: &Path, dir: &Path) -> io::Result<()> {
+fn collect(
+    plan: &Plan<'_>,
+    (absent, warnings): (Vec<Absent>, Option<Vec<String>>),
+    build: &Path,
+    dir: &Path,
+) -> io::Result<()> {
     let copy = |from: &str, to: &str| fs_err::copy(build.join(from), dir.join(to)).map(drop);
     for image in plan.request.arch.images {
         copy(image.path, file_name(image.path))?;
@@ -452,6 +471,7 @@ fn collect(plan: &Plan<'_>, absent: Vec<Absent>, build: &Path, dir: &Path) -> io
         source: plan.source.clone(),
         patches: plan.request.series.map(Series::subjects).unwrap_or_default(),
         absent,
+        warnings,
     };
     fs_err::write(dir.join(FACTS), serde_json::to_vec(&facts)?)
 }

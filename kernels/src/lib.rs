@@ -13,6 +13,7 @@
 //! 3. a configuration of which every asked option is checked (`config.rs`);
 //! 4. a build whose results are published as a [`KernelArtifact`] (`compile.rs`).
 
+mod checkpatch;
 mod cold;
 mod compile;
 mod config;

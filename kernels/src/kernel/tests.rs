@@ -203,6 +203,33 @@ async fn a_kernel_is_made_once_and_a_series_compiles_only_what_it_touches() {
 }
 
 #[tokio::test]
+async fn a_kernel_keeps_the_warnings_of_what_it_did_not_compile_itself() {
+    let fixture = Fixture::new();
+    assert_eq!(fixture.build(None).await.unwrap().warnings, Some(Vec::new()));
+    let series = fixture.series("int zswap;", "char zswap = 300;");
+    let warned = fixture.build(Some(&series)).await.unwrap();
+    let [one] = &warned.warnings.as_deref().unwrap()[..] else { panic!("{warned:?}") };
+    assert!(one.starts_with("mm/zswap.c:1:14: warning: "), "{one}");
+    assert_eq!(fixture.build(Some(&series)).await.unwrap().warnings, warned.warnings);
+    // A file beside it changes nothing of that, nor does the way back leave anything.
+    let text = "--- a/mm/other.c\n+++ b/mm/other.c\n@@ -1 +1 @@\n-int other;\n+int other = 2;\n";
+    let path = fixture.dir.path().join("other.patch");
+    fs_err::write(&path, text).unwrap();
+    let mut both = fixture.library.series(path.to_str().unwrap()).unwrap();
+    both.patches.extend(series.patches.clone());
+    assert_eq!(fixture.build(Some(&both)).await.unwrap().warnings, warned.warnings);
+    let other = fixture.library.series(path.to_str().unwrap()).unwrap();
+    assert_eq!(fixture.build(Some(&other)).await.unwrap().warnings, Some(Vec::new()));
+    // A build folder from before there was a record.
+    let work = fixture.kernels.store.path("work");
+    for tree in fs_err::read_dir(work).unwrap() {
+        host::store::remove_tree(&tree.unwrap().path().join("build/warnings.json")).unwrap();
+    }
+    let series = fixture.series("int zswap;", "char zswap = 301;");
+    assert_eq!(fixture.build(Some(&series)).await.unwrap().warnings, None);
+}
+
+#[tokio::test]
 async fn ccache_is_asked_with_a_folder_of_ours_and_changes_no_key() {
     let mut fixture = Fixture::new();
     let plain = fixture.build(None).await.unwrap();
