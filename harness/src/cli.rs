@@ -15,8 +15,10 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0    clean; for `repro`: the race was shown on the kernel as it is, and the fixed one stayed clean; for `bisect`: the
        change was found
-  1    a kernel bug or a regression was found; for `replay`: the machine did not do the same
-  2    usage or configuration; for `bisect`: the ends are the wrong way round, or the same
+  1    a kernel bug or a regression was found; for `check`: the series brought it, or did not fix what it was to fix; for
+       `replay`: the machine did not do the same
+  2    usage or configuration, also: a patch does not apply, a kernel does not compile; for `bisect`: the ends are the wrong
+       way round, or the same
   3    infrastructure: a missing tool, the disk, the network, QEMU
   4    inconclusive, or this configuration cannot show the bug
   130  interrupted";
@@ -60,6 +62,8 @@ pub enum Command {
     Report(commands::report::Options),
     /// Say whether a kernel's writeback regressed against another's
     Compare(commands::compare::Options),
+    /// Say whether a series is good: what it fixed, what it broke and with which patch, and whether writeback shifted
+    Check(commands::check::Options),
     /// Find the commit, patch or kernel that brought, or fixed, a bug which only sometimes shows
     Bisect(commands::bisect::Options),
     /// Keep what storms came to, for later ones to be compared with

@@ -20,10 +20,12 @@ pub use digest::Digest;
 pub use end::{Fault, Meaning, VmEnd};
 pub use exposure::{Exposure, PointCounts, SampleTable};
 
+use crate::check::CheckFacts;
 use crate::exit::Purpose;
 use crate::finding::Finding;
 use crate::known::KnownBug;
 use crate::rule::Rule;
+use crate::search::range::Range;
 use crate::telemetry::Health;
 
 /// Version of the event format; a reader refuses a newer one.
@@ -96,6 +98,16 @@ pub enum What {
     PlanLoaded {
         /// The plan.
         plan: PlanFacts,
+    },
+    /// What is asked of a series. Written before the cells that answer it.
+    CheckLoaded {
+        /// The question.
+        check: CheckFacts,
+    },
+    /// What is searched among kernels. Written before the cells of the search.
+    RangeLoaded {
+        /// The kernels and the search.
+        range: Range,
     },
     /// A bug that the plan knows of. Written before the cells in which it may show.
     KnownLoaded {
@@ -411,6 +423,8 @@ impl What {
             | Self::RuleLoaded { .. }
             | Self::ProfileLoaded { .. }
             | Self::PlanLoaded { .. }
+            | Self::CheckLoaded { .. }
+            | Self::RangeLoaded { .. }
             | Self::KnownLoaded { .. }
             | Self::RunResumed { .. }
             | Self::Notice { cell: None, .. }

@@ -7,6 +7,7 @@
 
 pub mod baseline;
 pub mod bundle;
+pub mod check;
 pub mod comparison;
 pub mod console;
 pub mod escape;

@@ -16,6 +16,7 @@ pub use measured::Measured;
 use serde::Serialize;
 use smol_str::SmolStr;
 
+use crate::check::CheckFacts;
 use crate::event::{
     Cell, Digest, Exposure, Fault, KernelFacts, LeftOutPoint, Meaning, PlacedPoint, PlanFacts,
     PointCounts, ProfileFacts, RunEvent, VmEnd,
@@ -25,6 +26,7 @@ use crate::finding::Finding;
 use crate::known::KnownBug;
 use crate::proof::DEFAULT_CONFIDENCE;
 use crate::rule::Rule;
+use crate::search::range::Range;
 use crate::telemetry::{Counters, Health};
 use crate::verdict::CellVerdict;
 
@@ -89,6 +91,12 @@ pub struct RunFacts {
     /// Its plan, if it has one.
     #[serde(skip)]
     pub plan: Option<PlanFacts>,
+    /// What it asks of a series, if that is what it is for.
+    #[serde(skip)]
+    pub check: Option<CheckFacts>,
+    /// What it searches among kernels, if that is what it is for.
+    #[serde(skip)]
+    pub range: Option<Range>,
     /// Who wanted it to end, if somebody did.
     pub cancelled_by: Option<String>,
     /// What a reader should know of the run.

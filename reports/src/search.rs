@@ -19,6 +19,7 @@ pub mod answer;
 mod choice;
 pub mod evidence;
 pub mod posterior;
+pub mod range;
 pub mod rate;
 #[cfg(test)]
 mod tests;

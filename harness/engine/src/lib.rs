@@ -15,6 +15,7 @@
 pub mod baselines;
 pub mod bisect;
 pub mod cell;
+pub mod check;
 pub mod dispatcher;
 pub mod error;
 pub mod event_log;
@@ -32,6 +33,7 @@ pub mod onlooker;
 pub mod pairs;
 pub mod plan;
 mod points;
+mod position;
 pub mod prepared;
 pub mod replay;
 pub mod repro;

@@ -6,10 +6,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use reports::check::CheckFacts;
 use reports::event::{ProfileFacts, What};
 use reports::exit::Purpose;
 use reports::rule::Rule;
 use reports::run::RunReport;
+use reports::search::range::Range;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use workloads::Profile;
@@ -86,6 +88,22 @@ impl<'a> Run<'a> {
             self.log.emit(What::KnownLoaded { bug })?;
         }
         Ok(())
+    }
+
+    /// Logs what is asked of a series.
+    ///
+    /// # Errors
+    /// Those of writing the log.
+    pub fn ask(&mut self, check: CheckFacts) -> io::Result<()> {
+        self.log.emit(What::CheckLoaded { check })
+    }
+
+    /// Logs what is searched among kernels.
+    ///
+    /// # Errors
+    /// Those of writing the log.
+    pub fn search(&mut self, range: Range) -> io::Result<()> {
+        self.log.emit(What::RangeLoaded { range })
     }
 
     /// Logs the texts of the rules and profiles that cells of these groups name, each once.

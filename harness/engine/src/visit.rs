@@ -279,6 +279,7 @@ fn kernel_facts(identity: &Identity) -> KernelFacts {
         ms: 0,
         source: format!("not built by swapstorm: {}", cut(&identity.version)),
         patches: Vec::new(),
+        warnings: None,
     }
 }
 

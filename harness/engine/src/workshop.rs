@@ -122,6 +122,15 @@ impl Workshop {
         Ok(self.kernels.build(choice.request(), progress).await?)
     }
 
+    /// What the kernel's own checkpatch says of each patch of its series.
+    pub async fn checkpatch(
+        &self,
+        choice: &KernelChoice,
+        progress: OnProgress<'_>,
+    ) -> Result<Vec<Vec<String>>, Error> {
+        Ok(self.kernels.checkpatch(choice.request(), progress).await?)
+    }
+
     /// Times a cold build of a kernel, and a plain make of the same.
     pub async fn build_cold(
         &self,
@@ -210,5 +219,6 @@ pub fn facts(kernel: &KernelArtifact, ms: u64) -> KernelFacts {
         ms,
         source: kernel.source.to_string(),
         patches: kernel.patches.clone(),
+        warnings: kernel.warnings.clone(),
     }
 }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `swapstorm bisect`: the commit, patch or kernel that brought a bug which only sometimes shows.
 
-mod range;
+pub(super) mod range;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use engine::bisect::{Bisect, is_stalled};
+use engine::bisect::Bisect;
 use engine::local::{Image, Local, Settings};
 use engine::plan::duration;
 use engine::workshop::Workshop;
@@ -16,11 +16,12 @@ use machine::Timeouts;
 use reports::exit::{ExitCode, Purpose};
 use reports::run::RunReport;
 use reports::search::answer::{Answer, Verdict};
-use reports::search::evidence::Predicate;
-use reports::search::{self, Search, Step, told};
+use reports::search::evidence::{Predicate, is_stalled};
+use reports::search::range::Range;
+use reports::search::told;
 use workloads::profile::Technique;
 
-use self::range::{entries, positions};
+use self::range::{entries, groups, positions};
 use super::kernel::KernelOptions;
 use super::machine::MachineArgs;
 use super::repro::technique;
@@ -85,7 +86,7 @@ pub struct Options {
 }
 
 /// Reads a probability.
-fn share(text: &str) -> Result<f64, String> {
+pub(super) fn share(text: &str) -> Result<f64, String> {
     let share: Option<f64> = text.parse().ok();
     share
         .filter(|share| *share > 0.5 && *share < 1.0)
@@ -97,7 +98,7 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
     let workshop = Workshop::open(&places.folders())?;
     let seed = options.seed.unwrap_or_else(seed_from_clock);
     let entries = entries(options, &workshop).await?;
-    let positions = positions(options, &entries, &workshop)?;
+    let groups = groups(options, &entries, &workshop)?;
     let before = match options.resume.is_empty() {
         true => None,
         false => Some(earlier(&options.resume)?),
@@ -115,30 +116,28 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
         jobs: options.machine.jobs(),
     };
     let local = Local::new(workshop, settings)?;
-    let side_by_side = local.guests_side_by_side(&positions[0].group);
-    run.introduce([&*positions[0].group].into_iter())?;
+    let side_by_side = local.guests_side_by_side(&groups[0]);
+    run.introduce([&*groups[0]].into_iter())?;
     let predicate = if options.any_crash { Predicate::AnyCrash } else { Predicate::Expected };
-    let mut bisect = Bisect {
-        positions,
-        options: search::Options {
-            confidence: options.confidence,
-            budget: options.budget.as_secs_f64(),
-            ..search::Options::default()
-        },
+    let range = Range {
+        positions: positions(&entries, &groups),
         predicate,
-        seed,
-        storm: options.storm,
-        side_by_side,
-        before,
+        confidence: options.confidence,
+        budget: Some(options.budget.as_secs_f64()),
+        storm_ms: u64::try_from(options.storm.as_millis()).unwrap_or(u64::MAX),
+        is_fix: options.fixed,
     };
+    run.search(range.clone())?;
+    let storm = options.storm;
+    let mut bisect = Bisect { groups, range, seed, storm, side_by_side, before };
     run.carry_out(&mut bisect, &local).await?;
     view.clear();
     let finished = run.end()?;
     let Some(search) = bisect.fold(&finished.report) else {
         return Err(usage("there is nothing to search: name two kernels, or a series"));
     };
-    let answer = answer_of(&search);
-    let labels: Vec<told::Label> = entries.into_iter().map(|entry| entry.label).collect();
+    let answer = search.conclusion();
+    let labels = bisect.range.labels();
     if options.json {
         printer.data(&told::json(&search, &answer, &labels));
     } else {
@@ -151,20 +150,12 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
     Ok(exit_code(&answer, &finished.report).code())
 }
 
-/// The answer, or what is known where there is none yet.
-fn answer_of(search: &Search) -> Answer {
-    match search.next() {
-        Step::Done(answer) => *answer,
-        Step::Build { .. } | Step::Run { .. } => search.answer(Verdict::Undecided),
-    }
-}
-
 fn exit_code(answer: &Answer, report: &RunReport) -> ExitCode {
     match answer.verdict {
         _ if report.interrupted() => ExitCode::Interrupted,
         Verdict::Culprit { .. } => ExitCode::Clean,
         Verdict::WrongWayRound | Verdict::SameKernel => ExitCode::Usage,
-        _ if is_stalled(report) => ExitCode::Infrastructure,
+        _ if is_stalled(&report.cells) => ExitCode::Infrastructure,
         Verdict::BugAtGoodEnd
         | Verdict::NoBugAtBadEnd
         | Verdict::BadEndUntestable

@@ -6,6 +6,7 @@ pub mod bench;
 pub mod bisect;
 pub mod build;
 pub mod cache;
+pub mod check;
 pub mod compare;
 pub mod completions;
 pub mod doctor;
@@ -43,6 +44,7 @@ pub fn run(cli: Cli, printer: &Printer) -> Result<u8, Error> {
             Command::Baseline(options) => baseline::run(&options, printer).await,
             Command::History(options) => history::run(&options, printer).await,
             Command::Bisect(options) => bisect::run(&options, &places, printer).await,
+            Command::Check(options) => check::run(&options, &places, printer).await,
             Command::Bench(options) => bench::run(&options, &places, printer).await,
             Command::Build(options) => build::run(&options, &places, printer).await,
             Command::Parse(options) => parse::run(&options, &places, printer).await,

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use fs_err::File;
 use reports::comparison::course::Courses;
+use reports::exit::ExitCode;
 use reports::log::{Entry, LogProblemKind, LogReader};
 use reports::render;
 use reports::run::RunReport;
@@ -68,7 +69,15 @@ pub fn run(options: &Options, printer: &Printer) -> Result<u8, Error> {
         Format::Kcidb => render::kcidb(&report, purpose),
         Format::Github => render::github(&report, purpose),
     });
-    Ok(report.exit_code(purpose).code())
+    Ok(exit_code(&report).code())
+}
+
+/// The exit code that the runs' own commands would have ended with.
+fn exit_code(report: &RunReport) -> ExitCode {
+    match &report.checks()[..] {
+        [check] if !report.is_merged() && report.is_whole() => check.verdict.exit_code(),
+        _ => report.exit_code(report.purpose()),
+    }
 }
 
 /// Adds the run whose folder or log is at `path`.

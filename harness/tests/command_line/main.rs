@@ -11,6 +11,7 @@ mod bad_input;
 mod baseline;
 mod bisect;
 mod cache;
+mod check;
 mod compare;
 mod formats;
 mod history;

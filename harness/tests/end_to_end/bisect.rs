@@ -1,38 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The search for the patch that brought or fixed the race, on real kernels.
 
-use std::fs;
-use std::path::Path;
-
-use crate::support::{Scene, shipped_series};
-
-/// A patch that only says something in a file, whose third line is this.
-fn comment(file: &str, third: &str, words: &str) -> String {
-    format!(
-        "From: A Person <a@example.org>\nSubject: [PATCH] mm: {words}\n\n---\n--- a/{file}\n+++ b/{file}\n\
-         @@ -1,4 +1,5 @@\n // SPDX-License-Identifier: GPL-2.0\n+// {words}\n /*\n {third}\n  *\n"
-    )
-}
-
-/// Writes a series of these patches; each is a name and a text.
-fn series(folder: &Path, patches: &[(&str, String)]) {
-    fs::create_dir(folder).unwrap();
-    let mut list = String::new();
-    for (name, text) in patches {
-        fs::write(folder.join(name), text).unwrap();
-        list.push_str(&format!("{name}\n"));
-    }
-    fs::write(folder.join("series"), list).unwrap();
-}
+use crate::support::{Scene, comment, series, shipped_patch};
 
 /// Of five patches the second one fixes the race of 6.1; the others say something in files around it.
 #[test]
 fn the_patch_that_fixed_the_race_is_named() {
     let scene = Scene::new();
-    let fixes = fs::read_dir(shipped_series("zswap-writeback-swapoff-6.1")).unwrap().flatten();
-    let fix =
-        fixes.map(|entry| entry.path()).find(|path| path.extension().is_some_and(|e| e == "patch"));
-    let fix = fs::read_to_string(fix.unwrap()).unwrap();
+    let fix = shipped_patch("zswap-writeback-swapoff-6.1");
     series(
         &scene.path("five"),
         &[

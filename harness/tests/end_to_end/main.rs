@@ -11,6 +11,7 @@
 mod bad_input;
 mod bench;
 mod bisect;
+mod check;
 mod compare;
 mod hangs;
 mod invariants;

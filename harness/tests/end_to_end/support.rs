@@ -193,6 +193,34 @@ pub fn shipped_series(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../kernels/series").join(name)
 }
 
+/// A patch that only says something in a file, whose third line is this.
+pub fn comment(file: &str, third: &str, words: &str) -> String {
+    format!(
+        "From: A Person <a@example.org>\nSubject: [PATCH] mm: {words}\n\n---\n--- a/{file}\n+++ b/{file}\n\
+         @@ -1,4 +1,5 @@\n // SPDX-License-Identifier: GPL-2.0\n+// {words}\n /*\n {third}\n  *\n"
+    )
+}
+
+/// Writes a series of these patches; each is a name and a text.
+pub fn series(folder: &Path, patches: &[(&str, String)]) {
+    fs::create_dir(folder).unwrap();
+    let mut list = String::new();
+    for (name, text) in patches {
+        fs::write(folder.join(name), text).unwrap();
+        list.push_str(&format!("{name}\n"));
+    }
+    fs::write(folder.join("series"), list).unwrap();
+}
+
+/// The only patch of a shipped series.
+pub fn shipped_patch(name: &str) -> String {
+    let files = fs::read_dir(shipped_series(name)).unwrap().flatten().map(|entry| entry.path());
+    let mut patches = files.filter(|path| path.extension().is_some_and(|e| e == "patch"));
+    let patch = fs::read_to_string(patches.next().unwrap()).unwrap();
+    assert_eq!(patches.next(), None, "{name} has several");
+    patch
+}
+
 /// Ids of live processes whose command line holds `word`.
 pub fn processes_with(word: &str) -> Vec<u32> {
     let mut found = Vec::new();

@@ -24,6 +24,11 @@ impl Selector {
         Self(vec![cell.population()])
     }
 
+    /// Selects the cells of this [`Cell::population`].
+    pub fn population(population: &str) -> Self {
+        Self(vec![population.to_owned()])
+    }
+
     /// Whether the cell is meant. A selector without a word means every cell.
     pub fn selects(&self, cell: &Cell) -> bool {
         let words = words(cell);

@@ -165,6 +165,9 @@ pub struct KernelFacts {
     /// Subjects of the patches, in order.
     #[serde(default)]
     pub patches: Vec<String>,
+    /// What the compiler warned of in any of its files, each as `mm/zswap.c:12:3: warning: ...`; `None` if that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warnings: Option<Vec<String>>,
 }
 
 #[cfg(test)]

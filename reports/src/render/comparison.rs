@@ -15,7 +15,7 @@ pub use markdown::render as markdown;
 pub use over_time::render as over_time;
 pub use plot::render as svg;
 pub use text::render as text;
-pub(super) use words::{share_of, value};
+pub(super) use words::{answer as sentence, share_of, value};
 
 use crate::comparison::Comparison;
 

@@ -5,6 +5,8 @@
 //! to judge or repeat the run. Whatever came from a guest stands in code blocks that its
 //! contents cannot end.
 
+use super::Look;
+use super::check;
 use super::layout::{Style, wrapped, write as write_lines};
 use super::night;
 use super::text::plain_cells;
@@ -28,6 +30,9 @@ pub fn render(report: &RunReport, purpose: Purpose) -> String {
     let rule = common_rule(report);
     let title = rule.map_or("swapstorm report", |rule| rule.title.as_str());
     heading(&mut out, 1, title);
+    for check in report.checks() {
+        fenced(&mut out, &check::text(&check, Look { width: WIDTH, colour: false }));
+    }
     paragraph(&mut out, &headline(report, purpose));
     for words in proof_sentences(report) {
         paragraph(&mut out, &words);

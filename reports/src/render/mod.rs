@@ -2,6 +2,7 @@
 //! A run, a comparison, baselines or a history as text: for a terminal, for a mail, for a browser, for programs.
 
 pub mod baseline;
+pub mod check;
 pub mod comparison;
 mod github;
 pub mod history;

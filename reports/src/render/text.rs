@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::check;
 use super::layout::{Line, Style, beside, wrapped, write};
 use super::night;
 use super::words::{
@@ -45,6 +46,7 @@ pub fn render(report: &RunReport, purpose: Purpose, look: Look) -> String {
         ExitCode::KernelBug => Style::Bad,
         _ => Style::Doubtful,
     };
+    let answers = answers(report, look);
     let mut lines = wrapped(style, &headline(report, purpose), width);
     for words in night::sentences(report, purpose).into_iter().chain(proof_sentences(report)) {
         lines.extend(wrapped(Style::Plain, &words, width));
@@ -56,7 +58,13 @@ pub fn render(report: &RunReport, purpose: Purpose, look: Look) -> String {
         lines.extend(self::bug(bug.0, bug.1, width));
     }
     lines.extend(notes(report, width));
-    write(&lines, look.colour)
+    answers + &write(&lines, look.colour)
+}
+
+/// What runs that had a question of their own came to, before anything else; nothing of others.
+fn answers(report: &RunReport, look: Look) -> String {
+    let checks = report.checks();
+    checks.iter().map(|check| check::text(check, look) + "\n").collect()
 }
 
 /// Cells beside each other, without colour and in ASCII, for other renderings.

@@ -102,6 +102,14 @@ impl RunReport {
                 self.runs[run].plan = Some(plan.clone());
                 return;
             }
+            What::CheckLoaded { check } => {
+                self.runs[run].check = Some(check.clone());
+                return;
+            }
+            What::RangeLoaded { range } => {
+                self.runs[run].range = Some(range.clone());
+                return;
+            }
             What::KnownLoaded { bug } => {
                 let known = &self.runs[run].known;
                 if known.len() < MAX_KNOWN && !known.contains(bug) {

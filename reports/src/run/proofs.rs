@@ -88,7 +88,7 @@ impl CellReport {
     fn add_evidence(&self, evidence: &mut Evidence) {
         if self.cell.should_show == Some(true) {
             for boot in self.sound_boots().filter(|boot| boot.exposure.guest_ms > 0) {
-                evidence.add(boot.exposure_to_bug(), boot.showed_expected);
+                evidence.add(boot.exposure_until(boot.times.bug), boot.showed_expected);
             }
         }
     }
@@ -105,10 +105,10 @@ impl Boot {
         }
     }
 
-    /// The exposure that its bug took, rather more than less: all there was, and if the last sample
-    /// came before the bug, as much more as the guest may have done until then.
-    fn exposure_to_bug(&self) -> Exposure {
-        let Times { ready, sample, bug, .. } = self.times;
+    /// The exposure that a bug took which first showed at `bug`, in milliseconds of the run, rather more than less: all there
+    /// was, and if the last sample came before the bug, as much more as the guest may have done until then.
+    pub(crate) fn exposure_until(&self, bug: Option<u64>) -> Exposure {
+        let Times { ready, sample, .. } = self.times;
         let sampled = sample.saturating_sub(ready).max(1);
         let shown = bug.unwrap_or(0).saturating_sub(ready);
         if shown <= sampled {

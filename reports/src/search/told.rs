@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Search;
 use super::answer::{Answer, Verdict};
@@ -17,7 +17,7 @@ const LEAST_LISTED: f64 = 0.005;
 const MOST_NAMED: usize = 12;
 
 /// Words for a position.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Label {
     /// The kernel.
     pub kernel: String,

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+use reports::event::Cell;
 use reports::event::{Exposure, Fault, KernelFacts, RunEvent, VmEnd, What};
 use reports::exit::Purpose;
 use reports::finding::{Finding, Frame, Stack, StackRole};
 use reports::search::answer::{Answer, Verdict};
+use reports::search::evidence::{MOST_FAULTS, Predicate};
+use reports::search::range::Position;
+use reports::search::told::Label;
 use workloads::profile::Technique;
 
 use super::*;
@@ -24,21 +28,26 @@ fn campaign(commits: usize) -> Bisect {
     let profile = "zswap-writeback-swapoff";
     let group = debian_6_1(None, profile, Technique::Stretch);
     let rule = reports::rule::Rule::built_in(profile).unwrap();
-    let position = |at: usize| {
+    let kernel = |at: usize| {
         let mut group = Group { rule: Some(rule.clone()), ..Group::clone(&group) };
         let Ground::Qemu(choice) = &mut group.ground else { panic!("not QEMU's") };
         choice.manifest.name = format!("k{at}");
-        Position { group: Arc::new(group), weight: 1.0 }
+        Arc::new(group)
     };
-    Bisect {
-        positions: (0..=commits).map(position).collect(),
-        options: Options { confidence: 0.99, ..Options::default() },
+    let groups: Vec<Arc<Group>> = (0..=commits).map(kernel).collect();
+    let range = Range {
+        positions: groups.iter().map(|group| position(group)).collect(),
         predicate: Predicate::Expected,
-        seed: 7,
-        storm: Duration::from_secs(10),
-        side_by_side: 2,
-        before: None,
-    }
+        confidence: 0.99,
+        budget: None,
+        storm_ms: 10_000,
+        is_fix: false,
+    };
+    Bisect { groups, range, seed: 7, storm: Duration::from_secs(10), side_by_side: 2, before: None }
+}
+
+fn position(group: &Group) -> Position {
+    Position { population: group.cell().population(), label: Label::default(), weight: 1.0 }
 }
 
 fn tell(report: &mut RunReport, what: What) {
@@ -97,6 +106,7 @@ fn play(report: &mut RunReport, cell: &Cell, plays: Plays, key: &str) {
                 ms: 60_000,
                 source: String::new(),
                 patches: Vec::new(),
+                warnings: None,
             };
             tell(report, What::KernelReady { cell: id(), kernel, variant: None });
             tell(
@@ -203,8 +213,9 @@ fn other_crashes_broken_builds_and_faults_lead_nowhere_wrong() {
     let (_, answer) = to_the_end(&mut campaign(12), 1000, trouble);
     assert_eq!(answer.verdict, Verdict::Culprit { first: 5, last: 5 }, "{answer:?}");
     // Where any crash is searched for, the other bug is it, and the first commit brought it.
-    let any = Bisect { predicate: Predicate::AnyCrash, ..campaign(12) };
-    let (_, answer) = to_the_end(&mut { any }, 1000, |at, number| match at {
+    let mut any = campaign(12);
+    any.range.predicate = Predicate::AnyCrash;
+    let (_, answer) = to_the_end(&mut any, 1000, |at, number| match at {
         1..=4 if number % 3 > 0 => Plays::Another,
         _ => every_second(at, number),
     });
@@ -214,7 +225,7 @@ fn other_crashes_broken_builds_and_faults_lead_nowhere_wrong() {
 #[test]
 fn a_machine_that_fails_for_good_ends_it() {
     let (report, _) = to_the_end(&mut campaign(12), 1000, |_, _| Plays::NoMachine);
-    assert!(is_stalled(&report));
+    assert!(is_stalled(&report.cells));
     assert!(report.cells.len() <= MOST_FAULTS + 2, "{}", report.cells.len());
 }
 
@@ -231,10 +242,9 @@ fn a_search_that_was_cut_goes_on_from_its_log() {
     assert!(more.cells.len() + cut.cells.len() < longer, "{} {longer}", more.cells.len());
     // Cells of other kernels, or of another storm, say nothing of these.
     let mut other = campaign(12);
-    for position in &mut other.positions {
-        let mut group = Group::clone(&position.group);
-        group.profile.name = "another".to_owned();
-        position.group = Arc::new(group);
+    for (group, position) in other.groups.iter_mut().zip(&mut other.range.positions) {
+        Arc::make_mut(group).profile.name = "another".to_owned();
+        *position = self::position(group);
     }
     other.before = Some(whole);
     let search = other.fold(&run("two")).unwrap();
@@ -243,10 +253,11 @@ fn a_search_that_was_cut_goes_on_from_its_log() {
 
 #[test]
 fn the_same_kernel_is_not_run_twice() {
-    let bisect = campaign(3);
+    let mut bisect = campaign(3);
     let mut report = run("one");
     for (position, key) in [(0, "same"), (3, "other"), (2, "same")] {
-        play(&mut report, &bisect.job(position, 1).cell, Plays::Clean, key);
+        let jobs = bisect.jobs(position, 1, &report);
+        play(&mut report, &jobs[0].cell, Plays::Clean, key);
     }
     let search = bisect.fold(&report).unwrap();
     // What was seen of the third stands at the first, and neither of the commits between can be it.

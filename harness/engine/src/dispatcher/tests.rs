@@ -137,6 +137,7 @@ fn facts() -> KernelFacts {
         ms: 300_000,
         source: "s".to_owned(),
         patches: Vec::new(),
+        warnings: None,
     }
 }
 

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use engine::Error;
-use engine::bisect::Position;
 use engine::job::{Ground, Group};
 use engine::workshop::{KernelChoice, Workshop};
 use kernels::{CommitFacts, Series, first_parents};
+use reports::search::range::Position;
 use reports::search::told::Label;
 use reports::search::weight::of_files;
 
@@ -66,20 +66,36 @@ pub async fn entries(options: &Options, workshop: &Workshop) -> Result<Vec<Entry
     if options.fixed {
         history = reversed(history);
     }
-    let entry = |(choice, change): (KernelChoice, Change)| {
-        let Change { words, author, fixes, weight } = change;
-        let label = Label { kernel: choice.name(), change: words, author, fixes };
-        Entry { choice, label, weight }
-    };
     Ok(history.into_iter().map(entry).collect())
 }
 
+/// The kernel as it is, and with one more patch each time.
+pub fn of_series(choice: &KernelChoice, series: &Series) -> Vec<Entry> {
+    patches(choice, series).into_iter().map(entry).collect()
+}
+
+fn entry((choice, change): (KernelChoice, Change)) -> Entry {
+    let Change { words, author, fixes, weight } = change;
+    let label = Label { kernel: choice.name(), change: words, author, fixes };
+    Entry { choice, label, weight }
+}
+
+/// The positions of a range whose kernels storm so.
+pub fn positions(entries: &[Entry], groups: &[Arc<Group>]) -> Vec<Position> {
+    let position = |(entry, group): (&Entry, &Arc<Group>)| Position {
+        population: group.cell().population(),
+        label: entry.label.clone(),
+        weight: entry.weight,
+    };
+    entries.iter().zip(groups).map(position).collect()
+}
+
 /// The kernels with their storm.
-pub fn positions(
+pub fn groups(
     options: &Options,
     entries: &[Entry],
     workshop: &Workshop,
-) -> Result<Vec<Position>, Error> {
+) -> Result<Vec<Arc<Group>>, Error> {
     let mut profile = workshop.profile(&options.profile)?;
     options.machine.options().change(&mut profile);
     let rule = profile.expect.as_ref().map(|expect| workshop.rule(expect)).transpose()?;
@@ -90,21 +106,19 @@ pub fn positions(
         )));
     }
     let technique = options.technique.unwrap_or(profile.technique);
-    let position = |entry: &Entry| {
+    let group = |entry: &Entry| {
         let ground = Ground::Qemu(entry.choice.clone());
-        let group = Group::new(ground, profile.clone(), rule.clone(), technique);
-        Position { group: Arc::new(group), weight: entry.weight }
+        Arc::new(Group::new(ground, profile.clone(), rule.clone(), technique))
     };
-    let positions: Vec<Position> = entries.iter().map(position).collect();
-    let mut names: Vec<String> =
-        positions.iter().map(|position| position.group.cell().population()).collect();
+    let groups: Vec<Arc<Group>> = entries.iter().map(group).collect();
+    let mut names: Vec<String> = groups.iter().map(|group| group.cell().population()).collect();
     names.sort_unstable();
     match names.windows(2).find(|pair| pair[0] == pair[1]) {
         Some(pair) => Err(usage(format!(
             "a kernel is named twice: {}\n  hint: name each of them once, oldest first",
             pair[0]
         ))),
-        None => Ok(positions),
+        None => Ok(groups),
     }
 }
 

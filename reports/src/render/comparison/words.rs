@@ -110,7 +110,7 @@ pub(super) fn level() -> String {
 }
 
 /// What all metrics that were tested say, in a sentence or two.
-pub(super) fn answer(comparison: &Comparison) -> String {
+pub(in crate::render) fn answer(comparison: &Comparison) -> String {
     let margin = share_of(comparison.margin);
     let tested = || comparison.rows.iter().filter(|row| row.tested().is_some());
     match comparison.answer {

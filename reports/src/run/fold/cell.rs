@@ -162,6 +162,8 @@ impl CellReport {
             | What::CancelRequested { .. }
             | What::RunFinished { .. }
             | What::Memcg { .. }
+            | What::CheckLoaded { .. }
+            | What::RangeLoaded { .. }
             | What::Unknown => {}
         }
     }

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What is searched, as a log has it, and the search as a fold over the cells that were run for it.
+
+use serde::{Deserialize, Serialize};
+
+use super::answer::{Answer, Verdict};
+use super::evidence::{Predicate, outcome};
+use super::told::Label;
+use super::{Commit, Options, Outcome, Search, Step};
+use crate::run::{Boot, CellReport};
+
+/// What a build takes, in seconds, before one was measured.
+const USUAL_BUILD: f64 = 300.0;
+/// What a guest takes beside its storm, in seconds, before one was measured.
+const USUAL_BOOT: f64 = 10.0;
+
+/// Kernels in the order of their history, and what is searched among them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Range {
+    /// The kernels: the first one without the bug, the last one with it; where the fix is searched, that is the fixed one first.
+    pub positions: Vec<Position>,
+    /// What is searched for.
+    pub predicate: Predicate,
+    /// Probability that the answer must have; above 0.5 and below 1.
+    pub confidence: f64,
+    /// What all of it may take, in seconds; `None`: as long as it takes.
+    #[serde(default)]
+    pub budget: Option<f64>,
+    /// A whole storm, in milliseconds of guest time.
+    pub storm_ms: u64,
+    /// Whether the change is searched that fixed the bug.
+    #[serde(default)]
+    pub is_fix: bool,
+}
+
+/// A kernel of a range.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Position {
+    /// [`crate::event::Cell::population`] of its cells.
+    pub population: String,
+    /// Words for it.
+    pub label: Label,
+    /// How probable it is that the change from the kernel before is the culprit, beside others; above 0.
+    pub weight: f64,
+}
+
+impl Range {
+    /// The search as far as these cells tell; `spent` is what it took, in seconds. `None` if there is nothing to search, or a
+    /// number is not what it must be.
+    pub fn fold<'r>(
+        &self,
+        cells: impl Iterator<Item = &'r CellReport> + Clone,
+        spent: f64,
+    ) -> Option<Search> {
+        let options = Options {
+            confidence: self.confidence,
+            run: self.run_cost(cells.clone()),
+            budget: self.budget.unwrap_or(f64::INFINITY),
+            ..Options::default()
+        };
+        let build = build_cost(cells.clone());
+        let commit = |position: &Position| Commit { weight: position.weight, build };
+        let commits: Vec<Commit> = self.positions.iter().skip(1).map(commit).collect();
+        let mut search = Search::new(options, build, &commits)?;
+        let mut keys: Vec<(&str, usize)> = Vec::new();
+        for cell in cells {
+            let Some(at) = self.position_of(cell) else { continue };
+            let Some(outcome) = outcome(cell, &self.predicate, self.storm_ms) else { continue };
+            if let Some(kernel) = &cell.kernel
+                && outcome != Outcome::Untestable
+                && !keys.iter().any(|(_, of)| *of == at)
+            {
+                match keys.iter().find(|(key, _)| *key == kernel.key) {
+                    Some((_, other)) => search.seen(at, Outcome::SameAs(*other)),
+                    None => search.seen(at, Outcome::Built),
+                }
+                keys.push((&kernel.key, at));
+            }
+            search.seen(at, outcome);
+        }
+        search.spend(spent);
+        Some(search)
+    }
+
+    /// Which of the kernels a cell ran.
+    pub fn position_of(&self, cell: &CellReport) -> Option<usize> {
+        let population = cell.cell.population();
+        self.positions.iter().position(|own| own.population == population)
+    }
+
+    /// Words for each position.
+    pub fn labels(&self) -> Vec<Label> {
+        self.positions.iter().map(|position| position.label.clone()).collect()
+    }
+
+    /// What a guest takes, in seconds.
+    fn run_cost<'r>(&self, cells: impl Iterator<Item = &'r CellReport>) -> f64 {
+        let own = cells.filter(|cell| self.position_of(cell).is_some());
+        let took =
+            |boot: &Boot| boot.boot_ms.map(|ms| (ms + boot.exposure.guest_ms) as f64 / 1000.0);
+        let took: Vec<f64> = own.flat_map(|cell| &cell.boots).filter_map(took).collect();
+        match took.len() {
+            0 => self.storm_ms as f64 / 1000.0 + USUAL_BOOT,
+            n => (took.iter().sum::<f64>() / n as f64).max(0.001),
+        }
+    }
+}
+
+impl Search {
+    /// The answer, or what is known where there is none yet.
+    pub fn conclusion(&self) -> Answer {
+        match self.next() {
+            Step::Done(answer) => *answer,
+            Step::Build { .. } | Step::Run { .. } => self.answer(Verdict::Undecided),
+        }
+    }
+}
+
+/// What a build takes, in seconds: the mean of those that were made, without the first one, for which there were no objects.
+fn build_cost<'r>(cells: impl Iterator<Item = &'r CellReport>) -> f64 {
+    let mut took: Vec<(&str, f64)> = Vec::new();
+    for kernel in cells.filter_map(|cell| cell.kernel.as_ref()).filter(|kernel| !kernel.cached) {
+        if !took.iter().any(|(key, _)| *key == kernel.key) {
+            took.push((&kernel.key, kernel.ms as f64 / 1000.0));
+        }
+    }
+    let later = if took.len() > 1 { &took[1..] } else { &took[..] };
+    match later.len() {
+        0 => USUAL_BUILD,
+        n => later.iter().map(|(_, seconds)| seconds).sum::<f64>() / n as f64,
+    }
+}
