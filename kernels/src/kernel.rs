@@ -60,6 +60,8 @@ pub struct KernelArtifact {
     pub patches: Vec<String>,
     /// Options that were asked for and that its source does not have.
     pub absent: Vec<Absent>,
+    /// Hash of its first image, hexadecimal; `None` if nobody took it. Different sources may give the same image.
+    pub image_hash: Option<String>,
     /// What the compiler warns of in any of its files; `None` if nobody kept that.
     pub warnings: Option<Vec<String>>,
     dir: PathBuf,
@@ -104,6 +106,8 @@ pub(crate) struct Facts {
     absent: Vec<Absent>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     warnings: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    image_hash: Option<String>,
 }
 
 /// The maker of kernels.
@@ -391,7 +395,7 @@ impl Kernels {
     fn artifact(&self, entry: Entry, from_store: bool) -> Result<KernelArtifact, KernelError> {
         let read = || Ok(serde_json::from_slice(&fs_err::read(entry.dir().join(FACTS))?)?);
         let facts: Facts = read().map_err(|error| self.store.error(error))?;
-        let Facts { release, compiler, source, patches, absent, warnings } = facts;
+        let Facts { release, compiler, source, patches, absent, warnings, image_hash } = facts;
         let (key, dir) = (entry.key.clone(), entry.dir().to_owned());
         Ok(KernelArtifact {
             key,
@@ -401,6 +405,7 @@ impl Kernels {
             source,
             patches,
             absent,
+            image_hash,
             warnings,
             dir,
         })
@@ -472,8 +477,15 @@ fn collect(
         patches: plan.request.series.map(Series::subjects).unwrap_or_default(),
         absent,
         warnings,
+        image_hash: Some(image_hash(&dir.join(file_name(plan.request.arch.images[0].path)))?),
     };
     fs_err::write(dir.join(FACTS), serde_json::to_vec(&facts)?)
+}
+
+fn image_hash(image: &Path) -> io::Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    io::copy(&mut fs_err::File::open(image)?, &mut hasher)?;
+    Ok(hasher.finalize().to_hex().to_string())
 }
 
 /// The last part of an image's path: what it is called in the store.

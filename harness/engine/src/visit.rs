@@ -280,6 +280,7 @@ fn kernel_facts(identity: &Identity) -> KernelFacts {
         source: format!("not built by swapstorm: {}", cut(&identity.version)),
         patches: Vec::new(),
         warnings: None,
+        image: None,
     }
 }
 

@@ -220,5 +220,6 @@ pub fn facts(kernel: &KernelArtifact, ms: u64) -> KernelFacts {
         source: kernel.source.to_string(),
         patches: kernel.patches.clone(),
         warnings: kernel.warnings.clone(),
+        image: kernel.image_hash.clone(),
     }
 }

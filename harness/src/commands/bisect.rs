@@ -6,7 +6,7 @@ pub(super) mod range;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use engine::bisect::Bisect;
 use engine::local::{Image, Local, Settings};
 use engine::plan::duration;
@@ -15,10 +15,10 @@ use engine::{Error, Run};
 use machine::Timeouts;
 use reports::exit::{ExitCode, Purpose};
 use reports::run::RunReport;
-use reports::search::answer::{Answer, Verdict};
+use reports::search::answer::Answer;
 use reports::search::evidence::{Predicate, is_stalled};
 use reports::search::range::Range;
-use reports::search::told;
+use reports::search::{git, told};
 use workloads::profile::Technique;
 
 use self::range::{entries, groups, positions};
@@ -33,7 +33,10 @@ use crate::view::View;
 
 /// Options of `bisect`.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Options {
+    #[command(subcommand)]
+    action: Option<Action>,
     /// A commit without the bug, REPO:REF, of a repository on this machine
     #[arg(long, value_name = "REPO:REF", requires = "bad", conflicts_with = "kernels")]
     good: Option<String>,
@@ -49,9 +52,8 @@ pub struct Options {
     /// Search the change that fixed the bug: the first kernel has it, and the last one does not
     #[arg(long)]
     fixed: bool,
-    /// Take any report of a kernel bug, not only the one that the profile expects
-    #[arg(long)]
-    any_crash: bool,
+    #[command(flatten)]
+    what: What,
     /// Probability that the answer must have
     #[arg(long, value_name = "SHARE", default_value = "0.99", value_parser = share)]
     confidence: f64,
@@ -85,6 +87,50 @@ pub struct Options {
     machine: MachineArgs,
 }
 
+/// What is done beside a search.
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Print what a search of commits came to in the form that `git bisect replay` takes
+    Log {
+        /// Folders of the search's runs, or their event logs
+        #[arg(required = true, value_name = "RUN")]
+        runs: Vec<PathBuf>,
+    },
+}
+
+/// What is searched for; without any of these the bug that the profile expects.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+struct What {
+    /// Search for any report of a kernel bug, not only the one that the profile expects
+    #[arg(long)]
+    any_crash: bool,
+    /// Search for any hung task, lockup or stall
+    #[arg(long)]
+    hang: bool,
+    /// Search for kernels whose guests do not come up
+    #[arg(long)]
+    boot_failure: bool,
+    /// Search for kernels that do not compile
+    #[arg(long)]
+    build_failure: bool,
+}
+
+impl What {
+    fn predicate(&self) -> Predicate {
+        match self {
+            Self { any_crash: true, .. } => Predicate::AnyCrash,
+            Self { hang: true, .. } => Predicate::Hang,
+            Self { boot_failure: true, .. } => Predicate::BootFailure,
+            Self { build_failure: true, .. } => Predicate::BuildFailure,
+            _ => Predicate::Expected,
+        }
+    }
+}
+
+/// A guest that need only come up storms so long.
+const SHORT: Duration = Duration::from_secs(1);
+
 /// Reads a probability.
 pub(super) fn share(text: &str) -> Result<f64, String> {
     let share: Option<f64> = text.parse().ok();
@@ -95,6 +141,9 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
 
 /// Runs the command.
 pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Result<u8, Error> {
+    if let Some(Action::Log { runs }) = &options.action {
+        return log(runs, printer);
+    }
     let workshop = Workshop::open(&places.folders())?;
     let seed = options.seed.unwrap_or_else(seed_from_clock);
     let entries = entries(options, &workshop).await?;
@@ -118,17 +167,17 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
     let local = Local::new(workshop, settings)?;
     let side_by_side = local.guests_side_by_side(&groups[0]);
     run.introduce([&*groups[0]].into_iter())?;
-    let predicate = if options.any_crash { Predicate::AnyCrash } else { Predicate::Expected };
+    let predicate = options.what.predicate();
+    let storm = if predicate.is_certain() { options.storm.min(SHORT) } else { options.storm };
     let range = Range {
         positions: positions(&entries, &groups),
         predicate,
         confidence: options.confidence,
         budget: Some(options.budget.as_secs_f64()),
-        storm_ms: u64::try_from(options.storm.as_millis()).unwrap_or(u64::MAX),
+        storm_ms: u64::try_from(storm.as_millis()).unwrap_or(u64::MAX),
         is_fix: options.fixed,
     };
     run.search(range.clone())?;
-    let storm = options.storm;
     let mut bisect = Bisect { groups, range, seed, storm, side_by_side, before };
     run.carry_out(&mut bisect, &local).await?;
     view.clear();
@@ -150,19 +199,29 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
     Ok(exit_code(&answer, &finished.report).code())
 }
 
-fn exit_code(answer: &Answer, report: &RunReport) -> ExitCode {
-    match answer.verdict {
+/// The exit code of a search whose cells `report` has.
+pub(super) fn exit_code(answer: &Answer, report: &RunReport) -> ExitCode {
+    match answer.exit_code() {
         _ if report.interrupted() => ExitCode::Interrupted,
-        Verdict::Culprit { .. } => ExitCode::Clean,
-        Verdict::WrongWayRound | Verdict::SameKernel => ExitCode::Usage,
-        _ if is_stalled(&report.cells) => ExitCode::Infrastructure,
-        Verdict::BugAtGoodEnd
-        | Verdict::NoBugAtBadEnd
-        | Verdict::BadEndUntestable
-        | Verdict::GoodEndUntestable { .. }
-        | Verdict::OutOfBudget
-        | Verdict::Undecided => ExitCode::Inconclusive,
+        ExitCode::Inconclusive if is_stalled(&report.cells) => ExitCode::Infrastructure,
+        code => code,
     }
+}
+
+/// Prints the log of a search of commits.
+fn log(runs: &[PathBuf], printer: &Printer) -> Result<u8, Error> {
+    let report = earlier(runs)?;
+    let searches = report.searches();
+    let Some((range, search)) = searches.last() else {
+        return Err(usage("this is no run of bisect\n  hint: name the folder of one"));
+    };
+    let Some(log) = git::log(range, search) else {
+        return Err(usage(
+            "what was searched are no commits, of which git bisect knows\n  hint: `swapstorm report` shows the search",
+        ));
+    };
+    printer.data(&log);
+    Ok(ExitCode::Clean.code())
 }
 
 /// What earlier runs saw.

@@ -12,7 +12,7 @@ use reports::log::{Entry, LogProblemKind, LogReader};
 use reports::render;
 use reports::run::RunReport;
 
-use super::usage;
+use super::{bisect, usage};
 use crate::printer::Printer;
 use engine::Error;
 use engine::event_log::FILE_NAME;
@@ -74,8 +74,10 @@ pub fn run(options: &Options, printer: &Printer) -> Result<u8, Error> {
 
 /// The exit code that the runs' own commands would have ended with.
 fn exit_code(report: &RunReport) -> ExitCode {
-    match &report.checks()[..] {
-        [check] if !report.is_merged() && report.is_whole() => check.verdict.exit_code(),
+    let is_all = !report.is_merged() && report.is_whole();
+    match (&report.checks()[..], &report.searches()[..]) {
+        ([check], _) if is_all => check.verdict.exit_code(),
+        (_, [(_, search)]) if is_all => bisect::exit_code(&search.conclusion(), report),
         _ => report.exit_code(report.purpose()),
     }
 }

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Ranges in which nothing can be searched, refused before anything is made.
 
+use std::fs;
+
+use serde_json::json;
+
 use crate::scene::Scene;
 
 /// A repository `linux` with three commits, of which the first is tagged `v1`, and a branch `side` off it.
@@ -50,4 +54,71 @@ fn ends_of_a_repository_must_be_on_one_way_and_in_order() {
     refuses("shallow:v1", "shallow:main", "git fetch --unshallow");
     // Whatever was said of it, the repository is as it was.
     scene.sh("cd linux; test -z \"$(git status --porcelain)\"; test ! -e .git/ORIG_HEAD; git fsck --strict");
+}
+
+/// The log of a search among the commits of `linux`, of which those from `bad` on do not compile.
+fn search_for_build_failures(scene: &Scene, bad: usize) {
+    let ids = scene.sh("git -C linux rev-list --first-parent --reverse main");
+    let ids: Vec<&str> = ids.lines().collect();
+    let population = |id: &str| format!("linux:{id}/x86_64/any/kasan-as-configured/mixed/natural");
+    let position = |id: &&str| {
+        json!({"population": population(id), "weight": 1.0,
+            "label": {"kernel": format!("linux:{id}"), "change": "a change", "author": null, "fixes": null}})
+    };
+    let range = json!({"positions": ids.iter().map(position).collect::<Vec<_>>(), "predicate": "build-failure",
+        "confidence": 0.95, "storm_ms": 1000});
+    let mut log = vec![
+        json!({"event": "run-started", "format": 2, "minor": 4, "id": "one", "version": "", "command": ["bisect"],
+            "started": "2026-11-22T13:37:02Z", "seed": 1, "purpose": "search", "host": {}}),
+        json!({"event": "range-loaded", "range": range}),
+    ];
+    for (at, id) in ids.iter().enumerate() {
+        let cell = format!("at{at}-1");
+        log.push(json!({"event": "cell-planned", "cell": {"id": cell, "kernel": format!("linux:{id}"), "series": null,
+            "arch": "x86_64", "profile": "mixed", "technique": "natural", "seed": 1, "expect": null,
+            "should_show": null}}));
+        log.push(match at >= bad {
+            true => json!({"event": "cell-failed", "cell": cell, "fault": "build", "detail": "mm/zswap.c:1: error"}),
+            false => json!({"event": "kernel-ready", "cell": cell, "kernel": {"release": "6.1", "compiler": "gcc",
+                "key": id, "cached": false, "ms": 1, "source": "linux"}}),
+        });
+        log.push(json!({"event": "cell-finished", "cell": cell}));
+    }
+    log.push(json!({"event": "run-finished", "interrupted": false}));
+    let lines: String = log
+        .into_iter()
+        .map(|mut event| {
+            event["at_ms"] = json!(1);
+            format!("{event}\n")
+        })
+        .collect();
+    fs::create_dir(scene.path("run")).unwrap();
+    fs::write(scene.path("run/events.jsonl"), lines).unwrap();
+}
+
+#[test]
+fn the_log_of_a_search_is_one_that_git_replays_and_its_report_has_the_answer() {
+    let scene = Scene::new();
+    repository(&scene);
+    scene.sh(
+        "cd linux; for n in 5 6 7; do echo $n > Makefile; git commit -q -a -m \"change $n\"; done",
+    );
+    search_for_build_failures(&scene, 3);
+    let stdout = |args: &[&str]| {
+        let output = scene.command().args(args).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    fs::write(scene.path("bisect.log"), stdout(&["bisect", "log", "run"])).unwrap();
+    let said = scene.sh("cd linux; git bisect replay ../bisect.log; git bisect log");
+    let culprit = scene.sh("git -C linux rev-list --first-parent --reverse main | sed -n 4p");
+    assert!(said.contains(&format!("# first bad commit: [{}]", culprit.trim())), "{said}");
+    for format in ["text", "markdown", "html"] {
+        let report = stdout(&["report", "run", "--format", format]);
+        assert!(report.contains("likeliest, with 100 %: a change"), "{format}: {report}");
+    }
+    // A series' patches are no commits, and a run without a search has none.
+    scene.sh("sed 's/linux:\\([0-9a-f]*\\)/k\\1/g' -i run/events.jsonl");
+    scene.refuses(&["bisect", "log", "run"], 2, &["are no commits"]);
+    scene.sh("sed '/range-loaded/d' -i run/events.jsonl");
+    scene.refuses(&["bisect", "log", "run"], 2, &["this is no run of bisect"]);
 }

@@ -44,12 +44,14 @@ impl Scene {
         fs::set_permissions(file, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    /// Runs a shell script in the scene's folder, which must succeed.
-    pub fn sh(&self, script: &str) {
+    /// Runs a shell script in the scene's folder, which must succeed; the result is its stdout.
+    pub fn sh(&self, script: &str) -> String {
         let mut command = Command::new("sh");
         command.args(["-euc", script]).current_dir(self.dir.path()).env("LC_ALL", "C");
         let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "{script}: {}", self.talk(output).1);
+        said
     }
 
     pub fn command(&self) -> Command {

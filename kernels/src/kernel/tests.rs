@@ -194,12 +194,17 @@ async fn a_kernel_is_made_once_and_a_series_compiles_only_what_it_touches() {
     assert_eq!(fixture.compiled(), ["other", "zswap", "zswap"]);
     assert_eq!(patched.patches, ["s"]);
     assert_ne!(fs_err::read(patched.vmlinux()).unwrap(), fs_err::read(plain.vmlinux()).unwrap());
+    assert!(plain.image_hash.is_some() && patched.image_hash != plain.image_hash);
+    // A word in a file changes the kernel's key and not its image.
+    let word = fixture.build(Some(&fixture.series("int zswap;", "int zswap; /* word */"))).await;
+    let word = word.unwrap();
+    assert!(word.key != plain.key && word.image_hash == plain.image_hash, "{word:?}");
     // The way back, when the store has lost the plain one, gives the same bytes.
     let vmlinux = fs_err::read(plain.vmlinux()).unwrap();
     host::store::remove_tree(plain.vmlinux().parent().unwrap()).unwrap();
     let back = fixture.build(None).await.unwrap();
     assert_eq!(fs_err::read(back.vmlinux()).unwrap(), vmlinux);
-    assert_eq!(fixture.compiled(), ["other", "zswap", "zswap", "zswap"]);
+    assert_eq!(fixture.compiled(), ["other", "zswap", "zswap", "zswap", "zswap"]);
 }
 
 #[tokio::test]
@@ -208,7 +213,7 @@ async fn a_kernel_keeps_the_warnings_of_what_it_did_not_compile_itself() {
     assert_eq!(fixture.build(None).await.unwrap().warnings, Some(Vec::new()));
     let series = fixture.series("int zswap;", "char zswap = 300;");
     let warned = fixture.build(Some(&series)).await.unwrap();
-    let [one] = &warned.warnings.as_deref().unwrap()[..] else { panic!("{warned:?}") };
+    let [one] = warned.warnings.as_deref().unwrap() else { panic!("{warned:?}") };
     assert!(one.starts_with("mm/zswap.c:1:14: warning: "), "{one}");
     assert_eq!(fixture.build(Some(&series)).await.unwrap().warnings, warned.warnings);
     // A file beside it changes nothing of that, nor does the way back leave anything.

@@ -22,6 +22,8 @@ pub struct CommitFacts {
     pub subject: String,
     /// Files that it changed against its first parent, as git names them.
     pub files: Vec<String>,
+    /// Lines that it adds there, and those that it removes.
+    pub lines: (u64, u64),
 }
 
 /// The commits of `REPO:A..B` that follow A up to B by first parents, oldest first; A's own facts come first, without files.
@@ -78,7 +80,7 @@ pub async fn first_parents(words: &str) -> Result<Vec<CommitFacts>, SeriesError>
         }
     }
     let mut named = log.to_vec();
-    named.extend(["--diff-merges=first-parent", "--no-renames", "--name-only", "--no-ext-diff"]);
+    named.extend(["--diff-merges=first-parent", "--no-renames", "--numstat", "--no-ext-diff"]);
     named.extend(["--format=%H", "--end-of-options", &walk]);
     let named = range.output(&named).await?;
     let mut at = None;
@@ -86,10 +88,18 @@ pub async fn first_parents(words: &str) -> Result<Vec<CommitFacts>, SeriesError>
     {
         match places.get(word).filter(|_| is_commit_id(word)) {
             Some(place) => at = Some(*place),
-            None => commits[at.unwrap_or(0)].files.push(word.to_owned()),
+            None => {
+                // `12<TAB>3<TAB>mm/zswap.c`; of what is no text `-<TAB>-<TAB>`.
+                let mut parts = word.splitn(3, '\t');
+                let mut number = || parts.next().and_then(|n| n.parse().ok()).unwrap_or(0);
+                let (added, removed): (u64, u64) = (number(), number());
+                let commit = &mut commits[at.unwrap_or(0)];
+                commit.lines = (commit.lines.0 + added, commit.lines.1 + removed);
+                commit.files.extend(parts.next().map(str::to_owned));
+            }
         }
     }
-    commits[0].files.clear();
+    (commits[0].files, commits[0].lines) = (Vec::new(), (0, 0));
     Ok(commits)
 }
 
@@ -121,6 +131,7 @@ mod tests {
             (commits[2].subject.as_str(), &commits[2].files[..]),
             ("[RFC] second", &["b.c".to_owned()][..])
         );
+        assert_eq!((commits[2].lines, commits[3].lines.0), ((1, 0), 2));
         assert_eq!(commits[2].author, "Ä Hacker <a@example.org>");
         assert_eq!(
             (commits[3].subject.as_str(), &commits[3].files[..]),

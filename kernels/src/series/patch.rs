@@ -26,6 +26,8 @@ pub struct Patch {
     pub author: Option<String>,
     /// Files it changes, makes or removes, as paths below the tree.
     pub files: BTreeSet<String>,
+    /// Lines that it adds, and those that it removes.
+    pub lines: (u64, u64),
     pub(crate) bytes: Vec<u8>,
 }
 
@@ -55,6 +57,7 @@ impl Patch {
             subject: subject(&reader.subject).unwrap_or_else(|| name.to_owned()),
             author: reader.author,
             files: reader.files,
+            lines: reader.lines,
             bytes: text.bytes.to_vec(),
         })
     }
@@ -81,6 +84,8 @@ struct Reader {
     in_diff: bool,
     /// Lines that the current hunk still has: old, new.
     hunk: (u64, u64),
+    /// Lines added and removed so far.
+    lines: (u64, u64),
 }
 
 impl Reader {
@@ -151,8 +156,14 @@ impl Reader {
         match line.bytes().next() {
             // Mailers strip the blank from empty context lines.
             Some(b' ') | None => count(old).and_then(|()| count(new)),
-            Some(b'-') => count(old),
-            Some(b'+') => count(new),
+            Some(b'-') => {
+                self.lines.1 += 1;
+                count(old)
+            }
+            Some(b'+') => {
+                self.lines.0 += 1;
+                count(new)
+            }
             Some(b'\\') => Ok(()),
             _ => Err(format!("a line of a hunk begins with ` `, `+` or `-`: `{}`", quote(line))),
         }

@@ -140,6 +140,7 @@ fn machine(report: &mut RunReport, cell: &Cell, plays: Plays) {
         source: String::new(),
         patches: Vec::new(),
         warnings: Some(Vec::new()),
+        image: None,
     };
     tell(report, 1, What::KernelReady { cell: id(), kernel, variant: None });
     let started = What::VmStarted {

@@ -156,6 +156,9 @@ pub struct KernelFacts {
     pub compiler: String,
     /// Store key, hexadecimal.
     pub key: String,
+    /// Hash of its image, hexadecimal; `None` if that is not known. Kernels that were made of different sources may have the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
     /// True if the store had it.
     pub cached: bool,
     /// Milliseconds spent on it in this run.

@@ -19,6 +19,8 @@ use self::plots::Figure;
 use super::night;
 use super::outcome::{Outcome, outcome};
 use super::safe::{self, MAX_BLOCK, MAX_LINE};
+use super::search;
+use super::text::{Look, answers};
 use super::words::{
     VIRTUAL_CLOCK, boot_words, common_rule, duration, elsewhere, exposure_rows, head_lines,
     headline, proof_sentences, shown_frames, stack_title, standing_words, telling_stacks,
@@ -46,6 +48,10 @@ struct Page {
     class: &'static str,
     answer: String,
     proofs: Vec<String>,
+    /// What a check or a search came to, as text.
+    asked: String,
+    /// Pictures of searches; their words are escaped.
+    searches: Vec<String>,
     matrix: Matrix,
     trend: Option<Matrix>,
     findings: Vec<FindingView>,
@@ -131,6 +137,8 @@ pub fn render(report: &RunReport, purpose: Purpose) -> String {
             .chain(&proof_sentences(report))
             .map(|words| line(words))
             .collect(),
+        asked: safe::block(&answers(report, Look { width: WIDTH, colour: false }), MAX_BLOCK),
+        searches: report.searches().iter().map(|(_, search)| search::plot(search)).collect(),
         matrix: matrix::verdicts(report, purpose),
         trend: report.is_merged().then(|| matrix::trend(report, purpose)),
         findings,

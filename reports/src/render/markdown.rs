@@ -6,7 +6,6 @@
 //! contents cannot end.
 
 use super::Look;
-use super::check;
 use super::layout::{Style, wrapped, write as write_lines};
 use super::night;
 use super::text::plain_cells;
@@ -14,6 +13,7 @@ use super::words::{
     VIRTUAL_CLOCK, boot_words, common_rule, count, duration, elsewhere, headline, proof_sentences,
     standing_words,
 };
+use super::{check, search};
 use crate::escape::{printable, printable_lines};
 use crate::exit::{ExitCode, Purpose};
 use crate::run::{Bug, CellReport, PointReport, REMOTE, RunFacts, RunReport, Standing};
@@ -32,6 +32,9 @@ pub fn render(report: &RunReport, purpose: Purpose) -> String {
     heading(&mut out, 1, title);
     for check in report.checks() {
         fenced(&mut out, &check::text(&check, Look { width: WIDTH, colour: false }));
+    }
+    if !report.searches().is_empty() {
+        fenced(&mut out, &search::text(report));
     }
     paragraph(&mut out, &headline(report, purpose));
     for words in proof_sentences(report) {

@@ -16,6 +16,7 @@ mod markdown;
 mod night;
 mod outcome;
 mod safe;
+mod search;
 mod svg;
 mod text;
 pub mod ttr;

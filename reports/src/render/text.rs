@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::check;
 use super::layout::{Line, Style, beside, wrapped, write};
 use super::night;
 use super::words::{
@@ -14,6 +13,7 @@ use super::words::{
     head_lines, headline, proof_sentences, shown_frames, stack_title, telling_stacks,
     verdict_lines,
 };
+use super::{check, search};
 use crate::escape::printable;
 use crate::event::{Cell, Exposure};
 use crate::exit::{ExitCode, Purpose};
@@ -62,9 +62,10 @@ pub fn render(report: &RunReport, purpose: Purpose, look: Look) -> String {
 }
 
 /// What runs that had a question of their own came to, before anything else; nothing of others.
-fn answers(report: &RunReport, look: Look) -> String {
+pub(super) fn answers(report: &RunReport, look: Look) -> String {
     let checks = report.checks();
-    checks.iter().map(|check| check::text(check, look) + "\n").collect()
+    let checks: String = checks.iter().map(|check| check::text(check, look) + "\n").collect();
+    checks + &search::text(report)
 }
 
 /// Cells beside each other, without colour and in ASCII, for other renderings.

@@ -475,6 +475,7 @@ mod tests {
                 source: String::new(),
                 patches: Vec::new(),
                 warnings: None,
+                image: None,
             })
         };
         assert_eq!(shown("gcc (Debian 12.2.0-14+deb12u1) 12.2.0, GNU ld 2.40"), "gcc 12.2.0");

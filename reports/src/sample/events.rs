@@ -107,6 +107,7 @@ impl Log {
             source: "linux-source-6.1 6.1.192-2, sha256 9d0f51c2".to_owned(),
             patches: Vec::new(),
             warnings: None,
+            image: None,
         };
         if id == FIXED {
             kernel.key = "a7720e51bc94d00f".to_owned();

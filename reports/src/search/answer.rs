@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::posterior::Tally;
 use super::rate::Rate;
 use super::{Search, Step};
+use crate::exit::ExitCode;
 
 /// What was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -66,6 +67,22 @@ pub struct Answer {
     pub rates_differ: f64,
     /// What was spent, in seconds.
     pub spent: f64,
+}
+
+impl Answer {
+    /// The program's exit code.
+    pub fn exit_code(&self) -> ExitCode {
+        match self.verdict {
+            Verdict::Culprit { .. } => ExitCode::Clean,
+            Verdict::WrongWayRound | Verdict::SameKernel => ExitCode::Usage,
+            Verdict::BugAtGoodEnd
+            | Verdict::NoBugAtBadEnd
+            | Verdict::BadEndUntestable
+            | Verdict::GoodEndUntestable { .. }
+            | Verdict::OutOfBudget
+            | Verdict::Undecided => ExitCode::Inconclusive,
+        }
+    }
 }
 
 impl Search {

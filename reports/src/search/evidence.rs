@@ -20,7 +20,16 @@ pub enum Predicate {
     Title(String),
     /// Pages that come back with wrong contents.
     Corruption,
+    /// Any report that something does not get on: a hung task, a lockup, a stall.
+    Hang,
+    /// A kernel whose guests do not come up.
+    BootFailure,
+    /// A kernel that does not compile.
+    BuildFailure,
 }
+
+/// Type of such reports.
+const HANG: &str = "HANG";
 
 impl Predicate {
     /// Which bug a report is one of; `None` if it is no bug of the kernel's own, or a consequence of another.
@@ -32,6 +41,11 @@ impl Predicate {
         }
     }
 
+    /// Whether a kernel answers it alike each time, but for faults that nobody thought of.
+    pub fn is_certain(&self) -> bool {
+        matches!(self, Self::BootFailure | Self::BuildFailure)
+    }
+
     /// When the cell first showed it; `None` if it did not.
     pub fn first_sight(&self, cell: &CellReport) -> Option<Moment> {
         let is_own = |bug: &Bug| match (self, Self::of(bug)) {
@@ -40,6 +54,7 @@ impl Predicate {
             (Self::Title(title), Some(Self::Title(own))) => {
                 own == *title || bug.finding.alt_titles.contains(title)
             }
+            (Self::Hang, Some(_)) => bug.finding.kind == HANG,
             (own, Some(other)) => *own == other,
         };
         let bug = cell.bugs.iter().find(|bug| is_own(bug)).map(|bug| bug.first);
@@ -59,10 +74,15 @@ pub fn outcome(cell: &CellReport, predicate: &Predicate, storm_ms: u64) -> Optio
     if !cell.finished || cell.cancelled.is_some() {
         return None;
     }
+    match predicate {
+        Predicate::BuildFailure => return Some(built(cell)),
+        Predicate::BootFailure => return Some(booted(cell)),
+        _ => {}
+    }
     let is_hit = match predicate {
         Predicate::Expected => cell.showed_expected(),
         Predicate::AnyCrash => cell.verdict.is_bug(),
-        Predicate::Title(_) | Predicate::Corruption => predicate.first_sight(cell).is_some(),
+        _ => predicate.first_sight(cell).is_some(),
     };
     Some(match &cell.verdict {
         _ if is_hit => Outcome::Hit,
@@ -81,6 +101,33 @@ pub fn outcome(cell: &CellReport, predicate: &Predicate, storm_ms: u64) -> Optio
         | CellVerdict::Infrastructure { .. }
         | CellVerdict::Inconclusive { .. } => Outcome::Barren,
     })
+}
+
+/// Whether the kernel does not compile.
+fn built(cell: &CellReport) -> Outcome {
+    match &cell.verdict {
+        CellVerdict::BuildFailure { .. } => Outcome::Hit,
+        CellVerdict::PatchConflict { .. } | CellVerdict::Configuration { .. } => {
+            Outcome::Untestable
+        }
+        _ if cell.kernel.is_some() => Outcome::Clean(1.0),
+        _ => Outcome::Barren,
+    }
+}
+
+/// Whether no guest comes up.
+fn booted(cell: &CellReport) -> Outcome {
+    let came_up = cell.boots.iter().any(|boot| boot.ready());
+    match &cell.verdict {
+        _ if came_up => Outcome::Clean(1.0),
+        // A kernel that reports a bug on its way up does not come up.
+        CellVerdict::BootFailure { .. } | CellVerdict::KernelBug { .. } => Outcome::Hit,
+        CellVerdict::BuildFailure { .. }
+        | CellVerdict::PatchConflict { .. }
+        | CellVerdict::Configuration { .. }
+        | CellVerdict::Unreachable { .. } => Outcome::Untestable,
+        _ => Outcome::Barren,
+    }
 }
 
 /// So many faults of the machine in a row end a campaign: it will not mend itself.
@@ -134,6 +181,43 @@ mod tests {
         let mut open = report(clean, false);
         open.finished = false;
         assert_eq!(outcome(&open, &Predicate::Expected, 10_000), None);
+    }
+
+    #[test]
+    fn kernels_that_do_not_build_or_boot_can_be_searched_for() {
+        let reason = String::new;
+        let of = |verdict: &CellVerdict, predicate: Predicate| {
+            outcome(&report(verdict.clone(), false), &predicate, 1)
+        };
+        let no_build = CellVerdict::BuildFailure { reason: reason() };
+        let no_boot = CellVerdict::BootFailure { reason: reason() };
+        let no_machine = CellVerdict::Infrastructure { reason: reason() };
+        assert_eq!(of(&no_build, Predicate::BuildFailure), Some(Outcome::Hit));
+        assert_eq!(of(&no_build, Predicate::BootFailure), Some(Outcome::Untestable));
+        assert_eq!(of(&no_boot, Predicate::BootFailure), Some(Outcome::Hit));
+        for predicate in [Predicate::BuildFailure, Predicate::BootFailure] {
+            assert_eq!(of(&no_machine, predicate), Some(Outcome::Barren));
+        }
+        // A whole repro, of which both kernels came up, whatever they showed then.
+        let good = crate::sample::events::good_repro().report();
+        for predicate in [Predicate::BuildFailure, Predicate::BootFailure] {
+            let outcomes = good.cells.iter().map(|cell| outcome(cell, &predicate, 1));
+            assert!(outcomes.into_iter().all(|outcome| outcome == Some(Outcome::Clean(1.0))));
+        }
+    }
+
+    #[test]
+    fn a_hang_is_told_from_other_bugs_by_its_type() {
+        use crate::finding::Finding;
+        let shown = |kind: &str| {
+            let finding =
+                Finding { title: "t".to_owned(), kind: kind.to_owned(), ..Finding::default() };
+            let log = Log::new().planned(BUGGY).kernel(BUGGY).started(BUGGY, 1).ready(BUGGY, 1);
+            let report = log.found(BUGGY, 1, 5, finding).finished(BUGGY).report();
+            outcome(&report.cells[0], &Predicate::Hang, 10_000)
+        };
+        assert_eq!(shown("HANG"), Some(Outcome::Hit));
+        assert_eq!(shown("WARNING"), Some(Outcome::Barren));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::answer::{Answer, Verdict};
 use super::evidence::{Predicate, outcome};
 use super::told::Label;
 use super::{Commit, Options, Outcome, Search, Step};
-use crate::run::{Boot, CellReport};
+use crate::run::{Boot, CellReport, RunReport};
 
 /// What a build takes, in seconds, before one was measured.
 const USUAL_BUILD: f64 = 300.0;
@@ -56,12 +56,13 @@ impl Range {
             confidence: self.confidence,
             run: self.run_cost(cells.clone()),
             budget: self.budget.unwrap_or(f64::INFINITY),
-            ..Options::default()
+            ..if self.predicate.is_certain() { Options::certain() } else { Options::default() }
         };
         let build = build_cost(cells.clone());
         let commit = |position: &Position| Commit { weight: position.weight, build };
         let commits: Vec<Commit> = self.positions.iter().skip(1).map(commit).collect();
         let mut search = Search::new(options, build, &commits)?;
+        // Kernels by their images, which tell what inputs do not: a change of what is not compiled gives the same kernel.
         let mut keys: Vec<(&str, usize)> = Vec::new();
         for cell in cells {
             let Some(at) = self.position_of(cell) else { continue };
@@ -70,11 +71,12 @@ impl Range {
                 && outcome != Outcome::Untestable
                 && !keys.iter().any(|(_, of)| *of == at)
             {
-                match keys.iter().find(|(key, _)| *key == kernel.key) {
+                let own = kernel.image.as_deref().unwrap_or(&kernel.key);
+                match keys.iter().find(|(key, _)| *key == own) {
                     Some((_, other)) => search.seen(at, Outcome::SameAs(*other)),
                     None => search.seen(at, Outcome::Built),
                 }
-                keys.push((&kernel.key, at));
+                keys.push((own, at));
             }
             search.seen(at, outcome);
         }
@@ -103,6 +105,17 @@ impl Range {
             0 => self.storm_ms as f64 / 1000.0 + USUAL_BOOT,
             n => (took.iter().sum::<f64>() / n as f64).max(0.001),
         }
+    }
+}
+
+impl RunReport {
+    /// The searches among its runs, each with what all of its cells tell: those of runs that were gone on with count.
+    pub fn searches(&self) -> Vec<(&Range, Search)> {
+        let ranges = self.runs.iter().filter_map(|run| Some((run, run.range.as_ref()?)));
+        let folded = ranges.filter_map(|(run, range)| {
+            Some((range, range.fold(self.cells.iter(), run.ms as f64 / 1000.0)?))
+        });
+        folded.collect()
     }
 }
 

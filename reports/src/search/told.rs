@@ -13,6 +13,8 @@ use crate::escape::printable;
 
 /// Commits less probable than this, of which nothing was run, are not listed.
 const LEAST_LISTED: f64 = 0.005;
+/// So many files of a change are named.
+const MOST_FILES: usize = 6;
 /// So many commits of a credible set are named.
 const MOST_NAMED: usize = 12;
 
@@ -27,6 +29,21 @@ pub struct Label {
     pub author: Option<String>,
     /// Commit id and subject as a `Fixes:` line has them.
     pub fixes: Option<String>,
+    /// What it touches, in a line: `2 files, 12 lines added and 3 removed: mm/zswap.c, mm/page_io.c`.
+    #[serde(default)]
+    pub stat: Option<String>,
+}
+
+/// A change's files, and the lines that it adds and removes, in a line; `None` of one without files.
+pub fn stat<'a>(files: impl IntoIterator<Item = &'a str>, lines: (u64, u64)) -> Option<String> {
+    let files: Vec<&str> = files.into_iter().collect();
+    let (named, more) = files.split_at(files.len().min(MOST_FILES));
+    let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+    let ((added, removed), n) = (lines, files.len());
+    let s = if n == 1 { "" } else { "s" };
+    let names = named.join(", ");
+    (n > 0)
+        .then(|| format!("{n} file{s}, {added} lines added and {removed} removed: {names}{more}"))
 }
 
 /// The search as text, which ends with a newline. `labels` has the words of each position; `is_fix` says that the fix was
@@ -48,6 +65,9 @@ pub fn text(search: &Search, answer: &Answer, labels: &[Label], is_fix: bool) ->
         for label in labels.get(first..=last).unwrap_or_default() {
             if let Some(author) = &label.author {
                 let _ = writeln!(text, "  author:        {}", printable(author));
+            }
+            if let Some(stat) = &label.stat {
+                let _ = writeln!(text, "  changes:       {}", printable(stat));
             }
             if let Some(fixes) = label.fixes.as_ref().filter(|_| !is_fix) {
                 let _ = writeln!(text, "  Fixes: {}", printable(fixes));
@@ -218,6 +238,7 @@ mod tests {
             change: format!("c{at}"),
             author: Some("A <a@example.org>\u{1b}[31m".to_owned()),
             fixes: Some(format!("00{at} (\"mm: c{at}\")")),
+            stat: stat(["mm/zswap.c"; 8], (12, 3)),
         };
         (0..=4).map(label).collect()
     }
@@ -243,6 +264,8 @@ mod tests {
         assert!(told.contains("The bug came with c4\n"), "{told}");
         assert!(told.contains("  Fixes: 004 (\"mm: c4\")\n") && !told.contains('\u{1b}'), "{told}");
         assert!(told.contains("with 95 %:     c4\n"), "{told}");
+        let changes = "  changes:       8 files, 12 lines added and 3 removed: mm/zswap.c, ";
+        assert!(told.contains(changes) && told.contains("mm/zswap.c and 2 more\n"), "{told}");
     }
 
     #[test]

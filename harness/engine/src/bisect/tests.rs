@@ -107,6 +107,7 @@ fn play(report: &mut RunReport, cell: &Cell, plays: Plays, key: &str) {
                 source: String::new(),
                 patches: Vec::new(),
                 warnings: None,
+                image: None,
             };
             tell(report, What::KernelReady { cell: id(), kernel, variant: None });
             tell(
@@ -220,6 +221,22 @@ fn other_crashes_broken_builds_and_faults_lead_nowhere_wrong() {
         _ => every_second(at, number),
     });
     assert_eq!(answer.verdict, Verdict::Culprit { first: 1, last: 1 }, "{answer:?}");
+}
+
+#[test]
+fn what_a_kernel_answers_alike_each_time_takes_hardly_more_than_a_run_a_step() {
+    let mut bisect = campaign(12);
+    bisect.range.predicate = Predicate::BuildFailure;
+    let breaks = |at: usize, _| if at >= 5 { Plays::NoBuild } else { Plays::Clean };
+    let (report, answer) = to_the_end(&mut bisect, 1000, breaks);
+    assert_eq!(answer.verdict, Verdict::Culprit { first: 5, last: 5 }, "{answer:?}");
+    assert!(report.cells.len() <= 16, "{} runs", report.cells.len());
+    // The control: a range in which all compile.
+    let mut bisect = campaign(12);
+    bisect.range.predicate = Predicate::BuildFailure;
+    let (report, answer) = to_the_end(&mut bisect, 1000, |_, _| Plays::Clean);
+    assert_eq!(answer.verdict, Verdict::NoBugAtBadEnd, "{answer:?}");
+    assert!(report.cells.len() <= 16, "{} runs", report.cells.len());
 }
 
 #[test]

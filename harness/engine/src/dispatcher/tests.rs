@@ -138,6 +138,7 @@ fn facts() -> KernelFacts {
         source: "s".to_owned(),
         patches: Vec::new(),
         warnings: None,
+        image: None,
     }
 }
 

@@ -7,9 +7,12 @@ use engine::Error;
 use engine::job::{Ground, Group};
 use engine::workshop::{KernelChoice, Workshop};
 use kernels::{CommitFacts, Series, first_parents};
+use reports::search::evidence::Predicate;
 use reports::search::range::Position;
-use reports::search::told::Label;
+use reports::search::told::{Label, stat};
 use reports::search::weight::of_files;
+
+use workloads::profile::Technique;
 
 use super::Options;
 use crate::commands::usage;
@@ -33,6 +36,7 @@ struct Change {
     words: String,
     author: Option<String>,
     fixes: Option<String>,
+    stat: Option<String>,
     weight: f64,
 }
 
@@ -75,8 +79,8 @@ pub fn of_series(choice: &KernelChoice, series: &Series) -> Vec<Entry> {
 }
 
 fn entry((choice, change): (KernelChoice, Change)) -> Entry {
-    let Change { words, author, fixes, weight } = change;
-    let label = Label { kernel: choice.name(), change: words, author, fixes };
+    let Change { words, author, fixes, stat, weight } = change;
+    let label = Label { kernel: choice.name(), change: words, author, fixes, stat };
     Entry { choice, label, weight }
 }
 
@@ -98,14 +102,19 @@ pub fn groups(
 ) -> Result<Vec<Arc<Group>>, Error> {
     let mut profile = workshop.profile(&options.profile)?;
     options.machine.options().change(&mut profile);
+    let predicate = options.what.predicate();
     let rule = profile.expect.as_ref().map(|expect| workshop.rule(expect)).transpose()?;
-    if rule.is_none() && !options.any_crash {
+    if rule.is_none() && predicate == Predicate::Expected {
         let name = &profile.name;
         return Err(usage(format!(
             "the profile {name} expects no bug\n  hint: name another --profile, or search for --any-crash"
         )));
     }
-    let technique = options.technique.unwrap_or(profile.technique);
+    // Whoever need only come up is neither refused nor changed for what a bug needs.
+    let (rule, technique) = match predicate.is_certain() {
+        true => (None, Technique::Natural),
+        false => (rule, options.technique.unwrap_or(profile.technique)),
+    };
     let group = |entry: &Entry| {
         let ground = Ground::Qemu(entry.choice.clone());
         Arc::new(Group::new(ground, profile.clone(), rule.clone(), technique))
@@ -166,6 +175,7 @@ fn commits(
             words: format!("{short} (\"{}\")", commit.subject),
             author: Some(commit.author.clone()),
             fixes: Some(format!("{short} (\"{}\")", commit.subject)),
+            stat: stat(commit.files.iter().map(String::as_str), commit.lines),
             weight: of_files(commit.files.iter().map(String::as_str)),
         };
         Ok((choice, change))
@@ -188,6 +198,7 @@ fn patches(choice: &KernelChoice, series: &Series) -> Vec<(KernelChoice, Change)
             words: format!("patch {number}/{all}, {}", patch.subject),
             author: patch.author.clone(),
             fixes: None,
+            stat: stat(patch.files.iter().map(String::as_str), patch.lines),
             weight: of_files(patch.files.iter().map(String::as_str)),
         };
         history.push((KernelChoice { series: Some(first), ..choice.clone() }, change));
