@@ -393,15 +393,11 @@ fn says_something(cell: &CellReport) -> bool {
     cell.finished && (cell.verdict.is_bug() || verdict::adds_to_proof(cell))
 }
 
-/// Whether a bug, or the lack of it, is told by this position's words.
-fn side(
-    cells: impl Iterator<Item = impl std::borrow::Borrow<CellReport>>,
-    predicate: &Predicate,
-) -> Side {
+/// How often a bug showed in these cells.
+fn side<'r>(cells: impl Iterator<Item = &'r CellReport>, bug: &Predicate) -> Side {
     let mut side = Side::default();
     for cell in cells {
-        let cell = cell.borrow();
-        let hit = predicate.first_sight(cell).is_some();
+        let hit = bug.first_sight(cell).is_some();
         if hit || says_something(cell) {
             side.guests += 1;
             side.hits += u64::from(hit);

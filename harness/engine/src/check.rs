@@ -55,7 +55,8 @@ impl Check {
             let name = self.name(at);
             for (turn, number) in (begun + 1..=begun + times).enumerate() {
                 let (id, words) = (format!("{name}-{number}"), format!("pair {number}"));
-                let job = job(&self.groups[at], id, number, (self.seed, &words), self.storm);
+                let mut job = job(&self.groups[at], id, number, (self.seed, &words), self.storm);
+                job.cell.should_show = self.should_show(at);
                 jobs.push((
                     (turn, if number.is_multiple_of(2) { usize::MAX - at } else { at }),
                     job,
@@ -71,6 +72,15 @@ impl Check {
             0 => "base".to_owned(),
             _ if at == self.facts.tip() => "tip".to_owned(),
             _ => format!("patch{at}"),
+        }
+    }
+
+    /// Where a fix is claimed, a report that is only related to the bug costs the base another machine.
+    fn should_show(&self, at: usize) -> Option<bool> {
+        match at {
+            0 if self.facts.fixes => Some(true),
+            _ if self.facts.fixes && at == self.facts.tip() => Some(false),
+            _ => None,
         }
     }
 

@@ -7,7 +7,7 @@ use super::{Cells, CheckFacts, Step, side};
 use crate::event::Exposure;
 use crate::proof::{Evidence, Missing, Proof};
 use crate::rate::{self, RateBound};
-use crate::run::CellReport;
+use crate::run::{Bug, CellReport};
 use crate::search::answer::{Answer, Verdict};
 use crate::search::evidence::Predicate;
 use crate::search::range::Range;
@@ -29,6 +29,8 @@ pub struct Found {
     pub bug: Predicate,
     /// The title of its first report.
     pub title: String,
+    /// Whether it is another face of the bug that the profile expects.
+    pub is_related: bool,
     /// On the base.
     pub base: Side,
     /// On the tip.
@@ -126,7 +128,7 @@ impl Found {
                     "the tip shows a bug that the base has not shown, which may be luck".to_owned(),
                 );
             }
-            Standing::Unchanged if facts.fixes && self.is_expected() => {
+            Standing::Unchanged if facts.fixes && (self.is_expected() || self.is_related) => {
                 bad.push("the bug that is to be fixed is not".to_owned());
             }
             Standing::Silent(_) if self.wants.is_some() || facts.fixes && self.is_expected() => {
@@ -164,21 +166,20 @@ impl Cells<'_> {
     /// All bugs, those that matter first.
     pub(super) fn bugs(&self) -> Vec<Found> {
         let tip = self.facts.tip();
-        let mut seen: Vec<(Predicate, String)> = Vec::new();
-        for at in [0, tip] {
-            for cell in self.at(at) {
-                for (bug, title) in bugs_of(cell) {
-                    if seen.len() < MOST_BUGS && !seen.iter().any(|(known, _)| *known == bug) {
-                        seen.push((bug, title));
-                    }
+        let mut seen: Vec<(Predicate, String, bool)> = Vec::new();
+        for cell in [0, tip].into_iter().flat_map(|at| self.at(at)) {
+            for one in bugs_of(cell) {
+                if seen.len() < MOST_BUGS && !seen.iter().any(|(known, ..)| *known == one.0) {
+                    seen.push(one);
                 }
             }
         }
-        let counted = seen.into_iter().map(|(bug, title)| {
+        let counted = seen.into_iter().map(|(bug, title, is_related)| {
             let [base, tip] = [0, tip].map(|at| side(self.at(at), &bug));
-            Found { bug, title, base, tip, standing: Standing::Unchanged, wants: None }
+            Found { bug, title, is_related, base, tip, standing: Standing::Unchanged, wants: None }
         });
         let mut bugs: Vec<Found> = counted.collect();
+        let has_expected = bugs.iter().any(|found| found.is_expected() && found.base.hits > 0);
         // What the tip alone shows, then what the profile is for, then what shows most often.
         bugs.sort_by_key(|found| {
             let is_new = found.base.hits == 0;
@@ -188,6 +189,8 @@ impl Cells<'_> {
         let mut is_main = true;
         for found in &mut bugs {
             match (found.base.hits, found.tip.hits) {
+                // The base has the bug of which this is a rare face.
+                (0, _) if found.is_related && has_expected => {}
                 (0, _) => {
                     let (standing, wants) = self.brought(&found.bug);
                     found.standing = standing;
@@ -261,13 +264,18 @@ impl Cells<'_> {
     }
 }
 
-/// The bugs that a cell showed, each once.
-fn bugs_of(cell: &CellReport) -> Vec<(Predicate, String)> {
-    let own = cell.bugs.iter();
-    let mut bugs: Vec<(Predicate, String)> =
-        own.filter_map(|bug| Some((Predicate::of(bug)?, bug.finding.title.clone()))).collect();
+/// The bugs that a cell showed, each once, with their titles, and whether they are other faces of the one that is expected.
+fn bugs_of(cell: &CellReport) -> Vec<(Predicate, String, bool)> {
+    let told = |bug: &Bug| {
+        let predicate = Predicate::of(bug)?;
+        let rule = cell.rule.as_deref().filter(|_| predicate != Predicate::Expected);
+        let is_related = rule.is_some_and(|rule| rule.is_related(&bug.finding));
+        Some((predicate, bug.finding.title.clone(), is_related))
+    };
+    let mut bugs: Vec<(Predicate, String, bool)> = cell.bugs.iter().filter_map(told).collect();
     if Predicate::Corruption.first_sight(cell).is_some() {
-        bugs.push((Predicate::Corruption, "data corruption".to_owned()));
+        let is_related = cell.rule.as_deref().is_some_and(|rule| rule.corruption.is_some());
+        bugs.push((Predicate::Corruption, "data corruption".to_owned(), is_related));
     }
     bugs
 }

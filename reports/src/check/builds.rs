@@ -28,9 +28,9 @@ impl Cells<'_> {
             if cells.iter().any(|cell| cell.boots.iter().any(|boot| boot.ready())) {
                 return Build::Works;
             }
-            let finished = cells.iter().filter(|cell| cell.finished);
-            let states = finished.map(|cell| state(cell));
-            states.filter(|state| *state != Build::Untried).last().unwrap_or(Build::Untried)
+            let finished = cells.iter().rev().filter(|cell| cell.finished);
+            let mut states = finished.map(|cell| state(cell));
+            states.find(|state| *state != Build::Untried).unwrap_or(Build::Untried)
         };
         (0..self.facts.positions.len()).map(of).collect()
     }

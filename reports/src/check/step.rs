@@ -65,7 +65,8 @@ impl Check {
             let at = if self.facts.each { (0..=tip).collect() } else { vec![0, tip] };
             return Step::Storms { at, times: 1 };
         }
-        for at in [0, tip].into_iter().filter(|at| self.builds.get(*at) != Some(&Build::Works)) {
+        let works = |at: &usize| self.builds.get(*at) == Some(&Build::Works);
+        if let Some(at) = [0, tip].into_iter().find(|at| !works(at)) {
             // What the machine failed may come off another time.
             return match cells.at(at).last() {
                 Some(cell) if is_fault(cell) => Step::at(at, 1),
