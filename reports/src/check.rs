@@ -261,6 +261,7 @@ impl Check {
         for found in &self.bugs {
             found.weigh(&self.facts, &mut bad, &mut open);
         }
+        bad.dedup();
         match self.statistics.answer() {
             Some(comparison::Answer::Regression) => bad.push("writeback regressed".to_owned()),
             Some(comparison::Answer::TooFew { .. } | comparison::Answer::Nothing) => {

@@ -206,6 +206,13 @@ impl Cells<'_> {
                 _ => is_main = false,
             }
         }
+        // Where the tip shows another face of it, the bug is there before and after.
+        if bugs.iter().any(|found| found.is_related && found.tip.hits > 0) {
+            for found in bugs.iter_mut().filter(|found| found.is_expected() && found.base.hits > 0)
+            {
+                (found.standing, found.wants) = (Standing::Unchanged, None);
+            }
+        }
         bugs
     }
 
