@@ -13,6 +13,8 @@ use crate::support::Scene;
 const READERS: u64 = 200;
 /// So many come by with a spinlock held.
 const LOCKED: u64 = 20;
+/// Storms until so many have come by.
+const MOST_STORMS: u32 = 10;
 
 #[test]
 fn no_task_sleeps_under_a_spinlock_or_as_an_rcu_reader() {
@@ -66,23 +68,40 @@ fn refused(kernel: &str, arch: &str) {
          techniques: [stretch]\nstorm: 15s\n"
     );
     fs::write(scene.path("plan.yaml"), plan).unwrap();
-    let ran = scene.run(&["run", "plan.yaml", "--seed", "1"]);
+    let mut reasons: BTreeMap<String, u64> = BTreeMap::new();
+    let mut last = Value::Null;
+    let is_enough = |reasons: &BTreeMap<String, u64>| {
+        // Some come by for whom it is forbidden for other reasons, too, of which the first one counts.
+        reasons.get("rcu-reader") >= Some(&READERS) && reasons.get("preempt-count") >= Some(&LOCKED)
+    };
+    // A guest that the host gives little time has few tasks that come by.
+    for seed in 1..=MOST_STORMS {
+        last = storm(&scene, seed, &mut reasons);
+        if is_enough(&reasons) {
+            break;
+        }
+    }
+    assert!(is_enough(&reasons), "{reasons:?}: {last:#}");
+}
+
+/// One storm of the plan: adds why tasks were refused, and gives the last counts.
+fn storm(scene: &Scene, seed: u32, reasons: &mut BTreeMap<String, u64>) -> Value {
+    let ran = scene.run(&["run", "plan.yaml", "--seed", &seed.to_string()]);
     let report = scene.report();
     // So many stops leave a slow guest too little time for a result.
     assert!(matches!(ran.code, Some(0 | 4)), "{:?}: {}\n{report:#}", ran.code, ran.stderr);
     assert_eq!(report["cells"][0]["bugs"].as_array().map(Vec::len), Some(0), "{report:#}");
 
-    let log = fs::read_to_string(scene.run_folder().join("events.jsonl")).unwrap();
+    let folder = scene.run_folder();
+    let log = fs::read_to_string(folder.join("events.jsonl")).unwrap();
+    fs::remove_dir_all(folder).unwrap();
     let mut events = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let last = events.rfind(|event| event["event"] == "windows").unwrap();
-    let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
     for (point, counts) in last["points"].as_object().unwrap() {
         assert_eq!(counts["stretched"], 0, "{point}: {last:#}");
         for (reason, n) in counts["refused"].as_object().into_iter().flatten() {
-            *reasons.entry(reason).or_default() += n.as_u64().unwrap();
+            *reasons.entry(reason.clone()).or_default() += n.as_u64().unwrap();
         }
     }
-    // Some come by for whom it is forbidden for other reasons, too, of which the first one counts.
-    assert!(reasons.get("rcu-reader") >= Some(&READERS), "{last:#}");
-    assert!(reasons.get("preempt-count") >= Some(&LOCKED), "{last:#}");
+    last
 }
