@@ -433,6 +433,27 @@ impl What {
             | Self::Unknown => None,
         }
     }
+
+    /// Number of the virtual machine that it is about.
+    pub fn boot_mut(&mut self) -> Option<&mut u32> {
+        match self {
+            Self::VmStarted { boot, .. }
+            | Self::GuestReady { boot, .. }
+            | Self::Columns { boot, .. }
+            | Self::Sample { boot, .. }
+            | Self::Windows { boot, .. }
+            | Self::Exposure { boot, .. }
+            | Self::Found { boot, .. }
+            | Self::Corruption { boot, .. }
+            | Self::GuestChecked { boot, .. }
+            | Self::GuestWarned { boot, .. }
+            | Self::GuestDone { boot, .. }
+            | Self::TelemetryChecked { boot, .. }
+            | Self::Digested { boot, .. }
+            | Self::VmStopped { boot, .. } => Some(boot),
+            _ => None,
+        }
+    }
 }
 
 /// A stretch point in the kernel of a cell.

@@ -322,6 +322,7 @@ impl<'a, 'log, E: Executor> Dispatcher<'a, 'log, E> {
                 self.log.emit(What::Notice { cell: None, text })
             }
             Message::Event(what) => self.log.emit(what),
+            Message::Past(what, ago) => self.log.emit_past(what, ago),
             Message::Building { cell, kernel, step } => self.building(cell, &kernel, &step),
         }
     }
@@ -436,12 +437,22 @@ impl<'a, 'log, E: Executor> Dispatcher<'a, 'log, E> {
             Verdict::GoOn => Ok(()),
             Verdict::Stop { why, planned } => self.close(&why, planned),
             Verdict::LeaveOut(why) => {
+                self.withdraw(|other| is_same(other, cell), &why, true);
                 let queue = std::mem::take(&mut self.queue);
                 let (same, others) = queue.into_iter().partition(|job| is_same(&job.cell, cell));
                 self.queue = others;
                 self.cancel(same, &why, true)
             }
         }
+    }
+
+    /// Tells the executor that nobody needs the cells of this kind that it was given.
+    fn withdraw(&self, unneeded: impl Fn(&Cell) -> bool, why: &str, planned: bool) {
+        let cells = self.running.values().filter_map(|unit| match unit {
+            Running::Cell(job, ..) if unneeded(&job.cell) => Some(job.cell.id.as_str()),
+            _ => None,
+        });
+        self.executor.withdraw(&cells.collect::<Vec<_>>(), why, planned);
     }
 
     fn keep(&mut self, job: &CellJob) -> io::Result<()> {

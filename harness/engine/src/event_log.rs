@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fs_err::{File, OpenOptions};
 use host::lock::FileLock;
@@ -84,8 +84,14 @@ impl<'a> EventLog<'a> {
 
     /// Writes one event. Nobody's report depends on an event that did not reach the disk.
     pub fn emit(&mut self, what: What) -> io::Result<()> {
-        let at_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let at_ms = at_ms.saturating_add(self.before_ms);
+        self.emit_past(what, Duration::ZERO)
+    }
+
+    /// Writes an event of so long ago.
+    pub fn emit_past(&mut self, what: What, ago: Duration) -> io::Result<()> {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let at_ms = millis(self.began.elapsed()).saturating_add(self.before_ms);
+        let at_ms = at_ms.saturating_sub(millis(ago));
         let event = RunEvent { at_ms, run: None, what };
         let mut line = serde_json::to_vec(&event)?;
         line.push(b'\n');

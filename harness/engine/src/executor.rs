@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Whoever carries out units: this machine ([`crate::local::Local`]), a test's stand-in, one day a batch
-//! system.
+//! Whoever carries out units: this machine ([`crate::local::Local`]), a cluster ([`crate::slurm::Cluster`]), a test's
+//! stand-in.
 
 use std::future::Future;
 use std::io;
@@ -61,6 +61,10 @@ pub trait Executor {
         ready: Self::Ready,
         context: Context,
     ) -> impl Future<Output = Result<(), Failed>> + Send + 'static;
+
+    /// Nobody needs these cells any more: those that were started and do not run yet need not begin. `planned`: the plan
+    /// wants it so. Where a cell runs as soon as it is started, there is nothing to do.
+    fn withdraw(&self, _cells: &[&str], _why: &str, _planned: bool) {}
 
     /// Keeps for others what it takes to see again what a cell has shown.
     ///

@@ -29,7 +29,11 @@ impl Folders {
         Ok(Store::open(self.cache_dir()?)?)
     }
 
-    fn cache_dir(&self) -> Result<PathBuf, Error> {
+    /// The folder of the store.
+    ///
+    /// # Errors
+    /// Nothing says where it is.
+    pub fn cache_dir(&self) -> Result<PathBuf, Error> {
         if let Some(dir) = &self.cache {
             return Ok(std::path::absolute(dir)?);
         }

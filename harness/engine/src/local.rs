@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use host::arch::{Arch, Kasan};
 use images::ImageArtifact;
-use kernels::{KernelArtifact, Progress};
+use kernels::{KernelArtifact, OnProgress, Progress};
 use machine::accel::{self, Proof};
 use machine::{Accel, Timeouts, VmSpec};
 use reports::event::Fault;
@@ -113,6 +113,18 @@ impl Local {
             .min(by(room.memory_mib, needs.memory_mib))
             .min(by(room.disk_mib, needs.disk_mib));
         u32::try_from(fit).unwrap_or(u32::MAX).max(1)
+    }
+
+    /// Builds a kernel alone, or finds it.
+    ///
+    /// # Errors
+    /// Those of the build.
+    pub async fn build(
+        &self,
+        choice: &KernelChoice,
+        progress: OnProgress<'_>,
+    ) -> Result<(), Error> {
+        self.0.workshop.kernel(choice, progress).await.map(drop)
     }
 
     fn needs_of(&self, group: &Group, profile: &Profile) -> Room {
@@ -352,17 +364,7 @@ impl Executor for Local {
         report: &RunReport,
     ) -> io::Result<()> {
         let Ready::Qemu(made) = ready else { return Ok(()) };
-        let shown = |cell: &CellReport| cell.deciding_bug().map(|bug| bug.finding.title.clone());
-        let Some(title) = shown(cell) else { return Ok(()) };
-        let kernel = |cell: &CellReport| cell.kernel.as_ref().map(|kernel| kernel.key.clone());
-        let folder = |id: &str| run_folder::bundle_dir(&self.0.settings.dir, id);
-        let mut others = report.cells.iter().filter(|other| other.cell.id != cell.cell.id);
-        let is_known = others.any(|other| {
-            kernel(other) == kernel(cell)
-                && shown(other).as_ref() == Some(&title)
-                && folder(&other.cell.id).exists()
-        });
-        if is_known {
+        if !run_folder::is_first_of_its_bug(&self.0.settings.dir, cell, report) {
             return Ok(());
         }
         let images: Vec<PathBuf> =

@@ -102,6 +102,53 @@ impl Resumable {
     }
 }
 
+/// How a run was begun.
+#[derive(Debug, Clone)]
+pub struct Begun {
+    /// The run's seed.
+    pub seed: u64,
+    /// The command line, program name left out.
+    pub command: Vec<String>,
+    /// Its plan.
+    pub plan: PlanFacts,
+}
+
+impl Begun {
+    /// Reads the begin of the log in the folder `dir`, whose run may go on.
+    ///
+    /// # Errors
+    /// No log; one that does not begin with a run and its plan.
+    pub fn read(dir: &Path) -> Result<Self, Error> {
+        let file = dir.join(FILE_NAME);
+        let mut log = fs::File::open(&file)?;
+        let mut reader = LogReader::new();
+        let mut buffer = vec![0; CHUNK];
+        let (mut start, mut plan) = (None, None);
+        while plan.is_none() && !reader.has_given_up() {
+            let count = log.read(&mut buffer)?;
+            if count == 0 {
+                break;
+            }
+            reader.push(&buffer[..count], |entry| {
+                let Entry::Event(event) = entry else { return };
+                match event.what {
+                    What::RunStarted { seed, command, .. } => start = Some((seed, command)),
+                    What::PlanLoaded { plan: loaded } => plan = Some(loaded),
+                    _ => {}
+                }
+            });
+        }
+        match (start, plan) {
+            (Some((seed, command)), Some(plan)) => Ok(Self { seed, command, plan }),
+            _ => {
+                let words =
+                    format!("{}: it does not begin with a run and its plan", file.display());
+                Err(Error::new(Fault::Configuration, words))
+            }
+        }
+    }
+}
+
 /// Whether a cell has no answer yet that another try could not give.
 fn is_open(cell: &CellReport) -> bool {
     let cut = |end| matches!(end, Some(VmEnd::Interrupted | VmEnd::Cancelled));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reports::check::CheckFacts;
-use reports::event::{ProfileFacts, What};
+use reports::event::{Cell, ProfileFacts, What};
 use reports::exit::Purpose;
 use reports::rule::Rule;
 use reports::run::RunReport;
@@ -19,7 +19,7 @@ use workloads::Profile;
 use crate::dispatcher::{Campaign, Dispatcher};
 use crate::error::Error;
 use crate::event_log::EventLog;
-use crate::executor::Executor;
+use crate::executor::{Executor, Failed};
 use crate::folders::Folders;
 use crate::job::{Group, profile_digest};
 use crate::limits::Limits;
@@ -61,7 +61,17 @@ impl<'a> Run<'a> {
         onlooker: &'a dyn Onlooker,
         interrupt: CancellationToken,
     ) -> Result<Self, Error> {
-        let dir = folders.new_run(command)?;
+        Self::begin_in(folders.new_run(command)?, seed, purpose, onlooker, interrupt)
+    }
+
+    /// The same in a folder that is there, and in which no run has begun.
+    pub fn begin_in(
+        dir: PathBuf,
+        seed: u64,
+        purpose: Purpose,
+        onlooker: &'a dyn Onlooker,
+        interrupt: CancellationToken,
+    ) -> Result<Self, Error> {
         let mut log = EventLog::create(&dir, onlooker)?;
         log.run_started(seed, purpose)?;
         Ok(Self { dir, log, interrupt, purpose })
@@ -126,6 +136,41 @@ impl<'a> Run<'a> {
             self.log.emit(What::ProfileLoaded { profile })?;
         }
         Ok(())
+    }
+
+    /// Logs cells that others will run.
+    ///
+    /// # Errors
+    /// Those of writing the log.
+    pub fn foretell<'c>(&mut self, cells: impl Iterator<Item = &'c Cell>) -> io::Result<()> {
+        for cell in cells {
+            self.log.emit(What::CellPlanned { cell: cell.clone() })?;
+        }
+        Ok(())
+    }
+
+    /// Logs something that a reader of the report should know.
+    ///
+    /// # Errors
+    /// Those of writing the log.
+    pub fn notice(&mut self, text: String) -> io::Result<()> {
+        self.log.emit(What::Notice { cell: None, text })
+    }
+
+    /// Logs a cell that cannot be run.
+    ///
+    /// # Errors
+    /// Those of writing the log.
+    pub fn fail(&mut self, cell: &Cell, failed: Failed) -> io::Result<()> {
+        let Failed { fault, detail } = failed;
+        self.foretell(std::iter::once(cell))?;
+        self.log.emit(What::CellFailed { cell: cell.id.clone(), fault, detail })?;
+        self.log.emit(What::CellFinished { cell: cell.id.clone() })
+    }
+
+    /// What tells it from all other runs.
+    pub fn id(&self) -> &str {
+        self.log.report().runs.first().map_or("", |run| run.id.as_str())
     }
 
     /// Runs a campaign to its end.

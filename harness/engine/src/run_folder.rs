@@ -53,6 +53,19 @@ pub fn bundle_dir(run: &Path, cell: &str) -> PathBuf {
     run.join(format!("bundle-{cell}"))
 }
 
+/// Whether a cell showed a bug of which no bundle of the same kernel tells.
+pub fn is_first_of_its_bug(run: &Path, cell: &CellReport, report: &RunReport) -> bool {
+    let shown = |cell: &CellReport| cell.deciding_bug().map(|bug| bug.finding.title.clone());
+    let Some(title) = shown(cell) else { return false };
+    let kernel = |cell: &CellReport| cell.kernel.as_ref().map(|kernel| kernel.key.clone());
+    let mut others = report.cells.iter().filter(|other| other.cell.id != cell.cell.id);
+    !others.any(|other| {
+        kernel(other) == kernel(cell)
+            && shown(other).as_ref() == Some(&title)
+            && bundle_dir(run, &other.cell.id).exists()
+    })
+}
+
 /// Writes `bundle-<cell>/`: all that it takes to see the same again elsewhere.
 pub fn write_bundle(
     dir: &Path,

@@ -5,6 +5,7 @@
 //! is to stop; it sees neither the event log nor the terminal. The dispatcher owns those.
 
 use std::future::Future;
+use std::time::Duration;
 
 use kernels::{Progress, Stage};
 use reports::event::{Fault, VmEnd, What};
@@ -18,10 +19,11 @@ const BACKLOG: usize = 1024;
 
 /// What a unit says.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "messages are moved once, through a channel")]
 pub enum Message {
     /// Something for the event log.
     Event(What),
+    /// Something for the event log that happened so long ago, elsewhere.
+    Past(What, Duration),
     /// News from a build, of which the log keeps a part.
     Building {
         /// The cell for which it is made.
@@ -90,6 +92,23 @@ impl Context {
     /// Tells what happened. A dispatcher that is gone has nobody to tell.
     pub async fn tell(&self, what: What) {
         let _ = self.teller.send(Message::Event(what)).await;
+    }
+
+    /// Tells what happened so long ago, elsewhere.
+    pub async fn tell_of(&self, what: What, ago: Duration) {
+        let _ = self.teller.send(Message::Past(what, ago)).await;
+    }
+
+    /// Tells what is being done for a cell whose machine has not begun: `stage` of `what`, both for people.
+    pub fn stage(&self, cell: &str, what: &str, stage: String) {
+        let step = BuildStep { stage, done: 0, expected: None, current: String::new() };
+        let (cell, kernel) = (cell.to_owned(), what.to_owned());
+        let _ = self.teller.try_send(Message::Building { cell, kernel, step });
+    }
+
+    /// Tells what a reader of the run's report should know. It is left out if nobody has time for it.
+    pub fn notice(&self, text: String) {
+        let _ = self.teller.try_send(Message::Event(What::Notice { cell: None, text }));
     }
 
     /// Whether the unit is to stop.

@@ -74,6 +74,11 @@ impl Workshop {
         Ok(Self { store, library, folders: folders.clone(), kernels })
     }
 
+    /// The folders that it was opened with.
+    pub fn folders(&self) -> &Folders {
+        &self.folders
+    }
+
     /// Finds an architecture by the name a user typed.
     pub fn arch(name: &str) -> Result<&'static Arch, Error> {
         Arch::by_name(name).ok_or_else(|| {

@@ -63,6 +63,7 @@ impl<E: Executor> Dispatcher<'_, '_, E> {
     pub(super) fn close(&mut self, why: &str, planned: bool) -> io::Result<()> {
         self.closed = true;
         self.foreseen.clear();
+        self.withdraw(|_| true, why, planned);
         self.cancel_queue(why, planned)
     }
 
