@@ -3,7 +3,7 @@
 //! judged, and everything that happens becomes an event.
 //!
 //! ```text
-//! Campaign ──cells──► Dispatcher ──units──► Executor (Local, or a stand-in)
+//! Campaign ──cells──► Dispatcher ──units──► Executor (Local, slurm::Cluster, or a stand-in)
 //!                      ▲     │                 │ cell.rs, visit.rs: watch.rs drives a machine, judge.rs
 //!                      │     ▼                 │ decides
 //!                      └─ EventLog ◄─events────┘
@@ -40,6 +40,7 @@ pub mod repro;
 pub mod resume;
 pub mod run;
 pub mod run_folder;
+pub mod slurm;
 pub mod timings;
 pub mod trouble;
 pub mod ttr;

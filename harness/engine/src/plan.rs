@@ -40,6 +40,19 @@
 //!   - {rule: zswap-writeback-swapoff, cells: {series: [none]}, note: fixed in 6.9, since: 2024-01-30}
 //!   - {title: "KASAN: *in foo_bar", note: reported, since: 2026-11-01, until: 2027-03-01}
 //! ```
+//!
+//! What a cluster has to know (`run --engine slurm`; all of it may be left out):
+//!
+//! ```yaml
+//! slurm:
+//!   partition: mm                  # also account, qos
+//!   features: {arm64: aarch64}     # nodes for guests of an architecture, as `sbatch --constraint` takes it
+//!   gres: kvm:1                    # what each guest asks for, as `sbatch --gres` takes it
+//!   most: 200                      # tasks of an array at the same time
+//!   time: 1h                       # a task's limit
+//!   build: {cpus: 8, memory: 8192, time: 1h}
+//!   store: run                     # nodes share no cache, so sources and kernels lie in the run's folder
+//! ```
 
 mod file;
 mod matrix;
@@ -61,6 +74,7 @@ pub use self::matrix::Point;
 pub use self::name::name_cells;
 use crate::error::Error;
 use crate::limits::{Limits, StopRules};
+use crate::slurm;
 use crate::visit::{self, Terms};
 
 /// Plans that come with the program: name and text.
@@ -295,6 +309,11 @@ impl Plan {
             switch_cpus: allow.contains(&Allowed::Cpus),
             disks: disks.iter().map(|disk| disk.0.clone()).collect(),
         }
+    }
+
+    /// What it says of a cluster.
+    pub fn slurm(&self) -> slurm::Terms {
+        self.file.slurm.clone().into()
     }
 
     /// The bugs that it knows of.

@@ -17,6 +17,7 @@ use workloads::profile::Technique;
 
 use super::duration;
 use crate::job::TRIES;
+use crate::slurm::layout::{BuildTerms, Terms};
 
 /// More machines for one cell would not help either.
 const MOST_RETRIES: u32 = 10;
@@ -92,7 +93,107 @@ pub(super) struct File {
     /// Bugs that raise no alarm.
     #[serde(default)]
     pub known: Vec<Known>,
+    /// What a cluster has to know: `run --engine slurm`.
+    #[serde(default)]
+    pub slurm: Slurm,
 }
+
+/// What tasks ask of a cluster that Slurm manages. What is left out is the cluster's default.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Slurm {
+    /// Partition.
+    pub partition: Word,
+    /// Who is charged.
+    pub account: Word,
+    /// Quality of service.
+    pub qos: Word,
+    /// Nodes that can run guests of an architecture, by their features.
+    pub features: Features,
+    /// What each guest's task asks for beside CPUs and memory: `kvm:1`.
+    pub gres: Word,
+    /// Tasks of an array that run at the same time.
+    pub most: Option<NonZeroU32>,
+    /// Longest time of a task.
+    pub time: Option<Time>,
+    /// What the build of a kernel takes.
+    pub build: SlurmBuild,
+    /// Where sources, kernels and images are kept: the cache, which all nodes share, or the run's folder.
+    pub store: SlurmStore,
+}
+
+/// Features of nodes, as `sbatch --constraint` takes them.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Features {
+    /// Of nodes for x86_64 guests.
+    pub x86_64: Word,
+    /// Of nodes for arm64 guests.
+    pub arm64: Word,
+    /// Of nodes for riscv64 guests.
+    pub riscv64: Word,
+}
+
+/// What the build of a kernel takes of a node.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct SlurmBuild {
+    /// CPUs.
+    #[schemars(range(min = 1, max = 1024))]
+    pub cpus: Option<u64>,
+    /// Memory in MiB.
+    #[schemars(range(min = 1024, max = 1_048_576))]
+    pub memory: Option<u64>,
+    /// Longest time.
+    pub time: Option<Time>,
+}
+
+/// Where nodes keep sources, kernels and images.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum SlurmStore {
+    /// In the cache, a folder that all nodes share.
+    #[default]
+    Cache,
+    /// In the run's folder.
+    Run,
+}
+
+impl From<Slurm> for Terms {
+    fn from(slurm: Slurm) -> Self {
+        let Slurm { partition, account, qos, features, gres, most, time, build, store } = slurm;
+        let Features { x86_64, arm64, riscv64 } = features;
+        let features = [("x86_64", x86_64), ("arm64", arm64), ("riscv64", riscv64)];
+        let usual = BuildTerms::default();
+        Self {
+            partition: partition.0,
+            account: account.0,
+            qos: qos.0,
+            features: features.map(|(arch, word)| (arch.to_owned(), word.0)).into(),
+            gres: gres.0,
+            most: most.map(NonZeroU32::get),
+            time: time.map(|time| time.0),
+            build: BuildTerms {
+                cpus: build.cpus.unwrap_or(usual.cpus),
+                memory_mib: build.memory.unwrap_or(usual.memory_mib),
+                time: build.time.map(|time| time.0),
+            },
+            store_in_run: store == SlurmStore::Run,
+        }
+    }
+}
+
+/// A word of Slurm's.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub(super) struct Word(pub String);
+
+inline_schema!(
+    Word,
+    schema::string(
+        "^[A-Za-z0-9_][A-Za-z0-9_.,:&|*()\\[\\]-]*$",
+        "a word as Slurm's options take it"
+    )
+);
 
 /// How much of this machine's time a run may take.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
