@@ -56,6 +56,11 @@ pub enum Command {
     Repro(commands::repro::Options),
     /// Run every cell of a plan: kernels, series, architectures, profiles, techniques
     Run(commands::run::Options),
+    /// Go on with a run that a cluster carries out, and print its report
+    Attach(commands::attach::Options),
+    /// Do a task of a run on a node of a cluster
+    #[command(hide = true)]
+    Shard(commands::shard::Options),
     /// Run a machine of a run on the virtual clock again, and say whether it did the same, byte for byte
     Replay(commands::replay::Options),
     /// Render what runs showed, killed and merged ones included, from their event logs alone

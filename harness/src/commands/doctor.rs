@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `swapstorm doctor`: what this machine can do, and what to install.
+//! `swapstorm doctor`: what this machine, or a cluster, can do, and what to install.
+
+mod cluster;
 
 use std::path::Path;
 
@@ -9,6 +11,7 @@ use host::tools::{Scope, TOOLS, Tool};
 use reports::exit::ExitCode;
 use serde::Serialize;
 
+use super::run::Engine;
 use crate::cli::Places;
 use crate::printer::Printer;
 use engine::Error;
@@ -27,6 +30,12 @@ pub struct Options {
     /// Architectures of the guests: x86_64, arm64, riscv64
     #[arg(long, value_delimiter = ',', default_value = "x86_64")]
     arch: Vec<String>,
+    /// Look at the cluster that carries out runs in place of this machine
+    #[arg(long, value_name = "ENGINE", value_enum, default_value_t)]
+    engine: Engine,
+    /// Slurm's partition [default: all]
+    #[arg(long, value_name = "NAME", requires = "engine")]
+    partition: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -56,15 +65,10 @@ impl Check {
 pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Result<u8, Error> {
     let arches: Vec<&'static Arch> =
         options.arch.iter().map(|name| Workshop::arch(name)).collect::<Result<_, _>>()?;
-    let store = places.folders().store()?;
-    let wanted =
-        |tool: &&Tool| tool.scope == Scope::Optional || arches.iter().any(|arch| tool.is_for(arch));
-    let mut checks: Vec<Check> = TOOLS.iter().filter(wanted).map(tool).collect();
-    checks.push(memory());
-    checks.push(disk(store.root()));
-    for arch in &arches {
-        checks.push(accelerator(arch, store.root()).await);
-    }
+    let checks = match options.engine {
+        Engine::Local => own(&arches, places).await?,
+        Engine::Slurm => cluster::checks(options, places).await?,
+    };
     let healthy = checks.iter().all(|check| check.ok || check.optional);
     if options.json {
         let text = serde_json::to_string_pretty(&checks).map_err(std::io::Error::from)?;
@@ -79,13 +83,27 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
             };
             printer.data(&format!("{mark}  {name:width$}  {detail}\n"));
         }
-        if !healthy {
+        if !healthy && options.engine == Engine::Local {
             let setup = format!("make setup ARCH=\"{}\"", options.arch.join(" "));
             printer
                 .data(&format!("\n`{setup}` in a checkout installs what is missing on Debian.\n"));
         }
     }
     Ok(if healthy { ExitCode::Clean.code() } else { ExitCode::Infrastructure.code() })
+}
+
+/// Looks at this machine.
+async fn own(arches: &[&'static Arch], places: &Places) -> Result<Vec<Check>, Error> {
+    let store = places.folders().store()?;
+    let wanted =
+        |tool: &&Tool| tool.scope == Scope::Optional || arches.iter().any(|arch| tool.is_for(arch));
+    let mut checks: Vec<Check> = TOOLS.iter().filter(wanted).map(tool).collect();
+    checks.push(memory());
+    checks.push(disk(store.root()));
+    for arch in arches {
+        checks.push(accelerator(arch, store.root()).await);
+    }
+    Ok(checks)
 }
 
 fn tool(tool: &Tool) -> Check {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One file for each command.
 
+pub mod attach;
 pub mod baseline;
 pub mod bench;
 pub mod bisect;
@@ -21,6 +22,7 @@ pub mod report;
 pub mod repro;
 pub mod run;
 pub mod schema;
+pub mod shard;
 
 use engine::Finished;
 use reports::event::Fault;
@@ -38,6 +40,8 @@ pub fn run(cli: Cli, printer: &Printer) -> Result<u8, Error> {
         match command {
             Command::Repro(options) => repro::run(&options, &places, printer).await,
             Command::Run(options) => run::run(&options, &places, printer).await,
+            Command::Attach(options) => attach::run(&options, &places, printer).await,
+            Command::Shard(options) => shard::run(&options, &places, printer).await,
             Command::Replay(options) => replay::run(&options, &places, printer).await,
             Command::Report(options) => report::run(&options, printer),
             Command::Compare(options) => compare::run(&options, &places, printer).await,

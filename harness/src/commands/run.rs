@@ -2,12 +2,13 @@
 //! `swapstorm run PLAN`: every cell of a plan, side by side as far as the machine allows.
 
 mod cells;
+mod cluster;
 mod outlook;
 
 use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser};
+use clap::{Args, Parser, ValueEnum};
 use engine::Error;
 use engine::Finished;
 use engine::Folders;
@@ -58,6 +59,12 @@ pub struct Options {
     /// Leave the guests' disks in the run's folder
     #[arg(long)]
     keep: bool,
+    /// Who carries it out: this machine, or a cluster that Slurm manages
+    #[arg(long, value_name = "ENGINE", value_enum, default_value_t)]
+    engine: Engine,
+    /// Leave the run to the cluster once it is submitted; `swapstorm attach` goes on with it
+    #[arg(long, requires = "engine")]
+    detach: bool,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
@@ -70,6 +77,16 @@ pub struct Options {
     known_hosts: Option<PathBuf>,
     #[command(flatten)]
     machine: MachineArgs,
+}
+
+/// Who carries out a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Engine {
+    /// This machine.
+    #[default]
+    Local,
+    /// A cluster.
+    Slurm,
 }
 
 impl Options {
@@ -112,9 +129,10 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
 }
 
 /// Goes on with a run.
-async fn resume(dir: &Path, places: &Places, printer: &Printer) -> Result<u8, Error> {
+pub async fn resume(dir: &Path, places: &Places, printer: &Printer) -> Result<u8, Error> {
     let resumed = Resumable::open(dir)?;
-    let (options, begun_with) = options_of(resumed.command())?;
+    let (mut options, begun_with) = options_of(resumed.command())?;
+    options.detach = false;
     // What is named now begins here.
     let here = |path: &Option<PathBuf>| path.as_deref().map(std::path::absolute).transpose();
     let (cache, data) = (here(&places.cache)?, here(&places.data)?);
@@ -173,7 +191,7 @@ fn has_its_answer(job: &CellJob, plan: &Plan, resumed: &Resumable) -> bool {
 }
 
 /// The options of a command line that is in a log, and the folders that it names.
-fn options_of(command: &[String]) -> Result<(Options, Places), Error> {
+pub fn options_of(command: &[String]) -> Result<(Options, Places), Error> {
     let words = std::iter::once("swapstorm".to_owned()).chain(command.iter().cloned());
     let cli = Cli::try_parse_from(words)
         .map_err(|error| usage(format!("the run's command line is no longer one: {error}")))?;
@@ -184,12 +202,19 @@ fn options_of(command: &[String]) -> Result<(Options, Places), Error> {
 }
 
 /// Every cell of the plan.
-async fn jobs(
+pub async fn jobs(
     plan: &Plan,
     seed: u64,
     workshop: &Workshop,
     options: &Options,
 ) -> Result<Vec<CellJob>, Error> {
+    if plan.target().is_some() && options.engine == Engine::Slurm {
+        return Err(plan.wrong(
+            "target",
+            "",
+            "a cluster runs guests of its own: leave out --engine slurm",
+        ));
+    }
     if plan.target().is_some() && options.clock == Some(Clock::Virtual) {
         let words = "a `target` has no virtual clock: leave out --clock";
         return Err(plan.wrong("target", "", words));
@@ -197,7 +222,7 @@ async fn jobs(
     cells::cells(plan, seed, workshop, options).await
 }
 
-fn settings(options: &Options, plan: &Plan, dir: PathBuf) -> Result<Settings, Error> {
+pub fn settings(options: &Options, plan: &Plan, dir: PathBuf) -> Result<Settings, Error> {
     Ok(Settings {
         guest: options.guest(plan),
         scale: Timeouts::scale_from_env().map_err(usage)?,
@@ -220,10 +245,32 @@ async fn carry_out(
 ) -> Result<u8, Error> {
     let store = workshop.store.clone();
     let dir = run.dir.clone();
-    let local = Local::new(workshop, settings(options, plan, dir.clone())?)?;
-    let side_by_side = jobs.first().map_or(1, |job| local.guests_side_by_side(&job.group));
-    view.expect(outlook::expected_cells(&jobs, &Timings::load(&store)), side_by_side);
-    let done = run.carry_out_within(plan.limits(), &mut Fixed::new(jobs), &local).await;
+    let done = match options.engine {
+        Engine::Local => {
+            let local = Local::new(workshop, settings(options, plan, dir.clone())?)?;
+            let side_by_side = jobs.first().map_or(1, |job| local.guests_side_by_side(&job.group));
+            view.expect(outlook::expected_cells(&jobs, &Timings::load(&store)), side_by_side);
+            run.carry_out_within(plan.limits(), &mut Fixed::new(jobs), &local).await
+        }
+        Engine::Slurm => {
+            let opened = cluster::open(&mut run, plan, jobs, workshop.folders()).await;
+            let (cluster, jobs) = opened.inspect_err(|_| view.clear())?;
+            if options.detach {
+                run.foretell(jobs.iter().map(|job| &job.cell))?;
+                view.clear();
+                printer.say(&format!(
+                    "the cluster runs it now; to see what it comes to: swapstorm attach {}",
+                    dir.display()
+                ));
+                return Ok(0);
+            }
+            let done = run.carry_out_within(plan.limits(), &mut Fixed::new(jobs), &cluster).await;
+            if let Err(error) = cluster.cancel().await {
+                view.line(&format!("the cluster may still run tasks of this run: {error}"));
+            }
+            done
+        }
+    };
     view.clear();
     let finished = done.and_then(|()| run.end()).map_err(|error| {
         let error = Error::from(error);
