@@ -12,6 +12,7 @@ mod bad_input;
 mod bench;
 mod bisect;
 mod check;
+mod cluster;
 mod compare;
 mod hangs;
 mod invariants;
