@@ -149,8 +149,9 @@ impl Plan {
                 Self::from_yaml(&format!("{name}.yaml (built in)"), (*text).to_owned())
             }
             None => Err(wrong(format!(
-                "there is no plan `{}`\n  hint: name a file, as ./{0}.yaml, or one of {known}",
+                "there is no plan `{}`{}\n  hint: name a file, as ./{0}.yaml, or one of {known}",
                 name.escape_debug(),
+                document::did_you_mean(name, BUILT_IN.iter().map(|(name, _)| *name)),
             ))),
         }
     }

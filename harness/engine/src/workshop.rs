@@ -84,7 +84,8 @@ impl Workshop {
         Arch::by_name(name).ok_or_else(|| {
             let known: Vec<&str> = host::arch::ALL.iter().map(|arch| arch.name).collect();
             let words = format!(
-                "there is no architecture `{name}`\n  hint: choose one of {}",
+                "there is no architecture `{name}`{}\n  hint: choose one of {}",
+                document::did_you_mean(name, known.iter().copied()),
                 known.join(", ")
             );
             Error::new(Fault::Configuration, words)
@@ -112,8 +113,11 @@ impl Workshop {
         }
         Rule::built_in(name).ok_or_else(|| {
             let known: Vec<&str> = Rule::built_in_names().collect();
-            let words =
-                format!("there is no rule `{name}`\n  hint: choose one of {}", known.join(", "));
+            let words = format!(
+                "there is no rule `{name}`{}\n  hint: choose one of {}",
+                document::did_you_mean(name, known.iter().copied()),
+                known.join(", ")
+            );
             Error::new(Fault::Configuration, words)
         })
     }

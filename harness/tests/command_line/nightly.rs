@@ -43,6 +43,20 @@ fn every_shipped_plan_can_be_planned() {
 }
 
 #[test]
+fn a_name_that_nobody_knows_is_told_with_the_one_that_was_meant() {
+    let scene = Scene::new();
+    for (words, says) in [
+        (["run", "nigthly"], "there is no plan `nigthly`, did you mean `nightly`?"),
+        (["run", "swapstorm"], "there is no plan `swapstorm`\n"),
+        (["doctor", "--arch=amr64"], "there is no architecture `amr64`, did you mean `arm64`?"),
+    ] {
+        let (code, stderr) = scene.run(&words);
+        assert_eq!(code, Some(2), "{words:?}: {stderr}");
+        assert!(stderr.contains(says), "{words:?}: {stderr}");
+    }
+}
+
+#[test]
 fn a_run_that_cannot_be_gone_on_with_says_why() {
     let scene = Scene::new();
     let says = |words: &[&str], says: &str| {
@@ -58,6 +72,8 @@ fn a_run_that_cannot_be_gone_on_with_says_why() {
     let log = scene.path("run/events.jsonl");
     fs::write(&log, "no event\n").unwrap();
     says(&["run", "--resume", "run"], "does not begin with the start of its run");
+    says(&["attach", "run"], "no cluster carries out this run");
+    says(&["run", "architectures", "--engine", "slum"], "a similar value exists: 'slurm'");
     let start = |command: &str, more: &str| {
         format!(
             "{{\"at_ms\":0,\"event\":\"run-started\",\"format\":2,\"id\":\"r\",\"version\":\"0.1.0\",\"command\":{command},\
