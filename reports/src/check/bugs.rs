@@ -200,8 +200,9 @@ impl Cells<'_> {
                 (_, 0) => {
                     // Of several the first is worth its time: a bug's rarer faces go with it.
                     let (standing, wants) = self.fixed(&found.bug);
+                    let is_worth_it = std::mem::take(&mut is_main);
                     found.standing = standing;
-                    found.wants = wants.filter(|_| std::mem::take(&mut is_main));
+                    found.wants = wants.filter(|_| is_worth_it);
                 }
                 _ => is_main = false,
             }

@@ -295,6 +295,8 @@ fn a_rarer_face_of_the_bug_is_no_bug_of_its_own() {
     let fixed = judged(&CheckFacts { fixes: true, ..facts(1) }, on_base);
     assert_eq!(fixed.verdict, Verdict::Good, "{:?}", fixed.reasons);
     assert!(fixed.bugs[0].is_expected() && fixed.bugs[1].is_related, "{:?}", fixed.bugs);
+    let without = fix().guests;
+    assert!(fixed.guests[1] <= 2 * without[1], "{:?} {without:?}", fixed.guests);
     // On the tip it says that the bug is still there.
     let on_tip = |at: usize, _| if at == 0 { Race } else { Face };
     let unfixed = judged(&CheckFacts { fixes: true, ..facts(1) }, on_tip);
