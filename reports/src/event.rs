@@ -441,6 +441,7 @@ impl What {
             | Self::GuestReady { boot, .. }
             | Self::Columns { boot, .. }
             | Self::Sample { boot, .. }
+            | Self::Memcg { boot, .. }
             | Self::Windows { boot, .. }
             | Self::Exposure { boot, .. }
             | Self::Found { boot, .. }
@@ -451,7 +452,25 @@ impl What {
             | Self::TelemetryChecked { boot, .. }
             | Self::Digested { boot, .. }
             | Self::VmStopped { boot, .. } => Some(boot),
-            _ => None,
+            Self::RunStarted { .. }
+            | Self::RuleLoaded { .. }
+            | Self::ProfileLoaded { .. }
+            | Self::PlanLoaded { .. }
+            | Self::KnownLoaded { .. }
+            | Self::CheckLoaded { .. }
+            | Self::RangeLoaded { .. }
+            | Self::RunResumed { .. }
+            | Self::CellPlanned { .. }
+            | Self::CellCancelled { .. }
+            | Self::Building { .. }
+            | Self::KernelReady { .. }
+            | Self::PointsPlaced { .. }
+            | Self::CellFailed { .. }
+            | Self::CellFinished { .. }
+            | Self::Notice { .. }
+            | Self::CancelRequested { .. }
+            | Self::RunFinished { .. }
+            | Self::Unknown => None,
         }
     }
 }

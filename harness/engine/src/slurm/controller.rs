@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use host::process::Command;
 use reports::escape::printable;
 use reports::event::Fault;
+use reports::shell::quote;
 use rustix::fs::Mode;
 
 use super::layout::{Array, Class, Layout, Terms};
@@ -121,21 +122,16 @@ impl Slurm {
     fn script(&self, round: u32, array: &Array) -> String {
         let program = self.layout.dir("swapstorm");
         let mut words = vec![
-            quoted(&program.display().to_string()),
+            quote(&program.display().to_string()),
             "shard".to_owned(),
-            quoted(&self.layout.run.display().to_string()),
+            quote(&self.layout.run.display().to_string()),
             round.to_string(),
-            quoted(&array.name),
+            quote(&array.name),
             "\"$SLURM_ARRAY_TASK_ID\"".to_owned(),
         ];
-        words.extend(self.places.iter().map(|word| quoted(word)));
+        words.extend(self.places.iter().map(|word| quote(word)));
         format!("#!/bin/sh\nexec {}\n", words.join(" "))
     }
-}
-
-/// A word for a POSIX shell.
-fn quoted(word: &str) -> String {
-    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 impl Controller for Slurm {
@@ -325,8 +321,8 @@ mod tests {
         assert!(!words.iter().any(|word| word.starts_with("--account")), "{words:?}");
         assert_eq!(
             slurm.script(2, &array),
-            "#!/bin/sh\nexec '/net/out/it'\\''s run/slurm/swapstorm' shard '/net/out/it'\\''s run' 2 'n' \
-             \"$SLURM_ARRAY_TASK_ID\" '--cache' '/net/cache'\n"
+            "#!/bin/sh\nexec '/net/out/it'\\''s run/slurm/swapstorm' shard '/net/out/it'\\''s run' 2 n \
+             \"$SLURM_ARRAY_TASK_ID\" --cache /net/cache\n"
         );
     }
 }

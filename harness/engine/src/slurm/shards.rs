@@ -141,16 +141,19 @@ impl State {
         let mut seen = Seen::default();
         let (mut withdrawn, mut held) = (BTreeMap::new(), BTreeMap::new());
         let mut ended = Vec::new();
-        let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
+        let mut reasons: BTreeSet<&str> = BTreeSet::new();
         for (cell, shard) in self.shards.iter_mut().filter(|(_, shard)| shard.end.is_none()) {
             let place =
                 shard.place.and_then(|place| known.get(&place).map(|queued| (place, queued)));
             let Some(((job, index), queued)) = place else {
                 shard.missed += 1;
-                if let (Some((why, planned)), true) = (&shard.withdrawn, shard.node.is_empty()) {
-                    ended.push((cell.clone(), End::Withdrawn(why.clone(), *planned)));
-                } else if shard.missed >= MOST_MISSED {
-                    seen.lost.push(cell.clone());
+                if shard.missed >= MOST_MISSED {
+                    match &shard.withdrawn {
+                        Some((why, planned)) => {
+                            ended.push((cell.clone(), End::Withdrawn(why.clone(), *planned)));
+                        }
+                        None => seen.lost.push(cell.clone()),
+                    }
                 }
                 continue;
             };
@@ -172,11 +175,11 @@ impl State {
             } else if queued.reason.replace(' ', "_").contains(HELD) {
                 held.entry(job).or_insert_with(Vec::new).push(index);
             } else if !USUAL_REASONS.contains(&queued.reason.as_str()) {
-                *reasons.entry(&queued.reason).or_default() += 1;
+                reasons.insert(&queued.reason);
             }
         }
         let words: Vec<String> = reasons
-            .into_keys()
+            .into_iter()
             .map(|reason| format!("Slurm lets tasks of this run wait: {reason}"))
             .collect();
         words.into_iter().for_each(|text| self.notice(text));

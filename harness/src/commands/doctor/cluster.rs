@@ -10,6 +10,7 @@ use engine::Error;
 use host::process::Command;
 use machine::Timeouts;
 use reports::escape::printable;
+use reports::shell::quote;
 use serde::Deserialize;
 
 use super::{Check, Options};
@@ -130,8 +131,8 @@ async fn ask(
     let script = dir.path().join("ask.sh");
     // A cache of its own: the nodes' is looked at by the first run.
     let text = format!(
-        "#!/bin/sh\ncd '{}' || exit 1\n./swapstorm doctor --arch {} --cache ./cache --json >\"$1.new\"\nmv \"$1.new\" \"$1.json\"\n",
-        dir.path().display().to_string().replace('\'', "'\\''"),
+        "#!/bin/sh\ncd {} || exit 1\n./swapstorm doctor --arch {} --cache ./cache --json >\"$1.new\"\nmv \"$1.new\" \"$1.json\"\n",
+        quote(&dir.path().display().to_string()),
         options.arch.join(",")
     );
     fs_err::write(&script, text)?;

@@ -220,6 +220,8 @@ fn write_log(dir: &Path, cell: &str) {
         (10, started),
         (20, What::GuestReady { cell: cell.clone(), boot, boot_ms: 10_000 }),
     ];
+    let (cgroup, numbers) = ("w0".to_owned(), BTreeMap::new());
+    events.push((25, What::Memcg { cell: cell.clone(), boot, guest_ms: 5_000, cgroup, numbers }));
     if cell.starts_with("buggy") {
         let detail = "page 7".to_owned();
         events.push((30, What::Corruption { cell: cell.clone(), boot, detail }));
@@ -386,6 +388,21 @@ async fn what_nobody_needs_any_more_is_not_begun() {
     assert_eq!(report.cells.iter().filter(|cell| is_answered(cell)).count() + left_out, 9);
 }
 
+/// It ran already when it was withdrawn, and then its task ends without a word.
+#[tokio::test(start_paused = true)]
+async fn what_nobody_needs_any_more_is_not_tried_again() {
+    let (_dir, layout) = place();
+    let troubles = Troubles { cursed: Some("one-1"), ..Troubles::default() };
+    let played = Played::new(&layout, 2, troubles);
+    let mut all = jobs(&group("buggy", 1), 1);
+    all.extend(jobs(&group("one", 1), 1));
+    let stop = StopRules { bugs: Some(1), ..StopRules::default() };
+    let limits = Limits { stop, ..Limits::default() };
+    let report = run(&layout, &played, all, limits, CancellationToken::new()).await;
+    assert!(report.cell("one-1").unwrap().is_left_out(), "{report:#?}");
+    assert_eq!(played.0.begun.load(Ordering::Relaxed), 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_leader_that_is_killed_is_followed_by_another() {
     let (_dir, layout) = place();
@@ -439,7 +456,7 @@ fn machines_of_a_cell_that_is_run_again_get_new_numbers() {
         }
         boots.extend(what.boot_mut().copied());
     }
-    assert_eq!(boots, [3, 3, 3]);
+    assert_eq!(boots, [3, 3, 3, 3]);
 }
 
 #[test]
