@@ -7,24 +7,11 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::support::{Ran, Scene, processes_with};
-
-/// Longer than anything takes on the slowest day.
-const FOR_EVER: Duration = Duration::from_secs(3600);
-
-fn wait_for(what: &str, mut is_there: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !is_there() {
-        assert!(began.elapsed() < FOR_EVER, "{what} did not come");
-        sleep(Duration::from_millis(100));
-    }
-}
+use crate::support::{Ran, Scene, machines_in, processes_with, wait_for};
 
 /// A Slurm of its own: authentication, controller, and two nodes, on the loopback interface.
 struct Slurm {
@@ -209,16 +196,6 @@ fn run_on(scene: &Scene, slurm: &Slurm, args: &[&str]) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// Machines of the run's attempts.
-fn machines(folder: &Path) -> Vec<u32> {
-    let runs_there = |pid: &u32| {
-        let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        name.starts_with("qemu-system")
-            && fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(folder))
-    };
-    processes_with("qemu-system").into_iter().filter(runs_there).collect()
-}
-
 /// Whoever leads the run, a machine, a node with what watches over its tasks, and the controller are killed.
 #[test]
 fn a_cluster_of_which_everything_dies_once_gives_the_answers_of_this_machine() {
@@ -252,17 +229,17 @@ fn a_cluster_of_which_everything_dies_once_gives_the_answers_of_this_machine() {
         .map(|entry| entry.unwrap().path())
         .find(|path| path.join("events.jsonl").exists())
         .unwrap();
-    wait_for("a machine", || !machines(&folder).is_empty());
+    wait_for("a machine", || !machines_in(&folder).is_empty());
     leader.kill().unwrap();
     leader.wait().unwrap();
-    let qemu = machines(&folder);
+    let qemu = machines_in(&folder);
     if let Some(qemu) = qemu.first() {
         let _ = kill_process(Pid::from_raw(qemu.cast_signed()).unwrap(), Signal::KILL);
     }
     slurm.kill_controller();
     wait_for("the controller", || slurm.command("squeue", &["--noheader"]).status.success());
     let follower = run_on(&scene, &slurm, &["attach", &folder.display().to_string()]);
-    wait_for("another machine", || !machines(&folder).is_empty());
+    wait_for("another machine", || !machines_in(&folder).is_empty());
     slurm.kill_node(0);
     let ran = Ran::from(follower.wait_with_output().unwrap());
     ran.expect(0);
@@ -307,11 +284,11 @@ fn a_run_that_is_left_to_the_cluster_goes_on_and_one_that_is_interrupted_does_no
         fs::read_dir(scene.path("out")).is_ok_and(|mut dir| dir.next().is_some())
     });
     let folder = scene.run_folder();
-    wait_for("a machine", || !machines(&folder).is_empty());
+    wait_for("a machine", || !machines_in(&folder).is_empty());
     kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), Signal::INT).unwrap();
     Ran::from(child.wait_with_output().unwrap()).expect(130);
     wait_for("an empty queue", || {
         slurm.command("squeue", &["--noheader", "--me"]).stdout.is_empty()
     });
-    wait_for("the end of all machines", || machines(&folder).is_empty());
+    wait_for("the end of all machines", || machines_in(&folder).is_empty());
 }

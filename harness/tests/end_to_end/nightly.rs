@@ -6,15 +6,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::support::{Ran, Scene, cache, processes_with};
-
-/// Longer than anything takes on the slowest day.
-const FOR_EVER: Duration = Duration::from_secs(3600);
+use crate::support::{Ran, Scene, cache, machines_in, processes_with, wait_for};
 
 /// Two kernels, three architectures, two profiles, side by side.
 #[test]
@@ -142,29 +139,10 @@ impl Drop for Night<'_> {
     }
 }
 
-/// Machines that run in a folder below this one.
-fn machines_in(folder: &Path) -> Vec<u32> {
-    let runs_there = |pid: &u32| {
-        // Its supervisor has the same words.
-        let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        name.starts_with("qemu-system")
-            && fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(folder))
-    };
-    processes_with("qemu-system").into_iter().filter(runs_there).collect()
-}
-
 fn quiet(scene: &Scene) -> Command {
     let mut command = scene.swapstorm();
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
-}
-
-fn wait_for(what: &str, mut is_there: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !is_there() {
-        assert!(began.elapsed() < FOR_EVER, "{what} did not come");
-        sleep(Duration::from_millis(50));
-    }
 }
 
 /// What each cell came to: its verdict, and how many of its machines count.

@@ -7,7 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::Instant;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -234,4 +235,27 @@ pub fn processes_with(word: &str) -> Vec<u32> {
         }
     }
     found
+}
+
+/// Longer than anything takes on the slowest day.
+const FOR_EVER: Duration = Duration::from_secs(3600);
+
+/// Waits until something is there.
+pub fn wait_for(what: &str, mut is_there: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_there() {
+        assert!(began.elapsed() < FOR_EVER, "{what} did not come");
+        sleep(Duration::from_millis(50));
+    }
+}
+
+/// Machines that run in a folder below this one.
+pub fn machines_in(folder: &Path) -> Vec<u32> {
+    let runs_there = |pid: &u32| {
+        // Its supervisor has the same words.
+        let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        name.starts_with("qemu-system")
+            && fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(folder))
+    };
+    processes_with("qemu-system").into_iter().filter(runs_there).collect()
 }
