@@ -44,7 +44,7 @@ pub struct Options {
     plan: Option<String>,
     /// Go on with a run that was killed, interrupted, or ran out of time or disk: its plan and its options are those that it
     /// was begun with
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["plan", "dry_run", "seed", "clock", "keep"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["plan", "dry_run", "seed", "clock", "keep", "engine", "detach"])]
     resume: Option<PathBuf>,
     /// Print the cells in the order in which they would be begun, and what they will take
     #[arg(long)]
@@ -63,7 +63,7 @@ pub struct Options {
     #[arg(long, value_name = "ENGINE", value_enum, default_value_t)]
     engine: Engine,
     /// Leave the run to the cluster once it is submitted; `swapstorm attach` goes on with it
-    #[arg(long, requires = "engine")]
+    #[arg(long, conflicts_with = "dry_run")]
     detach: bool,
     /// Print the report as JSON
     #[arg(long)]
@@ -208,6 +208,9 @@ pub async fn jobs(
     workshop: &Workshop,
     options: &Options,
 ) -> Result<Vec<CellJob>, Error> {
+    if options.detach && options.engine == Engine::Local {
+        return Err(usage("--detach leaves a run to a cluster: add --engine slurm"));
+    }
     if plan.target().is_some() && options.engine == Engine::Slurm {
         return Err(plan.wrong(
             "target",

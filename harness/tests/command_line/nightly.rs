@@ -73,6 +73,7 @@ fn a_run_that_cannot_be_gone_on_with_says_why() {
     fs::write(&log, "no event\n").unwrap();
     says(&["run", "--resume", "run"], "does not begin with the start of its run");
     says(&["attach", "run"], "no cluster carries out this run");
+    says(&["run", "architectures", "--detach"], "add --engine slurm");
     says(&["run", "architectures", "--engine", "slum"], "a similar value exists: 'slurm'");
     let start = |command: &str, more: &str| {
         format!(

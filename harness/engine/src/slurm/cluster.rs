@@ -285,6 +285,9 @@ impl<C: Controller> Shared<C> {
 
     async fn cancel(&self) -> Result<(), Error> {
         let own = self.state().arrays.clone();
+        if own.is_empty() {
+            return Ok(());
+        }
         let queue = self.controller.queue().await?;
         let left: BTreeSet<u64> =
             queue.iter().map(|queued| queued.job).filter(|job| own.contains(job)).collect();
