@@ -278,6 +278,7 @@ impl Check {
         let tried = |at: usize| self.builds.get(at) == Some(&Build::Works);
         let failed = cells.failure();
         if is_interrupted {
+            bad.push("it was interrupted before the answer was in".to_owned());
             return (Verdict::Interrupted, bad);
         }
         if !bad.is_empty() {

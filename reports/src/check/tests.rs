@@ -415,5 +415,6 @@ fn what_was_asked_comes_back_from_its_line_and_an_interrupted_check_says_so() {
     let mut report = begun(&asked);
     tell(&mut report, 0, What::RunFinished { interrupted: true });
     let check = report.checks().remove(0);
+    assert!(check.earns_tag().unwrap_err().contains("interrupted"), "{:?}", check.reasons);
     assert_eq!((check.verdict, check.step), (Verdict::Interrupted, Step::Done));
 }
