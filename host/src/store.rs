@@ -226,6 +226,31 @@ impl Store {
         Ok(Claim::Absent(Slot { store, bucket, key, temporary, damage, _lock: lock }))
     }
 
+    /// The entry, copied from the store `other` if only that one has it. `None`: neither has it whole.
+    ///
+    /// # Errors
+    /// Those of both stores; a copy that is not what was copied.
+    pub async fn adopt(
+        &self,
+        bucket: Bucket,
+        key: &Key,
+        other: &Self,
+    ) -> Result<Option<Entry>, StoreError> {
+        let slot = match self.claim(bucket, key, || ()).await? {
+            Claim::Found(entry) => return Ok(Some(entry)),
+            Claim::Absent(slot) => slot,
+        };
+        let Look::Whole(entry) = other.look_aside(bucket, key).await? else { return Ok(None) };
+        let copy = move || {
+            let Entry { dir, .. } = entry;
+            let expected = Contents::read(&dir.join(MANIFEST)).map_err(io::Error::other)?;
+            copy_tree(&dir, slot.dir())?;
+            slot.publish_now(Some(&expected))
+        };
+        let copied = tokio::task::spawn_blocking(copy).await.map_err(io::Error::other).flatten();
+        copied.map(Some).map_err(|error| self.error(error))
+    }
+
     /// Locks a name of the caller's own between processes. What lies in a folder `a` under a key
     /// and is guarded by `a-KEY` can be listed and removed as entries are.
     pub async fn lock(&self, name: &str, waiting: impl FnOnce()) -> Result<FileLock, StoreError> {
@@ -312,19 +337,25 @@ impl Slot {
     /// Writes the manifest and makes the entry visible.
     pub async fn publish(self) -> Result<Entry, StoreError> {
         let store = self.store.clone();
-        let published = tokio::task::spawn_blocking(move || self.publish_now()).await;
+        let published = tokio::task::spawn_blocking(move || self.publish_now(None)).await;
         published
             .unwrap_or_else(|error| Err(io::Error::other(error)))
             .map_err(|error| store.error(error))
     }
 
-    fn publish_now(mut self) -> io::Result<Entry> {
+    /// `expected`: what it has to hold.
+    fn publish_now(mut self, expected: Option<&Contents>) -> io::Result<Entry> {
         let dir = self.store.entry_dir(self.bucket, &self.key);
         let Some(temporary) = &self.temporary else {
             return Err(io::Error::other("the slot was published before"));
         };
         // No fsync: what a power cut tears is found by the check and made again.
-        Contents::of(temporary, self.bucket.check)?.write(&temporary.join(MANIFEST))?;
+        let contents = Contents::of(temporary, self.bucket.check)?;
+        if expected.is_some_and(|expected| *expected != contents) {
+            let words = format!("{}: the copy is not what was copied", dir.display());
+            return Err(io::Error::other(words));
+        }
+        contents.write(&temporary.join(MANIFEST))?;
         fs_err::create_dir_all(self.store.path(self.bucket.name))?;
         fs_err::rename(temporary, &dir)?;
         self.temporary = None;
@@ -348,6 +379,21 @@ fn guarded(bucket: &str, key: &Key) -> String {
 
 fn is_read_only(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
+/// Copies files and folders into the folder `to`, but for the manifest.
+fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
+    for entry in fs_err::read_dir(from)? {
+        let entry = entry?;
+        let place = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            fs_err::create_dir(&place)?;
+            copy_tree(&entry.path(), &place)?;
+        } else if entry.file_name() != MANIFEST {
+            fs_err::copy(entry.path(), place)?;
+        }
+    }
+    Ok(())
 }
 
 /// Removes a file or a tree; its absence is fine.

@@ -46,6 +46,32 @@ async fn what_was_published_is_found_and_not_made_again() {
 }
 
 #[tokio::test]
+async fn an_entry_is_copied_from_a_store_that_has_it_whole() {
+    let ((_dir, store), (_other_dir, other)) = (store(), store());
+    for bucket in [FILES, TREES] {
+        assert_eq!(store.adopt(bucket, &key(), &other).await.unwrap(), None);
+        let theirs = publish(&other, bucket).await;
+        let copied = store.adopt(bucket, &key(), &other).await.unwrap().unwrap();
+        assert_ne!(copied.dir(), theirs.dir());
+        assert_eq!(fs_err::read(copied.dir().join("sub/file")).unwrap(), b"contents");
+        assert_eq!(store.find(bucket, &key()).unwrap(), Some(copied.clone()));
+        // It is asked for once.
+        fs_err::remove_dir_all(theirs.dir()).unwrap();
+        assert_eq!(store.adopt(bucket, &key(), &other).await.unwrap(), Some(copied));
+    }
+}
+
+#[tokio::test]
+async fn what_is_damaged_is_not_copied() {
+    let ((_dir, store), (_other_dir, other)) = (store(), store());
+    let theirs = publish(&other, FILES).await;
+    fs_err::remove_file(theirs.dir().join("sub/file")).unwrap();
+    fs_err::write(theirs.dir().join("sub/file"), "c0ntents").unwrap();
+    assert_eq!(store.adopt(FILES, &key(), &other).await.unwrap(), None);
+    assert_eq!(store.list(FILES).unwrap(), []);
+}
+
+#[tokio::test]
 async fn a_dropped_slot_leaves_nothing() {
     let (_dir, store) = store();
     let slot = slot(&store, FILES).await;
