@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use host::arch::{Arch, Kasan};
+use host::store::Store;
 use images::ImageArtifact;
 use kernels::{KernelArtifact, OnProgress, Progress};
 use machine::accel::{self, Proof};
@@ -123,8 +124,16 @@ impl Local {
         &self,
         choice: &KernelChoice,
         progress: OnProgress<'_>,
-    ) -> Result<(), Error> {
-        self.0.workshop.kernel(choice, progress).await.map(drop)
+    ) -> Result<KernelArtifact, Error> {
+        self.0.workshop.kernel(choice, progress).await
+    }
+
+    /// Copies a kernel that was built into the store `to`.
+    ///
+    /// # Errors
+    /// Those of both stores.
+    pub async fn hand_over(&self, kernel: &KernelArtifact, to: &Store) -> Result<(), Error> {
+        self.0.workshop.hand_over(kernel, to).await
     }
 
     fn needs_of(&self, group: &Group, profile: &Profile) -> Room {

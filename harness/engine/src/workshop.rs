@@ -10,7 +10,7 @@ use host::store::Store;
 use images::{ImageArtifact, Recipe, Supplies};
 use kernels::{
     ColdBuilds, Fragment, KernelArtifact, KernelConfig, Kernels, Library, Manifest, OnProgress,
-    Request, Series,
+    Request, Series, SourceIdentity,
 };
 use reports::comparison::metric;
 use reports::event::{Fault, KernelFacts};
@@ -129,6 +129,27 @@ impl Workshop {
         progress: OnProgress<'_>,
     ) -> Result<KernelArtifact, Error> {
         Ok(self.kernels.build(choice.request(), progress).await?)
+    }
+
+    /// Copies a kernel that was built into the store `to`.
+    ///
+    /// # Errors
+    /// Those of both stores.
+    pub async fn hand_over(&self, kernel: &KernelArtifact, to: &Store) -> Result<(), Error> {
+        Ok(self.kernels.hand_over(kernel, to).await?)
+    }
+
+    /// Copies a kernel out of the store `from`, where it was handed over. If it is in neither store, it is still to be built.
+    ///
+    /// # Errors
+    /// Those of both stores, and of asking for its source.
+    pub async fn take_over(&self, choice: &KernelChoice, from: &Store) -> Result<(), Error> {
+        Ok(self.kernels.take_over(choice.request(), from, &|_| ()).await.map(drop)?)
+    }
+
+    /// Takes a kernel's source for what somebody else has found it to be.
+    pub fn assume(&self, choice: &KernelChoice, source: SourceIdentity) {
+        self.kernels.assume(&choice.manifest.source, source);
     }
 
     /// What the kernel's own checkpatch says of each patch of its series.

@@ -16,6 +16,7 @@ use engine::slurm::shard::{Attempt, Node};
 use engine::unit::BuildStep;
 use engine::workshop::Workshop;
 use engine::{Error, Run};
+use host::store::Store;
 use reports::event::Fault;
 use reports::exit::{ExitCode, Purpose};
 use reports::verdict::CellVerdict;
@@ -64,10 +65,27 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
         return Err(usage(format!("the plan has no cell {cell} on this node")));
     };
     let settings = super::run::settings(&own, &plan, attempt.dir.clone())?;
+    // Kernels on their way from node to node.
+    let handed = match plan.slurm().hands_on {
+        true => Some(Store::open(layout.dir("store"))?),
+        false => None,
+    };
+    let built = match task {
+        Task::Build { .. } => None,
+        Task::Storm { kernel, .. } => kernel.as_ref().and_then(|kernel| layout.built(kernel)),
+    };
+    if let (Ground::Qemu(choice), Some(source)) =
+        (&job.group.ground, built.as_ref().and_then(|built| built.source.clone()))
+    {
+        workshop.assume(choice, source);
+        if let Some(handed) = &handed {
+            workshop.take_over(choice, handed).await?;
+        }
+    }
     let local = Local::new(workshop, Settings { jobs: Some(1), ..settings })?;
     match task {
-        Task::Build { .. } => build(job, &local, attempt, printer).await,
-        Task::Storm { key, kernel, .. } => {
+        Task::Build { .. } => build(job, &local, handed.as_ref(), attempt, printer).await,
+        Task::Storm { key, .. } => {
             if *key != job.cell.key {
                 return Err(usage(format!(
                     "the cell {cell} is another one on this node\n  was: {key}\n  is:  {}\n  \
@@ -75,17 +93,17 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
                     job.cell.key
                 )));
             }
-            let built = kernel.as_ref().and_then(|kernel| layout.built(kernel));
             let no_kernel = built.and_then(|built| built.failure());
             storm(job, no_kernel, &local, &begun, attempt, printer).await
         }
     }
 }
 
-/// Builds the kernel of a cell.
+/// Builds the kernel of a cell, and hands it on where nodes share no store.
 async fn build(
     job: &CellJob,
     local: &Local,
+    handed: Option<&Store>,
     attempt: Attempt,
     printer: &Printer,
 ) -> Result<u8, Error> {
@@ -99,11 +117,16 @@ async fn build(
         }
     };
     match local.build(choice, &progress).await {
-        Ok(()) => attempt.commit(None).map(drop)?,
+        Ok(kernel) => {
+            if let Some(handed) = handed {
+                local.hand_over(&kernel, handed).await?;
+            }
+            attempt.commit_build(Ok(kernel.source))?
+        }
         Err(error) if error.fault == Fault::Infrastructure => return Err(error),
         // Another node would find the same.
-        Err(error) => attempt.commit(Some(Failed::from(error))).map(drop)?,
-    }
+        Err(error) => attempt.commit_build(Err(Failed::from(error)))?,
+    };
     Ok(ExitCode::Clean.code())
 }
 
@@ -137,7 +160,7 @@ async fn storm(
     match verdict {
         None | Some(CellVerdict::Infrastructure { .. }) => Ok(ExitCode::Infrastructure.code()),
         Some(_) => {
-            attempt.commit(None)?;
+            attempt.commit()?;
             Ok(ExitCode::Clean.code())
         }
     }

@@ -118,7 +118,7 @@ pub(super) struct Slurm {
     pub time: Option<Time>,
     /// What the build of a kernel takes.
     pub build: SlurmBuild,
-    /// Where sources, kernels and images are kept: the cache, which all nodes share, or the run's folder.
+    /// Whether all nodes share the cache, or each has its own and kernels are handed on through the run's folder.
     pub store: SlurmStore,
 }
 
@@ -148,14 +148,14 @@ pub(super) struct SlurmBuild {
     pub time: Option<Time>,
 }
 
-/// Where nodes keep sources, kernels and images.
+/// How a kernel comes from the node that has built it to the others.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum SlurmStore {
     /// In the cache, a folder that all nodes share.
     #[default]
     Cache,
-    /// In the run's folder.
+    /// Through the run's folder.
     Run,
 }
 
@@ -178,7 +178,7 @@ impl From<Slurm> for Terms {
                 memory_mib: build.memory.unwrap_or(usual.memory_mib),
                 time: build.time.map(|time| time.0),
             },
-            store_in_run: store == SlurmStore::Run,
+            hands_on: store == SlurmStore::Run,
         }
     }
 }

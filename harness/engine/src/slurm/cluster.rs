@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
-use super::controller::Controller;
+use super::controller::{Controller, Queued};
 use super::layout::{Layout, Outcome, Round, Terms};
 use super::retell::{lost, retell};
 use super::shards::{End, Shard, State};
@@ -171,7 +171,8 @@ impl<C: Controller> Shared<C> {
             state.round
         };
         let name = format!("{}-{number}", self.name);
-        let round = Round::new(jobs, &self.terms, &name, self.most_tasks, number == 1);
+        let built = self.layout.with_kernel()?;
+        let round = Round::new(jobs, &self.terms, &name, self.most_tasks, &built);
         self.layout.write_round(number, &round)?;
         let mut numbers: BTreeMap<&str, u64> = BTreeMap::new();
         for array in &round.arrays {
@@ -266,17 +267,26 @@ impl<C: Controller> Shared<C> {
                 } else {
                     let times = shard.rounds;
                     let words = format!(
-                        "the cluster has not run this cell to its end, {times} times\n  hint: {} has what its tasks printed",
-                        self.layout.dir("log").display()
+                        "the cluster has not run this cell to its end, {times} times\n  hint: {} has what its tasks printed; \
+                         if they printed nothing, `swapstorm doctor --engine slurm --out {}` says which nodes do not see that folder",
+                        self.layout.dir("log").display(),
+                        self.layout.run.parent().unwrap_or(&self.layout.run).display()
                     );
                     state.end(&cell, End::Lost(words));
                 }
             }
         }
-        if !again.is_empty()
-            && let Err(error) = self.submit(&again).await
-        {
-            let mut state = self.state();
+        if again.is_empty() {
+            return;
+        }
+        let before = self.state().arrays.clone();
+        let submitted = self.submit(&again).await;
+        let mut state = self.state();
+        let new: Vec<String> = state.arrays.difference(&before).map(u64::to_string).collect();
+        if !new.is_empty() {
+            state.notice(format!("Slurm's jobs for tasks that were lost: {}", new.join(", ")));
+        }
+        if let Err(error) = submitted {
             for job in again {
                 state.end(&job.cell.id, End::Lost(error.to_string()));
             }
@@ -284,13 +294,19 @@ impl<C: Controller> Shared<C> {
     }
 
     async fn cancel(&self) -> Result<(), Error> {
-        let own = self.state().arrays.clone();
-        if own.is_empty() {
+        let (own, round) = {
+            let state = self.state();
+            (state.arrays.clone(), state.round)
+        };
+        if round == 0 {
             return Ok(());
         }
         let queue = self.controller.queue().await?;
-        let left: BTreeSet<u64> =
-            queue.iter().map(|queued| queued.job).filter(|job| own.contains(job)).collect();
+        // Slurm may have taken an array whose number never came back.
+        let names = format!("{}-", self.name);
+        let is_own =
+            |queued: &&Queued| own.contains(&queued.job) || queued.name.starts_with(&names);
+        let left: BTreeSet<u64> = queue.iter().filter(is_own).map(|queued| queued.job).collect();
         if left.is_empty() {
             return Ok(());
         }

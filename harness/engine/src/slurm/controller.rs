@@ -71,8 +71,11 @@ pub struct Slurm {
     pub layout: Layout,
     /// What the plan says of the cluster.
     pub terms: Terms,
-    /// Words for the nodes' command line: where the store is, for example.
+    /// Words for the nodes' command line: where the store is that they share, for example.
     pub places: Vec<String>,
+    /// Where nodes that share no store have theirs, unless a node's environment (`TaskProlog` in slurm.conf(5), for example)
+    /// names another place.
+    pub own_cache: Option<PathBuf>,
     /// The folder that the tasks begin in.
     pub cwd: PathBuf,
 }
@@ -130,7 +133,11 @@ impl Slurm {
             "\"$SLURM_ARRAY_TASK_ID\"".to_owned(),
         ];
         words.extend(self.places.iter().map(|word| quote(word)));
-        format!("#!/bin/sh\nexec {}\n", words.join(" "))
+        let own_cache = self.own_cache.as_ref().map(|dir| {
+            let dir = quote(&dir.display().to_string());
+            format!("[ \"$SWAPSTORM_CACHE\" ] || export SWAPSTORM_CACHE={dir}\n")
+        });
+        format!("#!/bin/sh\n{}exec {}\n", own_cache.unwrap_or_default(), words.join(" "))
     }
 }
 
@@ -141,9 +148,7 @@ impl Controller for Slurm {
         let command = Command::new("sbatch").args(self.words(array, after));
         let output = command.arg(script).success().await.map_err(refused)?;
         let said = String::from_utf8_lossy(&output.stdout);
-        // `12` or `12;cluster`
-        let number = said.trim().split(';').next().and_then(|number| number.parse().ok());
-        number.ok_or_else(|| {
+        job_number(&said).ok_or_else(|| {
             let words =
                 format!("sbatch did not say a job's number, but: {}", printable(said.trim()));
             Error::new(Fault::Infrastructure, words)
@@ -182,6 +187,11 @@ fn refused(error: host::process::ProcessError) -> Error {
         ),
         _ => error.into(),
     }
+}
+
+/// What `sbatch --parsable` prints: `12`, or `12;cluster` where there are several clusters.
+fn job_number(said: &str) -> Option<u64> {
+    said.trim().split(';').next()?.parse().ok()
 }
 
 /// `MaxArraySize` is one more than the highest index.
@@ -280,6 +290,13 @@ mod tests {
     }
 
     #[test]
+    fn the_number_of_an_array_is_read_with_and_without_a_cluster() {
+        assert_eq!(job_number("12\n"), Some(12));
+        assert_eq!(job_number("12;north\n"), Some(12));
+        assert_eq!(job_number("Submitted batch job 12\n"), None);
+    }
+
+    #[test]
     fn the_longest_array_is_read_from_the_configuration() {
         assert_eq!(array_size("A = 1\nMaxArraySize            = 1001\n"), Some(1000));
         assert_eq!(array_size("MaxArraySize = 0\n"), None);
@@ -302,6 +319,7 @@ mod tests {
             layout: Layout::new(Path::new("/net/out/it's run")),
             terms: Terms { partition: "mm".into(), most: Some(2), ..Terms::default() },
             places: vec!["--cache".into(), "/net/cache".into()],
+            own_cache: None,
             cwd: "/net".into(),
         };
         let words = slurm.words(&array, &[4, 5]);
@@ -319,6 +337,10 @@ mod tests {
             assert!(words.iter().any(|one| one == word), "{word}: {words:?}");
         }
         assert!(!words.iter().any(|word| word.starts_with("--account")), "{words:?}");
+        let own = Slurm { own_cache: Some("/scratch/it's".into()), ..slurm.clone() };
+        let script = own.script(2, &array);
+        let default = "[ \"$SWAPSTORM_CACHE\" ] || export SWAPSTORM_CACHE='/scratch/it'\\''s'\n";
+        assert!(script.contains(default), "{script}");
         assert_eq!(
             slurm.script(2, &array),
             "#!/bin/sh\nexec '/net/out/it'\\''s run/slurm/swapstorm' shard '/net/out/it'\\''s run' 2 n \

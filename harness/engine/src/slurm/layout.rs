@@ -10,16 +10,17 @@
 //! | `winners/CELL` | an [`Outcome`]: the attempt that counts |
 //! | `built/CELL`, `building/CELL/` | the same for the kernel that this cell is the first to need |
 //! | `log/` | what tasks print |
-//! | `store/` | the store, where nodes share no other |
+//! | `store/` | kernels on their way from the node that has built them to the others, where nodes share no store |
 //!
 //! Files are written under another name and then given theirs, so nobody ever reads a part of one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fs_err as fs;
+use kernels::SourceIdentity;
 use serde::{Deserialize, Serialize};
 
 use crate::executor::Failed;
@@ -49,8 +50,8 @@ pub struct Terms {
     pub time: Option<Duration>,
     /// What the build of a kernel takes.
     pub build: BuildTerms,
-    /// Nodes share no cache: the store lies in the run's folder.
-    pub store_in_run: bool,
+    /// Nodes share no cache: each has its own, and kernels are handed on through the run's folder.
+    pub hands_on: bool,
 }
 
 /// What the build of a kernel takes of a node.
@@ -138,7 +139,7 @@ pub enum Task {
         cell: String,
         /// [`Cell::key`]: a node that finds another cell under that id must not run it.
         key: String,
-        /// The cell for which its kernel was built, if somebody did.
+        /// The cell for which its kernel is built.
         kernel: Option<String>,
     },
 }
@@ -174,28 +175,31 @@ pub struct Round {
 }
 
 impl Round {
-    /// Arrays for these cells, each class in one as far as `most_tasks` allow, in the cells' order. In the first round of a
-    /// run kernels are built before, each once. `name` begins the names of all arrays.
+    /// Arrays for these cells, each class in one as far as `most_tasks` allow, in the cells' order. Kernels are built before,
+    /// each once, but for those that an earlier round has built: `built`, from [`Layout::with_kernel`]. `name` begins the names
+    /// of all arrays.
     pub fn new<'j>(
         jobs: impl IntoIterator<Item = &'j CellJob>,
         terms: &Terms,
         name: &str,
         most_tasks: usize,
-        builds: bool,
+        built: &BTreeMap<String, String>,
     ) -> Self {
         let mut storms: BTreeMap<Class, Vec<Task>> = BTreeMap::new();
         let mut kernels: BTreeMap<Class, Vec<Task>> = BTreeMap::new();
         let mut first: BTreeMap<String, String> = BTreeMap::new();
         for job in jobs {
             let Cell { id, key, .. } = &job.cell;
-            if builds && !first.contains_key(&kernel(&job.cell)) {
-                first.insert(kernel(&job.cell), id.clone());
-                let tasks = kernels.entry(Class::of_build(&job.group, terms)).or_default();
-                tasks.push(Task::Build { cell: id.clone() });
-            }
-            let kernel = first.get(&kernel(&job.cell)).cloned();
+            let kernel = built.get(id).cloned().unwrap_or_else(|| {
+                let first = first.entry(kernel(&job.cell)).or_insert_with(|| {
+                    let tasks = kernels.entry(Class::of_build(&job.group, terms)).or_default();
+                    tasks.push(Task::Build { cell: id.clone() });
+                    id.clone()
+                });
+                first.clone()
+            });
             let tasks = storms.entry(Class::of_storm(job, terms)).or_default();
-            tasks.push(Task::Storm { cell: id.clone(), key: key.clone(), kernel });
+            tasks.push(Task::Storm { cell: id.clone(), key: key.clone(), kernel: Some(kernel) });
         }
         let mut arrays: Vec<Array> = Vec::new();
         let mut add = |kind: &str, class: Class, tasks: &[Task], after: &[String]| {
@@ -235,6 +239,10 @@ pub struct Outcome {
     /// Why there is no kernel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<(Fault, String)>,
+    /// Of a build: what the kernel's source was found to be. Nobody else asks again, so that all cells of a run are of the same
+    /// commit, also when a branch moves on meanwhile, and also when apt knows of a newer package on some nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceIdentity>,
 }
 
 impl Outcome {
@@ -362,6 +370,25 @@ impl Layout {
         read(&self.dir("built").join(cell)).ok()
     }
 
+    /// Cells whose kernel an earlier round has built, or found that nobody can, each with the cell for which it did.
+    ///
+    /// # Errors
+    /// Those of [`Layout::rounds`].
+    pub fn with_kernel(&self) -> io::Result<BTreeMap<String, String>> {
+        let mut cells = BTreeMap::new();
+        let arrays = self.rounds()?.into_iter().flat_map(|(_, round)| round.arrays);
+        for task in arrays.flat_map(|array| array.tasks) {
+            if let Task::Storm { cell, kernel: Some(kernel), .. } = task {
+                cells.insert(cell, kernel);
+            }
+        }
+        let kernels: BTreeSet<String> = cells.values().cloned().collect();
+        let built: BTreeSet<String> =
+            kernels.into_iter().filter(|kernel| self.built(kernel).is_some()).collect();
+        cells.retain(|_, kernel| built.contains(kernel));
+        Ok(cells)
+    }
+
     /// The folder of the attempt that won. It lies below the run's folder, whatever the file says.
     ///
     /// # Errors
@@ -435,7 +462,7 @@ mod tests {
 
     #[test]
     fn each_kernel_is_built_once_and_each_cell_run_once_behind_it() {
-        let round = Round::new(&jobs(), &Terms::default(), "x", 1000, true);
+        let round = Round::new(&jobs(), &Terms::default(), "x", 1000, &BTreeMap::new());
         let builds: Vec<&Array> =
             round.arrays.iter().filter(|array| array.after.is_empty()).collect();
         let built = |cell: &str| Task::Build { cell: cell.to_owned() };
@@ -466,7 +493,8 @@ mod tests {
 
     #[test]
     fn an_array_is_no_longer_than_the_cluster_allows() {
-        let round = Round::new(&jobs(), &Terms::default(), "x", 2, false);
+        let built = jobs().iter().map(|job| (job.cell.id.clone(), "first".to_owned())).collect();
+        let round = Round::new(&jobs(), &Terms::default(), "x", 2, &built);
         assert!(round.arrays.iter().all(|array| array.tasks.len() <= 2 && array.after.is_empty()));
         assert_eq!(round.arrays.iter().map(|array| array.tasks.len()).sum::<usize>(), 9);
         let mut names: Vec<&str> = round.arrays.iter().map(|array| array.name.as_str()).collect();
@@ -486,6 +514,7 @@ mod tests {
             host: "n1".to_owned(),
             job: "1_2".to_owned(),
             failed: None,
+            source: None,
         };
         for (name, wins) in [("attempt-1-7", true), ("attempt-0-7", false)] {
             let attempt = attempts.join(name);

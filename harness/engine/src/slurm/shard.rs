@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use fs_err as fs;
+use kernels::SourceIdentity;
 
 use super::layout::{Layout, Outcome, Task, commit};
 use crate::executor::Failed;
@@ -72,7 +73,7 @@ impl Attempt {
                 made => {
                     made?;
                     let (host, job) = (node.name.clone(), node.job.clone());
-                    let outcome = Outcome { attempt, host, job, failed: None };
+                    let outcome = Outcome { attempt, host, job, failed: None, source: None };
                     return Ok(Some(Self { dir, winner, outcome }));
                 }
             }
@@ -80,12 +81,23 @@ impl Attempt {
         Err(io::Error::other(format!("{} holds too many attempts", attempts.display())))
     }
 
-    /// Ends it; `failed`: why there is no kernel. False if another was earlier, whose outcome counts.
+    /// Ends it. False if another was earlier, whose outcome counts.
     ///
     /// # Errors
     /// Those of writing.
-    pub fn commit(mut self, failed: Option<Failed>) -> io::Result<bool> {
-        self.outcome.failed = failed.map(|Failed { fault, detail }| (fault, detail));
+    pub fn commit(self) -> io::Result<bool> {
         commit(&self.dir, &self.winner, &self.outcome)
+    }
+
+    /// Ends one that built a kernel from `source`, or found that nobody can.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn commit_build(mut self, came_to: Result<SourceIdentity, Failed>) -> io::Result<bool> {
+        match came_to {
+            Ok(source) => self.outcome.source = Some(source),
+            Err(Failed { fault, detail }) => self.outcome.failed = Some((fault, detail)),
+        }
+        self.commit()
     }
 }

@@ -20,15 +20,21 @@ pub async fn open(
     layout.make()?;
     keep_program(&layout)?;
     let terms = plan.slurm();
-    let cache = if terms.store_in_run { layout.dir("store") } else { folders.cache_dir()? };
-    let mut places = vec!["--cache".to_owned(), cache.display().to_string()];
+    let mut places = Vec::new();
+    let own_cache = match terms.hands_on {
+        true => folders.cache.as_deref().map(std::path::absolute).transpose()?,
+        false => {
+            places.extend(["--cache".to_owned(), folders.cache_dir()?.display().to_string()]);
+            None
+        }
+    };
     if let Some(data) = &folders.data {
         let data = std::path::absolute(data)?;
         places.extend(["--data".to_owned(), data.display().to_string()]);
     }
     places.extend(folders.mirror.iter().flat_map(|url| ["--mirror".to_owned(), url.clone()]));
     let cwd = std::env::current_dir()?;
-    let slurm = Slurm { layout: layout.clone(), terms: terms.clone(), places, cwd };
+    let slurm = Slurm { layout: layout.clone(), terms: terms.clone(), places, own_cache, cwd };
     jobs.sort_by_key(|job| job.rank);
     for job in &mut jobs {
         job.time = None;

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use kernels::{Digest, SourceIdentity};
 use machine::Random;
 use reports::event::{Fault, KernelFacts, RunEvent, VmEnd};
 use reports::exit::Purpose;
@@ -33,6 +34,8 @@ struct Troubles {
     cursed: Option<&'static str>,
     /// The controller answers nothing in so many of its first calls.
     silent: u64,
+    /// The call of `sbatch`, from 1, that is refused; 0: none.
+    refuses: u64,
 }
 
 /// A cluster.
@@ -146,7 +149,14 @@ impl World {
         };
         let Troubles { vanishes, node_dies, orphaned, cursed, .. } = self.troubles;
         let own = &task.array.tasks[task.index as usize];
-        let Task::Storm { cell, .. } = own else { return };
+        let Task::Storm { cell, .. } = own else {
+            if let Some(attempt) = Attempt::begin(&self.layout, own, &node(&task)).unwrap() {
+                let (package, version) = ("linux-source".to_owned(), "6.1".to_owned());
+                let digest = Digest::Sha256(String::new());
+                attempt.commit_build(Ok(SourceIdentity { package, version, digest })).unwrap();
+            }
+            return;
+        };
         if cursed == Some(cell) || strikes(vanishes) {
             return;
         }
@@ -168,17 +178,11 @@ impl World {
 
     /// An attempt that comes to its end.
     fn attempt(&self, own: &Task, cell: &str, task: &Running) {
-        let node = Node {
-            name: "n1".to_owned(),
-            job: format!("{}_{}", task.job, task.index),
-            own_job: format!("{}{}", task.job, task.index),
-            restart: task.restart.to_string(),
-        };
         // An orphan was begun when nobody had won.
         let winner = self.layout.dir("winners").join(cell);
         let hidden = winner.with_extension("hidden");
         let hides = task.is_orphan && fs::rename(&winner, &hidden).is_ok();
-        let attempt = Attempt::begin(&self.layout, own, &node).unwrap();
+        let attempt = Attempt::begin(&self.layout, own, &node(task)).unwrap();
         if hides {
             fs::rename(&hidden, &winner).unwrap();
         }
@@ -186,8 +190,18 @@ impl World {
         write_log(&attempt.dir, cell);
         let boot = attempt.dir.join(cell).join("boot-1");
         fs::create_dir_all(&boot).unwrap();
-        fs::write(boot.join("console.log"), node.restart).unwrap();
-        assert_eq!(attempt.commit(None).unwrap(), !task.is_orphan);
+        fs::write(boot.join("console.log"), task.restart.to_string()).unwrap();
+        assert_eq!(attempt.commit().unwrap(), !task.is_orphan);
+    }
+}
+
+/// Where a task runs.
+fn node(task: &Running) -> Node {
+    Node {
+        name: "n1".to_owned(),
+        job: format!("{}_{}", task.job, task.index),
+        own_job: format!("{}{}", task.job, task.index),
+        restart: task.restart.to_string(),
     }
 }
 
@@ -239,7 +253,11 @@ fn write_log(dir: &Path, cell: &str) {
 
 impl Controller for Played {
     async fn submit(&self, _round: u32, array: &Array, _after: &[u64]) -> Result<u64, Error> {
-        self.0.submits.fetch_add(1, Ordering::Relaxed);
+        let call = self.0.submits.fetch_add(1, Ordering::Relaxed) + 1;
+        if call == self.0.troubles.refuses {
+            let words = "sbatch: error: QOSMaxSubmitJobPerUserLimit";
+            return Err(Error::new(Fault::Infrastructure, words));
+        }
         let mut tasks = self.0.tasks.lock().unwrap();
         tasks.next_job += 1;
         let (job, array) = (tasks.next_job, Arc::new(array.clone()));
@@ -336,13 +354,22 @@ fn is_answered(cell: &CellReport) -> bool {
 #[tokio::test(start_paused = true)]
 async fn each_cell_is_answered_once_whatever_happens_to_the_cluster() {
     let (_dir, layout) = place();
-    let troubles = Troubles { vanishes: 10, node_dies: 12, orphaned: 15, cursed: None, silent: 8 };
+    let troubles =
+        Troubles { vanishes: 10, node_dies: 12, orphaned: 15, silent: 8, ..Troubles::default() };
     let played = Played::new(&layout, 20, troubles);
     let all = jobs(&group("one", 1), 120);
     let report = run(&layout, &played, all, Limits::default(), CancellationToken::new()).await;
     assert_eq!(report.cells.len(), 120);
     let open: Vec<_> = report.cells.iter().filter(|cell| !is_answered(cell)).collect();
     assert!(open.is_empty(), "{open:#?}");
+    // What is submitted again finds its kernel, and says so.
+    let again = layout.rounds().unwrap().into_iter().skip(1).flat_map(|(_, round)| round.arrays);
+    let mut tasks = again.flat_map(|array| array.tasks);
+    let behind_first =
+        |task| matches!(task, Task::Storm { kernel: Some(kernel), .. } if kernel == "one-1");
+    assert!(tasks.all(behind_first));
+    let resubmitted = |text: &String| text.starts_with("Slurm's jobs for tasks that were lost: ");
+    assert!(report.runs[0].notices.iter().any(resubmitted), "{report:#?}");
     let Played(world) = &played;
     assert!(world.begun.load(Ordering::Relaxed) > 120, "nothing went wrong");
     assert!(report.runs[0].notices.iter().any(|text| text.contains("no answer")), "{report:#?}");
@@ -425,6 +452,37 @@ async fn a_leader_that_is_killed_is_followed_by_another() {
     assert_eq!(played.0.begun.load(Ordering::Relaxed), 12);
 }
 
+/// A limit of the user's quality of service, for example.
+#[tokio::test(start_paused = true)]
+async fn a_submission_that_slurm_refuses_leaves_nothing_behind_and_can_be_tried_again() {
+    let (_dir, layout) = place();
+    let troubles = Troubles { refuses: 2, ..Troubles::default() };
+    let played = Played::new(&layout, 4, troubles);
+    let all = jobs(&group("one", 1), 3);
+    let open = Cluster::open(layout.clone(), Terms::default(), played.clone(), "r", &all).await;
+    assert!(open.unwrap_err().to_string().contains("QOSMaxSubmitJobPerUserLimit"));
+    assert!(played.0.tasks.lock().unwrap().waiting.is_empty(), "the kernel would be built");
+    let report = run(&layout, &played, all, Limits::default(), CancellationToken::new()).await;
+    assert!(report.cells.iter().all(is_answered), "{report:#?}");
+    // The kernel that was not built then is built now.
+    assert!(layout.round(2).unwrap().arrays[0].after.is_empty());
+    assert_eq!(fs::read_dir(layout.dir("built")).unwrap().count(), 1);
+}
+
+/// Slurm has taken the array, but its answer was lost.
+#[tokio::test(start_paused = true)]
+async fn what_slurm_took_without_an_answer_is_withdrawn_too() {
+    let (_dir, layout) = place();
+    let played = Played::new(&layout, 4, Troubles::default());
+    let all = jobs(&group("one", 1), 3);
+    let cluster = Cluster::open(layout.clone(), Terms::default(), played.clone(), "r", &all).await;
+    let cluster = cluster.unwrap();
+    cluster.shared.state().arrays.clear();
+    cluster.cancel().await.unwrap();
+    let tasks = played.0.tasks.lock().unwrap();
+    assert!(tasks.waiting.is_empty() && tasks.running.is_empty(), "{tasks:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_interrupted_run_leaves_nothing_in_the_cluster() {
     let (_dir, layout) = place();
@@ -477,8 +535,13 @@ fn a_damaged_log_is_no_answer() {
 async fn ten_thousand_shards_on_five_hundred_nodes() {
     for shards in [1_000, 10_000] {
         let (_dir, layout) = place();
-        let troubles =
-            Troubles { vanishes: 100, node_dies: 50, orphaned: 100, cursed: None, silent: 8 };
+        let troubles = Troubles {
+            vanishes: 100,
+            node_dies: 50,
+            orphaned: 100,
+            silent: 8,
+            ..Troubles::default()
+        };
         let played = Played::new(&layout, 500, troubles);
         let all = jobs(&group("one", 1), shards);
         let (began, real) = (Instant::now(), std::time::Instant::now());
