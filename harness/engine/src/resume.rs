@@ -85,7 +85,10 @@ impl Resumable {
             .map(|cell| (cell.cell.id.clone(), next(cell)))
             .collect();
         if again.is_empty() && report.is_whole() {
-            return Err(wrong("this run has ended, and all its cells have their answers".into()));
+            return Err(wrong(format!(
+                "this run has ended, and all its cells have their answers\n  hint: to see them: swapstorm report {}",
+                dir.display()
+            )));
         }
         cut(&file, length)?;
         Ok(Self { dir, report, plan, again, healed: damaged, lock })

@@ -168,6 +168,11 @@ impl<'a> Run<'a> {
         self.log.emit(What::CellFinished { cell: cell.id.clone() })
     }
 
+    /// Whether the user has asked for its end.
+    pub fn is_interrupted(&self) -> bool {
+        self.interrupt.is_cancelled()
+    }
+
     /// What tells it from all other runs.
     pub fn id(&self) -> &str {
         self.log.report().runs.first().map_or("", |run| run.id.as_str())

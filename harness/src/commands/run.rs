@@ -257,8 +257,12 @@ async fn carry_out(
         }
         Engine::Slurm => {
             let opened = cluster::open(&mut run, plan, jobs, workshop.folders()).await;
-            let (cluster, jobs) = opened.inspect_err(|_| view.clear())?;
-            if options.detach {
+            let (cluster, jobs) = opened.map_err(|error| {
+                view.clear();
+                can_go_on(error, &dir)
+            })?;
+            // A run that was interrupted while it was submitted is taken back below.
+            if options.detach && !run.is_interrupted() {
                 run.foretell(jobs.iter().map(|job| &job.cell))?;
                 view.clear();
                 printer.say(&format!(
@@ -275,11 +279,8 @@ async fn carry_out(
         }
     };
     view.clear();
-    let finished = done.and_then(|()| run.end()).map_err(|error| {
-        let error = Error::from(error);
-        let hint = format!("when that is mended: swapstorm run --resume {}", dir.display());
-        Error::new(error.fault, format!("{error}\n  hint: {hint}"))
-    })?;
+    let ended = done.and_then(|()| run.end());
+    let finished = ended.map_err(|error| can_go_on(Error::from(error), &dir))?;
     let mut timings = Timings::load(&store);
     timings.learn(&finished.report);
     // An estimate that cannot be kept is no reason to fail.
@@ -294,6 +295,12 @@ async fn carry_out(
     Ok(code)
 }
 
+/// A failure of a run that is there to be gone on with.
+fn can_go_on(error: Error, dir: &Path) -> Error {
+    let hint = format!("when that is mended: swapstorm run --resume {}", dir.display());
+    Error::new(error.fault, format!("{error}\n  hint: {hint}"))
+}
+
 /// What a person may want to do now.
 fn next_steps(finished: &Finished) -> Vec<String> {
     let Finished { report, dir, purpose } = finished;
@@ -303,10 +310,10 @@ fn next_steps(finished: &Finished) -> Vec<String> {
     if let Some(replay) = replay.filter(|file| file.exists()) {
         steps.push(format!("the same machine once more: {}", replay.display()));
     }
-    let can_go_on = |cell: &CellReport| {
+    let is_open = |cell: &CellReport| {
         cell.is_left_out() || matches!(cell.verdict, CellVerdict::Infrastructure { .. })
     };
-    if report.interrupted() || report.cells.iter().any(can_go_on) {
+    if report.interrupted() || report.cells.iter().any(is_open) {
         steps.push(format!("to go on: swapstorm run --resume {}", dir.display()));
     }
     steps

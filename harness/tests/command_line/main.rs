@@ -12,6 +12,7 @@ mod baseline;
 mod bisect;
 mod cache;
 mod check;
+mod cluster;
 mod compare;
 mod formats;
 mod history;
