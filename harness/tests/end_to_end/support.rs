@@ -84,8 +84,13 @@ impl Scene {
 
     /// The program with the shared store, this scene's data and fakes.
     pub fn swapstorm(&self) -> Command {
+        self.swapstorm_in(Path::new(env!("CARGO_BIN_EXE_swapstorm")))
+    }
+
+    /// The same from another file that holds the program.
+    pub fn swapstorm_in(&self, program: &Path) -> Command {
         let path = std::env::var("PATH").unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_swapstorm"));
+        let mut command = Command::new(program);
         command
             .env("PATH", format!("{}:{path}", self.path("bin").display()))
             .env("SWAPSTORM_CACHE", cache())
