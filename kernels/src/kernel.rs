@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Makes kernels on request and keeps them in the store.
 
+mod handed;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -198,31 +200,6 @@ impl Kernels {
         progress(Progress::Stage(Stage::Publish));
         tree.io(|| collect(&plan, (absent, warnings), &tree.build(), slot.dir()))?;
         self.artifact(slot.publish().await?, false)
-    }
-
-    /// Copies a built kernel into the store `to`, for others who do not share ours.
-    pub async fn hand_over(&self, kernel: &KernelArtifact, to: &Store) -> Result<(), KernelError> {
-        Ok(to.adopt(KERNELS, &kernel.key, &self.store).await.map(drop)?)
-    }
-
-    /// Copies the kernel asked for out of the store `from`, unless ours has it. Whether one of them had it is the result.
-    pub async fn take_over(
-        &self,
-        request: Request<'_>,
-        from: &Store,
-        progress: OnProgress<'_>,
-    ) -> Result<bool, KernelError> {
-        let key = self.plan(request, progress).await?.key;
-        Ok(self.store.adopt(KERNELS, &key, from).await?.is_some())
-    }
-
-    /// Takes `source` for what somebody else has found it to be: nobody is asked for it any more. A tree in place is asked
-    /// nevertheless.
-    pub fn assume(&self, source: &Source, identity: SourceIdentity) {
-        if !matches!(source, Source::Dir(_)) {
-            let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-            asked.push((source.clone(), identity));
-        }
     }
 
     /// The final, checked configuration of the kernel asked for, without compiling it:

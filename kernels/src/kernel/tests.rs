@@ -4,6 +4,7 @@
 
 mod git;
 mod git_series;
+mod handed;
 mod interrupted;
 mod trees;
 
