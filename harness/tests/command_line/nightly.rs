@@ -68,6 +68,9 @@ fn a_run_that_cannot_be_gone_on_with_says_why() {
     says(&["run", "--resume", "nowhere"], "name the folder of a run");
     says(&["run", "architectures", "--resume", "nowhere"], "cannot be used with");
     says(&["run", "--resume", "nowhere", "--seed", "3"], "cannot be used with");
+    // Whoever began it carries it out.
+    says(&["run", "--resume", "nowhere", "--engine", "slurm"], "cannot be used with");
+    says(&["run", "--resume", "nowhere", "--engine", "local"], "cannot be used with");
     fs::create_dir(scene.path("run")).unwrap();
     let log = scene.path("run/events.jsonl");
     fs::write(&log, "no event\n").unwrap();
