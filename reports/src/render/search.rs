@@ -11,7 +11,7 @@ const BARS: (f64, f64) = (4.0, 356.0);
 /// Height of the bars, and of the runs below.
 const HIGH: f64 = 120.0;
 const RUNS: f64 = 60.0;
-const FOOT: f64 = 46.0;
+const FOOT: f64 = 54.0;
 /// More hypotheses than this share bars.
 const MOST: usize = 88;
 
@@ -40,21 +40,22 @@ pub(super) fn plot(search: &Search) -> String {
     let most = bars.iter().map(|bar| bar.hits + bar.clean).fold(1.0, f64::max);
     let mut svg = Svg::new(WIDTH, HIGH + RUNS + FOOT);
     let ground = HIGH + 14.0;
-    svg.text("small", (BARS.0, 11.0), Anchor::Start, "probability, up to 100 %");
+    svg.text("note", (BARS.0, 11.0), Anchor::Start, "probability, up to 100 %");
     for (at, bar) in bars.iter().enumerate() {
         let left = BARS.0 + step * at as f64;
         let height = HIGH * bar.probability - 14.0 * bar.probability;
-        svg.rect("b", left, ground - height, width, height);
+        // Classes of the page, which is where this picture stands.
+        svg.rect("doubt", left, ground - height, width, height);
         let of_runs = |runs: f64| RUNS * runs / most;
-        svg.rect("b", left, ground + 4.0, width, of_runs(bar.hits));
-        svg.rect("a", left, ground + 4.0 + of_runs(bar.hits), width, of_runs(bar.clean));
+        svg.rect("bad", left, ground + 4.0, width, of_runs(bar.hits));
+        svg.rect("good", left, ground + 4.0 + of_runs(bar.hits), width, of_runs(bar.clean));
     }
-    svg.line("zero", (BARS.0, ground), (BARS.1, ground));
+    svg.line("axis", (BARS.0, ground), (BARS.1, ground));
     let below = ground + RUNS + 18.0;
     let runs = format!("below: runs with the bug, then clean ones, up to {most:.0}");
-    svg.text("small", (BARS.0, below), Anchor::Start, &runs);
-    svg.text("small", (BARS.0, below + 14.0), Anchor::Start, "good end");
-    svg.text("small", (BARS.1, below + 14.0), Anchor::End, "none of them");
+    svg.text("note", (BARS.0, below), Anchor::Start, &runs);
+    svg.text("note", (BARS.0, below + 16.0), Anchor::Start, "good end");
+    svg.text("note", (BARS.1, below + 16.0), Anchor::End, "none of them");
     svg.finish_inline("How probable each commit is, from the good end to none of them")
 }
 
