@@ -9,8 +9,13 @@ TOOLS := target/tools
 DENY_VERSION := 0.20.2
 # So is cargo-deb, for `make deb`.
 DEB_VERSION := 3.8.0
+# What judges the formats of reports, made anew when its list changes.
+CONFORMANCE := reports/conformance
+JUDGES := $(TOOLS)/conformance
+# A source tree of Linux, for the parser of KTAP in it: the one that the end-to-end tests have fetched.
+LINUX = $(firstword $(wildcard target/tmp/store/v*/sources/*/tree/tools/testing/kunit/kunit_parser.py))
 
-.PHONY: repro test soak setup check unit end-to-end deny deb clean
+.PHONY: repro test soak setup check unit end-to-end formats deny deb clean
 
 # Compiling takes some minutes the first time: cargo shows how far it is.
 repro: setup
@@ -22,6 +27,7 @@ test: setup
 	@sh host/timed.sh check $(MAKE) --no-print-directory check
 	@sh host/timed.sh unit $(MAKE) --no-print-directory unit
 	@sh host/timed.sh end-to-end $(MAKE) --no-print-directory end-to-end
+	@sh host/timed.sh formats $(MAKE) --no-print-directory formats
 	@sh host/timed.sh deny $(MAKE) --no-print-directory deny
 
 # The long forms of what `test` shows shortly: many hours.
@@ -45,6 +51,19 @@ unit:
 # Real kernels in real QEMU. Guests wait a lot, so two tests run beside each other.
 end-to-end:
 	$(CARGO) test --package swapstorm --locked --features end-to-end --test end_to_end -- --test-threads=2
+
+# Reports, judged by the tools of those who read them. After end-to-end, which fetches a kernel's source.
+formats: $(JUDGES)/made
+	@[ -n "$(LINUX)" ] || { echo "formats: no source of Linux is in target/tmp/store: run make end-to-end first" >&2; exit 3; }
+	$(CARGO) build --quiet --locked --package swapstorm
+	$(JUDGES)/bin/python -B $(CONFORMANCE)/check.py target/debug/swapstorm \
+		$(LINUX:/tools/testing/kunit/kunit_parser.py=) target/conformance
+
+$(JUDGES)/made: $(CONFORMANCE)/requirements.txt
+	rm -rf $(JUDGES)
+	virtualenv --quiet $(JUDGES)
+	$(JUDGES)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $<
+	touch $@
 
 deny:
 	@[ -x $(TOOLS)/bin/cargo-deny ] || $(CARGO) install --locked --debug --no-default-features \
