@@ -159,8 +159,11 @@ pub struct CellReport {
     /// Bugs that its run's plan knows of, and that may show in it.
     #[serde(skip)]
     pub(crate) known: Vec<Arc<KnownBug>>,
-    /// The virtual machines.
+    /// The virtual machines, but for those of a run that was killed and resumed, unless one of them made a report.
     pub boots: Vec<Boot>,
+    /// Number of the newest machine, also if it is not among them.
+    #[serde(skip)]
+    pub(crate) last_boot: u32,
     /// Whether the log says that the cell is finished.
     pub finished: bool,
     /// Format of the log that tells of it.
@@ -473,6 +476,11 @@ impl RunReport {
 }
 
 impl CellReport {
+    /// Number of the machine that would come next.
+    pub fn next_boot(&self) -> u32 {
+        self.last_boot.saturating_add(1)
+    }
+
     /// Milliseconds from the start of its machines in the run's last life to its end; `None` if it did not come to an end of
     /// its own.
     pub fn took_ms(&self) -> Option<u64> {

@@ -92,8 +92,10 @@ impl QemuCell {
     }
 
     async fn one_boot(&self, boot: u32, image: &Path, context: &Context) -> Result<Ended, Error> {
-        // Each attempt draws numbers of its own: the same trouble need not come again.
-        let seed = Random::new(self.cell.seed, &format!("attempt {boot}")).draw();
+        // Each attempt draws numbers of its own: the same trouble need not come again. A cell whose run was killed draws
+        // the same as it did before, so that the run comes to what it would have come to.
+        let attempt = boot - self.first_boot + 1;
+        let seed = Random::new(self.cell.seed, &format!("attempt {attempt}")).draw();
         self.attempt(boot, seed, |machine| VmSpec { kernel: image.to_owned(), ..machine }, context)
             .await
     }

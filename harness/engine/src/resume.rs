@@ -3,7 +3,7 @@
 //!
 //! Its log says which cells have their answer. All others are run again: those that were under way, that were
 //! cancelled, or that the machine under us failed; and where a line of the log is damaged, those that it may have
-//! been about. What machines of such cells had reported stays.
+//! been about. What machines of such cells had reported stays; of the others the report says nothing, as if nobody had disturbed it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Seek, SeekFrom};
@@ -76,13 +76,11 @@ impl Resumable {
             )));
         };
         let again = |cell: &&CellReport| doubtful.contains(&cell.cell.id) || is_open(cell);
-        let next =
-            |cell: &CellReport| cell.boots.iter().map(|boot| boot.number).max().unwrap_or(0) + 1;
         let again: BTreeMap<String, u32> = report
             .cells
             .iter()
             .filter(again)
-            .map(|cell| (cell.cell.id.clone(), next(cell)))
+            .map(|cell| (cell.cell.id.clone(), cell.next_boot()))
             .collect();
         if again.is_empty() && report.is_whole() {
             return Err(wrong(format!(

@@ -94,8 +94,19 @@ impl<'a> Run<'a> {
     /// Those of writing the log.
     pub fn plan(&mut self, plan: &Plan, folder: &Path) -> io::Result<()> {
         self.log.emit(What::PlanLoaded { plan: plan.facts(folder) })?;
+        self.know(plan)
+    }
+
+    /// Logs the bugs that a plan knows of and the log does not: lines that name them may be lost when a run is gone on with.
+    ///
+    /// # Errors
+    /// Those of writing the log.
+    pub fn know(&mut self, plan: &Plan) -> io::Result<()> {
         for bug in plan.known() {
-            self.log.emit(What::KnownLoaded { bug })?;
+            let mut runs = self.log.report().runs.iter();
+            if !runs.any(|run| run.known.contains(&bug)) {
+                self.log.emit(What::KnownLoaded { bug })?;
+            }
         }
         Ok(())
     }

@@ -179,6 +179,7 @@ pub async fn resume(dir: &Path, places: &Places, printer: &Printer) -> Result<u8
     let interrupt = interrupt::listen()?;
     let mut run = Run::resume(resumed, &view, interrupt)?;
     // Lines that name them may be lost.
+    run.know(&plan)?;
     run.introduce(jobs.iter().map(|job| &*job.group))?;
     carry_out(run, &plan, jobs, &options, workshop, &view, printer).await
 }

@@ -127,7 +127,7 @@ fn a_run_that_was_resumed_ends_as_one_that_was_not_disturbed() {
     let killed = killed.exposure(FIXED, 1, crate::sample::events::enough());
     let again = killed.then(resumed(&[FIXED], 0));
     let cell = |log: &Log| log.report().cell(FIXED).unwrap().clone();
-    assert_eq!(cell(&again).boots[0].end, Some(VmEnd::Orphaned));
+    assert_eq!((cell(&again).boots.len(), cell(&again).next_boot()), (0, 2));
     assert_eq!(cell(&again).exposure, crate::event::Exposure::default());
 
     let again =
@@ -136,6 +136,7 @@ fn a_run_that_was_resumed_ends_as_one_that_was_not_disturbed() {
     let undisturbed = good_repro();
     assert_eq!(cell(&again).verdict, cell(&undisturbed).verdict);
     assert_eq!(cell(&again).exposure, cell(&undisturbed).exposure);
+    assert_eq!(cell(&again).boots.len(), cell(&undisturbed).boots.len());
     for purpose in [Purpose::Repro, Purpose::Search] {
         assert_eq!(again.report().exit_code(purpose), undisturbed.report().exit_code(purpose));
     }
@@ -150,4 +151,25 @@ fn what_a_killed_run_had_seen_stays_seen() {
         log.started(FIXED, 2).ready(FIXED, 2).exposure(FIXED, 2, crate::sample::events::enough());
     let report = log.stopped(FIXED, 2, VmEnd::Budget).finished(FIXED).end(false).report();
     assert_eq!(word(&report, FIXED), "another bug");
+    let ends = report.cell(FIXED).unwrap().boots.iter().map(|boot| boot.end);
+    assert_eq!(ends.collect::<Vec<_>>(), [Some(VmEnd::Orphaned), Some(VmEnd::Budget)]);
+}
+
+#[test]
+fn a_known_bug_whose_line_was_lost_is_known_once_the_run_is_resumed() {
+    let cell = |log: &Log| log.report().cell(BUGGY).unwrap().clone();
+    let knows = What::KnownLoaded { bug: known("", RACE) };
+    let elsewhere = Selection { arch: vec!["riscv64".to_owned()], ..Selection::default() };
+    let other = What::KnownLoaded { bug: KnownBug { cells: elsewhere, ..known("", RACE) } };
+    let begun = Log::new().planned(BUGGY).buggy_cell().then(resumed(&[], 1));
+    assert_eq!(word(&begun.report(), BUGGY), "expected bug");
+    let begun = begun.then(other);
+    assert_eq!(word(&begun.report(), BUGGY), "expected bug");
+    let resumed = begun.then(knows.clone());
+    let undisturbed = Log::new().then(knows).planned(BUGGY).buggy_cell();
+    assert_eq!(cell(&resumed).verdict, cell(&undisturbed).verdict);
+    assert_eq!(
+        cell(&resumed).bugs.first().map(|bug| &bug.known),
+        Some(&Some("fixed in 6.9".to_owned()))
+    );
 }

@@ -12,7 +12,7 @@ use smol_str::{SmolStr, format_smolstr};
 pub(super) use cell::MAX_BUGS;
 
 use super::{CellReport, RunFacts, RunReport};
-use crate::event::{Cell, RunEvent, VmEnd, What};
+use crate::event::{Cell, RunEvent, What};
 use crate::exit::Purpose;
 use crate::known::KnownBug;
 use crate::log::LogProblem;
@@ -114,7 +114,14 @@ impl RunReport {
                 let known = &self.runs[run].known;
                 if known.len() < MAX_KNOWN && !known.contains(bug) {
                     self.runs[run].known.push(bug.clone());
-                    self.state.runs[run].known.push(Arc::new(bug.clone()));
+                    let bug = Arc::new(bug.clone());
+                    self.state.runs[run].known.push(Arc::clone(&bug));
+                    // Where its line was lost and the run resumed, cells are there already.
+                    if bug.holds(&self.runs[run].started) {
+                        for at in self.state.runs[run].cells.values() {
+                            self.cells[*at].learn(&bug);
+                        }
+                    }
                 }
                 return;
             }
@@ -172,10 +179,7 @@ impl RunReport {
             let cell = &mut self.cells[*at];
             (cell.finished, cell.left_out_by_plan) = (false, false);
             (cell.cancelled, cell.building, cell.failure) = (None, None, None);
-            for boot in &mut cell.boots {
-                boot.end = Some(VmEnd::Orphaned);
-                boot.columns = Arc::default();
-            }
+            cell.orphaned();
             cell.settle();
         }
     }

@@ -104,7 +104,7 @@ impl Executor for StandIn {
                 now.0 += 1;
                 now.1 = now.1.max(now.0);
             }
-            let (cell, boot) = (job.cell.id.clone(), 1);
+            let (cell, boot) = (job.cell.id.clone(), job.first_boot);
             let (kernel, variant) = (facts(), None);
             context.tell(What::KernelReady { cell: cell.clone(), kernel, variant }).await;
             context.tell(What::GuestReady { cell: cell.clone(), boot, boot_ms: 1 }).await;
@@ -117,6 +117,8 @@ impl Executor for StandIn {
                 () = tokio::time::sleep(Duration::from_secs(60)) => VmEnd::Budget,
                 why = context.asked_to_stop() => why,
             };
+            let (id, reason) = (cell.clone(), "stop".to_owned());
+            context.tell(What::GuestDone { cell: id, boot, reason }).await;
             context.tell(What::VmStopped { cell, boot, why, detail: String::new() }).await;
             now.lock().unwrap().0 -= 1;
             Ok(())

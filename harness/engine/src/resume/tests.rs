@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use reports::exit::Purpose;
+use reports::render::{self, Look};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -47,6 +48,8 @@ async fn go_on(dir: &Path, life: Duration) -> bool {
     let left = cells().into_iter().filter(|job| {
         run.report.cell(&job.cell.id).is_none() || run.again.contains_key(&job.cell.id)
     });
+    let first_boot = |id: &str| run.again.get(id).copied().unwrap_or(1);
+    let left = left.map(|job| CellJob { first_boot: first_boot(&job.cell.id), ..job });
     let left: Vec<CellJob> = left.collect();
     let mut log = EventLog::resume(run, &Nobody).unwrap();
     let done = live(&mut log, left, life).await;
@@ -63,8 +66,34 @@ fn read(dir: &Path) -> RunReport {
     reading.report
 }
 
+/// The reports of a run, but for what differs from run to run anyhow: when and by which process it was begun, times by the
+/// host's clock, numbers of machines, that it was resumed, and what is said of a kernel that a life finds or makes anew.
+fn rendered(mut report: RunReport) -> [String; 4] {
+    for run in &mut report.runs {
+        (run.id, run.started, run.ms, run.resumed) = ("run".into(), String::new(), 0, 0);
+    }
+    for cell in &mut report.cells {
+        cell.run = "run".into();
+        cell.notices.clear();
+        for boot in &mut cell.boots {
+            (boot.number, boot.started_ms) = (1, 0);
+        }
+    }
+    let look = Look { width: 100, colour: false };
+    let purpose = Purpose::Search;
+    [
+        render::text(&report, purpose, look),
+        render::markdown(&report, purpose),
+        render::json(&report, purpose),
+        render::html(&report, purpose),
+    ]
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_run_that_is_killed_again_and_again_comes_to_the_same() {
+    let undisturbed = tempfile::tempdir().unwrap();
+    assert!(live(&mut begin(undisturbed.path()), cells(), Duration::from_secs(100_000)).await);
+    let undisturbed = rendered(read(undisturbed.path()));
     for life in [1, 299, 301, 330, 359, 361, 400, 470] {
         let dir = tempfile::tempdir().unwrap();
         let life = Duration::from_secs(life);
@@ -84,6 +113,9 @@ async fn a_run_that_is_killed_again_and_again_comes_to_the_same() {
         }
         assert_eq!(report.runs[0].resumed, lives - 1);
         assert!(report.finished() && report.problems.is_empty(), "{:?}", report.problems);
+        for (told, undisturbed) in rendered(report).iter().zip(&undisturbed) {
+            assert_eq!(told, undisturbed, "{life:?}");
+        }
         let times: Vec<u64> = events(dir.path()).iter().map(|event| event.at_ms).collect();
         assert!(times.is_sorted());
     }

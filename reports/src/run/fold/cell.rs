@@ -7,9 +7,10 @@ use smol_str::SmolStr;
 
 use super::keep;
 use crate::event::{
-    Cell, Exposure, Fault, LeftOutPoint, PlacedPoint, PointCounts, SampleTable, What,
+    Cell, Exposure, Fault, LeftOutPoint, PlacedPoint, PointCounts, SampleTable, VmEnd, What,
 };
 use crate::finding::Finding;
+use crate::known::KnownBug;
 use crate::method;
 use crate::rule::{self, Match, Rule};
 use crate::run::{
@@ -54,6 +55,7 @@ impl CellReport {
             others_showed: false,
             finished_ms: 0,
             boots: Vec::new(),
+            last_boot: 0,
             finished: false,
             format,
         }
@@ -183,7 +185,44 @@ impl CellReport {
         self.verdict = verdict::judge(self);
     }
 
+    /// The harness was killed, and the cell begins anew. Machines without a report leave no trace, as if the run had not been
+    /// disturbed; what the others saw stays, but their exposure does not count.
+    pub(super) fn orphaned(&mut self) {
+        let corruptions = &self.corruptions;
+        self.boots.retain(|boot| {
+            boot.findings > 0 || corruptions.iter().any(|corruption| corruption.boot == boot.number)
+        });
+        for boot in &mut self.boots {
+            boot.end = Some(VmEnd::Orphaned);
+            boot.columns = Arc::default();
+        }
+        if self.boots.is_empty() {
+            self.checks = 0;
+            self.warnings.clear();
+            self.notices.clear();
+        }
+    }
+
+    /// Takes note of a bug that the plan knows of, also where it was reported already.
+    pub(super) fn learn(&mut self, known: &Arc<KnownBug>) {
+        if !known.cells.has(&self.cell) {
+            return;
+        }
+        self.known.push(Arc::clone(known));
+        let mut bugs = std::mem::take(&mut self.bugs);
+        for bug in bugs.iter_mut().filter(|bug| bug.known.is_none()) {
+            bug.known = self.known_note(&bug.finding.title, bug.standing);
+        }
+        let mut corruptions = std::mem::take(&mut self.corruptions);
+        for one in corruptions.iter_mut().filter(|one| one.known.is_none()) {
+            one.known = self.known_note(&format!("data corruption: {}", one.detail), one.standing);
+        }
+        (self.bugs, self.corruptions) = (bugs, corruptions);
+        self.settle();
+    }
+
     fn boot(&mut self, number: u32) -> &mut Boot {
+        self.last_boot = self.last_boot.max(number);
         let at = self.boots.iter().position(|boot| boot.number == number).unwrap_or_else(|| {
             self.boots.push(Boot { number, ..Boot::default() });
             self.boots.len() - 1
