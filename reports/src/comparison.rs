@@ -13,6 +13,7 @@ mod storm;
 mod storms;
 #[cfg(test)]
 pub(crate) mod tests;
+pub(crate) mod values;
 
 use std::collections::BTreeMap;
 

@@ -31,7 +31,7 @@ use crate::telemetry::Health;
 /// Version of the event format; a reader refuses a newer one.
 pub const FORMAT: u32 = 2;
 /// Version within [`FORMAT`]: a newer one may add events and fields, which a reader skips.
-pub const MINOR: u32 = 4;
+pub const MINOR: u32 = 5;
 
 /// One line of `events.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -352,6 +352,13 @@ pub enum What {
         #[serde(default, skip_serializing_if = "String::is_empty")]
         detail: String,
     },
+    /// A command of the user's that was run with the cell's kernel ended.
+    CommandEnded {
+        /// Cell id.
+        cell: String,
+        /// Its status as a shell has it: 128 and the signal's number where a signal ended it.
+        status: i32,
+    },
     /// A stage of a cell failed before a virtual machine could judge it.
     CellFailed {
         /// Cell id.
@@ -416,6 +423,7 @@ impl What {
             | Self::TelemetryChecked { cell, .. }
             | Self::Digested { cell, .. }
             | Self::VmStopped { cell, .. }
+            | Self::CommandEnded { cell, .. }
             | Self::CellFailed { cell, .. }
             | Self::CellFinished { cell }
             | Self::Notice { cell: Some(cell), .. } => Some(cell),
@@ -465,6 +473,7 @@ impl What {
             | Self::Building { .. }
             | Self::KernelReady { .. }
             | Self::PointsPlaced { .. }
+            | Self::CommandEnded { .. }
             | Self::CellFailed { .. }
             | Self::CellFinished { .. }
             | Self::Notice { .. }

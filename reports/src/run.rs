@@ -153,6 +153,9 @@ pub struct CellReport {
     /// Whether another cell of its run that should show the expected bug has shown it.
     #[serde(skip)]
     pub(crate) others_showed: bool,
+    /// Status of a command of the user's that was run with its kernel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<i32>,
     /// When it was finished, in milliseconds of the run.
     #[serde(skip)]
     pub(crate) finished_ms: u64,

@@ -19,9 +19,11 @@ pub mod answer;
 mod choice;
 pub mod evidence;
 pub mod git;
+pub mod level;
 pub mod posterior;
 pub mod range;
 pub mod rate;
+mod statistic;
 #[cfg(test)]
 mod tests;
 pub mod told;
@@ -30,9 +32,11 @@ pub mod weight;
 use std::ops::RangeInclusive;
 
 use self::answer::{Answer, Verdict};
-use self::choice::{Chooser, Price};
+use self::choice::{Chooser, Price, Signal};
+use self::level::Shift;
 use self::posterior::{Posterior, Tally, entropy};
 use self::rate::RatePrior;
+use crate::statistics::rule::{self, Assessment, LOOKS};
 
 /// No commit's prior is below this share of an even one, so that a wrong prior costs 4.3 bits at most.
 const LEAST_PRIOR: f64 = 1.0 / 20.0;
@@ -72,6 +76,8 @@ pub struct Options {
     pub sights: u32,
     /// So many runs of the bad end may go by before it is taken not to have the bug.
     pub patience: u32,
+    /// Whether runs are measured by a number ([`Outcome::Measured`]), and do not show something or not.
+    pub is_measured: bool,
     /// What a run costs, in seconds.
     pub run: f64,
     /// What all of it may cost, in seconds.
@@ -88,6 +94,7 @@ impl Default for Options {
             absent: 0.02,
             sights: 2,
             patience: 500,
+            is_measured: false,
             run: 1.0,
             budget: f64::INFINITY,
         }
@@ -98,6 +105,12 @@ impl Options {
     /// For what a kernel answers alike each time: whether it compiles, whether it boots.
     pub fn certain() -> Self {
         Self { rate: RatePrior::ALWAYS, sights: 1, patience: 3, ..Self::default() }
+    }
+
+    /// For a statistic that regressed. A test has to say first that both ends differ: what it leaves is all the doubt of that.
+    pub fn measured() -> Self {
+        let usual = Self::default();
+        Self { is_measured: true, absent: usual.absent * rule::LEVEL, ..usual }
     }
 }
 
@@ -125,6 +138,11 @@ pub enum Step {
         /// At most so often.
         times: u32,
     },
+    /// Run both ends, whose kernels are there or not, so often each, in turns and with the same seeds.
+    Ends {
+        /// How many pairs.
+        pairs: u32,
+    },
     /// Nothing: this is the answer.
     Done(Box<Answer>),
 }
@@ -142,6 +160,8 @@ pub enum Outcome {
     Hit,
     /// A run did not, over this share of a run's usual exposure.
     Clean(f64),
+    /// A run came to this number.
+    Measured(f64),
     /// A run said nothing: another crash, or a fault of the machine.
     Barren,
 }
@@ -178,6 +198,8 @@ pub struct Search {
     prior_bits: f64,
     posterior: Posterior,
     check: Option<Check>,
+    /// How the ends compare, by so many pairs.
+    ends: Option<(u32, Assessment)>,
     spent: f64,
 }
 
@@ -217,6 +239,7 @@ impl Search {
             prior_bits,
             posterior,
             check: None,
+            ends: None,
             spent: 0.0,
         })
     }
@@ -246,6 +269,17 @@ impl Search {
         self.spent += seconds.max(0.0);
     }
 
+    /// By so many pairs of runs, the ends compare like this: the bad one is measured by the good one.
+    pub fn compare_ends(&mut self, pairs: u32, assessment: Assessment) {
+        self.ends = Some((pairs, assessment));
+        self.choose_check();
+    }
+
+    /// Whether runs are measured by a number.
+    pub fn is_measured(&self) -> bool {
+        self.options.is_measured
+    }
+
     /// Something came of what was asked for. A position that does not exist is passed over.
     pub fn seen(&mut self, at: usize, outcome: Outcome) {
         let Some(&at) = self.stands_for.get(at) else { return };
@@ -255,7 +289,12 @@ impl Search {
             Outcome::Untestable => self.kernels[at] = Kernel::Untestable,
             Outcome::Hit => self.count(at, |tally| tally.hits += 1),
             Outcome::Clean(share) if share > 0.0 => self.count(at, |tally| tally.clean += share),
-            Outcome::Clean(_) | Outcome::Barren => self.count(at, |tally| tally.barren += 1),
+            Outcome::Measured(value) if value.is_finite() => {
+                self.count(at, |tally| tally.values.add(value));
+            }
+            Outcome::Clean(_) | Outcome::Measured(_) | Outcome::Barren => {
+                self.count(at, |tally| tally.barren += 1)
+            }
         }
         let Options { rate, false_alarm, .. } = &self.options;
         self.posterior = Posterior::new(&self.prior, &self.seen, rate, *false_alarm);
@@ -290,10 +329,7 @@ impl Search {
         let (first, last) = (at.min(other), at.max(other));
         self.prior[first + 1..=last].fill(0.0);
         let moved = std::mem::take(&mut self.seen[at]);
-        let tally = &mut self.seen[other];
-        tally.hits += moved.hits;
-        tally.clean += moved.clean;
-        tally.barren += moved.barren;
+        self.seen[other] = self.seen[other].plus(&moved);
     }
 
     fn can_be_run(&self, at: usize) -> bool {
@@ -327,6 +363,10 @@ impl Search {
 
     /// Whether the bug was seen often enough for the search to begin.
     fn is_opened(&self) -> bool {
+        if self.options.is_measured {
+            let verdict = self.ends.as_ref().map(|(_, assessment)| assessment.verdict);
+            return verdict == Some(rule::Verdict::Regression);
+        }
         let bad = self.seen[self.bad()];
         let enough = bad.hits >= self.options.sights
             || bad.hits > 0 && bad.clean == 0.0
@@ -393,6 +433,9 @@ impl Search {
 
     /// Until the bug was seen at the bad end; the good end, where one begins to wonder.
     fn open(&self) -> Step {
+        if self.options.is_measured {
+            return self.open_measured();
+        }
         let [good, bad] = [0, self.bad()].map(|at| self.seen[self.stands_for[at]]);
         let batch = *choice::BATCHES.last().unwrap_or(&1);
         let patience = f64::from(self.options.patience);
@@ -414,9 +457,38 @@ impl Search {
         self.run(self.bad(), batch)
     }
 
-    /// A run, or the build that it takes.
+    /// Until a test says whether the ends differ.
+    fn open_measured(&self) -> Step {
+        if !self.can_be_run(0) {
+            return self.done(Verdict::GoodEndUntestable { last: self.bad() });
+        }
+        let (have, verdict) = match &self.ends {
+            Some((have, assessment)) => (*have as usize, assessment.verdict),
+            None => (0, rule::Verdict::TooFew { more: 0 }),
+        };
+        let look = LOOKS.iter().find(|look| look.pairs > have);
+        let most_barren = LOOKS.last().map_or(0, |look| look.pairs as u32);
+        let lost = [0, self.bad()].map(|at| self.seen[self.stands_for[at]].barren);
+        match (verdict, look) {
+            (rule::Verdict::Improvement, _) => self.done(Verdict::WrongWayRound),
+            (rule::Verdict::TooFew { .. }, Some(look)) if lost.iter().all(|n| *n < most_barren) => {
+                Step::Ends { pairs: u32::try_from(look.pairs - have).unwrap_or(1) }
+            }
+            _ => self.done(Verdict::EndsAlike),
+        }
+    }
+
+    /// A run, or the build that it takes. Where runs are measured, no kernel is run more often than the ends, by which its level is
+    /// told: as long as theirs are hardly known, more runs of it would say nothing.
     fn run(&self, at: usize, times: u32) -> Step {
         let at = self.stands_for[at];
+        if self.options.is_measured {
+            let ends = [0, self.bad()].map(|end| self.stands_for[end]);
+            let fewest = ends.map(|end| self.seen[end].values.count).into_iter().min();
+            if !ends.contains(&at) && Some(self.seen[at].values.count) >= fewest {
+                return Step::Ends { pairs: times.max(1) };
+            }
+        }
         match self.kernels[at] {
             Kernel::Ready => Step::Run { at, times: times.max(1) },
             Kernel::Unknown | Kernel::Untestable => Step::Build { at },
@@ -427,6 +499,18 @@ impl Search {
     fn again(&self) -> Option<Step> {
         let check = self.check?;
         let Check { culprit, parent, of_culprit, of_parent } = check;
+        if let Some(shift) = self.shift_of_ends() {
+            let wanted = shift.runs_for(self.options.confidence);
+            let lack = |tally: &Tally| wanted.saturating_sub(tally.values.count);
+            let lot = wanted.div_ceil(2);
+            return match (lack(&of_parent), lack(&of_culprit)) {
+                (0, 0) => None,
+                (of_parent, of_culprit) if of_parent >= of_culprit => {
+                    Some(self.run(parent, of_parent.min(lot)))
+                }
+                (_, of_culprit) => Some(self.run(culprit, of_culprit.min(lot))),
+            };
+        }
         let rate = &self.options.rate;
         let (hits, clean) = self.behind(culprit);
         let share = SIGHTS_NEXT_DOOR.min(hits) / hits.max(1.0);
@@ -445,6 +529,12 @@ impl Search {
         }
     }
 
+    /// How far the ends are apart; `None` if runs are not measured by a number.
+    fn shift_of_ends(&self) -> Option<Shift> {
+        let [good, bad] = [0, self.bad()].map(|at| self.seen[self.stands_for[at]].values);
+        self.options.is_measured.then(|| Shift::between(&good, &bad)).flatten()
+    }
+
     /// Runs with the bug, and clean ones, at a position and behind it.
     fn behind(&self, at: usize) -> (f64, f64) {
         let segment = self.posterior.segments().iter().find(|segment| segment.last >= at);
@@ -453,8 +543,13 @@ impl Search {
 
     /// What tells most for its cost.
     fn learn(&self) -> Step {
-        let rate = &self.options.rate;
-        let chooser = Chooser::new(&self.posterior, rate, self.options.false_alarm);
+        let shift = self.shift_of_ends();
+        let Options { rate, false_alarm, .. } = &self.options;
+        let signal = match &shift {
+            Some(shift) => Signal::Level(shift),
+            None => Signal::Sight { rate, false_alarm: *false_alarm },
+        };
+        let chooser = Chooser::new(&self.posterior, signal);
         let broken = self.broken();
         let price = |at: usize| {
             let kernel = self.kernels[at];

@@ -11,6 +11,8 @@ use crate::escape::printable;
 use crate::event::{Exposure, Fault, Meaning, VmEnd};
 use crate::rate::{self, RateBound};
 use crate::run::{Boot, Building, CellReport, Standing};
+use crate::search::Outcome;
+use crate::search::evidence::judged;
 
 /// What is missing of a cell that should show its bug, and for which nothing else is.
 const DID_NOT_SHOW: &str = "the expected bug did not show within the budget";
@@ -140,6 +142,7 @@ pub(crate) fn judge(cell: &CellReport) -> CellVerdict {
         .or_else(|| failure(cell))
         .or_else(|| left_out(cell))
         .or_else(|| boot_failure(cell))
+        .or_else(|| commanded(cell))
         .or_else(|| doubt(cell).map(inconclusive))
         .or_else(|| shortage(cell))
         .unwrap_or_else(|| CellVerdict::Clean { bounds: rate::bounds(&cell.exposure) })
@@ -216,6 +219,17 @@ fn failure(cell: &CellReport) -> Option<CellVerdict> {
         Fault::PatchConflict => CellVerdict::PatchConflict { reason },
         Fault::Infrastructure => CellVerdict::Infrastructure { reason },
         Fault::Configuration => CellVerdict::Configuration { reason },
+    })
+}
+
+/// What a command of the user's says of the kernel.
+fn commanded(cell: &CellReport) -> Option<CellVerdict> {
+    let status = cell.command?;
+    let title = format!("the command ended with status {status}");
+    Some(match judged(status) {
+        Outcome::Clean(_) => CellVerdict::Clean { bounds: Vec::new() },
+        Outcome::Hit => CellVerdict::KernelBug { expected: true, title },
+        _ => inconclusive(title),
     })
 }
 

@@ -7,8 +7,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use reports::event::Fault;
 use reports::run::{CellReport, RunReport};
-use reports::search::evidence::is_stalled;
+use reports::search::evidence::{BROKEN, Predicate, is_stalled};
 use reports::search::range::Range;
 use reports::search::{Search, Step};
 
@@ -45,6 +46,19 @@ impl Bisect {
         self.before.iter().chain([report]).flat_map(|report| &report.cells)
     }
 
+    /// Pairs of storms at both ends, begun in the turns A B B A, so that whatever drifts on this machine meets both alike.
+    fn pairs(&mut self, pairs: u32, report: &RunReport) -> Vec<CellJob> {
+        let last = self.groups.len() - 1;
+        let ends = [self.jobs(0, pairs, report), self.jobs(last, pairs, report)];
+        let mut jobs: Vec<((usize, bool), CellJob)> = Vec::new();
+        for (is_bad, end) in [false, true].into_iter().zip(ends) {
+            let turned = |turn: usize| is_bad != (turn % 2 == 1);
+            jobs.extend(end.into_iter().enumerate().map(|(turn, job)| ((turn, turned(turn)), job)));
+        }
+        jobs.sort_by_key(|(turn, _)| *turn);
+        jobs.into_iter().map(|(_, job)| job).collect()
+    }
+
     fn jobs(&mut self, at: usize, times: u32, report: &RunReport) -> Vec<CellJob> {
         let own = |cell: &&CellReport| self.range.position_of(cell) == Some(at);
         let cells: Vec<&CellReport> = self.cells(report).filter(own).collect();
@@ -53,14 +67,19 @@ impl Bisect {
         let group = prepared_anew(&self.groups[at], cells.last().copied());
         self.groups[at] = group;
         let one = |number| {
-            let (id, words) = (format!("at{at}-{number}"), format!("bisect {at} {number}"));
+            let id = format!("at{at}-{number}");
+            // Storms that are measured are compared: those of the same number have the same seed.
+            let words = match self.range.predicate {
+                Predicate::Regression(_) => format!("pair {number}"),
+                _ => format!("bisect {at} {number}"),
+            };
             job(&self.groups[at], id, number, (self.seed, &words), self.storm)
         };
         (begun + 1..=begun + times).map(one).collect()
     }
 
     fn next(&mut self, report: &RunReport) -> Vec<CellJob> {
-        if is_stalled(&report.cells) {
+        if is_stalled(&report.cells) || broken(&self.range, report).is_some() {
             return Vec::new();
         }
         match self.fold(report).map(|search| search.next()) {
@@ -68,9 +87,21 @@ impl Bisect {
             Some(Step::Run { at, times }) => {
                 self.jobs(at, times.min(self.side_by_side.max(1)), report)
             }
+            Some(Step::Ends { pairs }) => self.pairs(pairs, report),
             Some(Step::Done(_)) | None => Vec::new(),
         }
     }
+}
+
+/// The cell whose command of the user's ended the search of `report`, for it did not end by itself, or said so.
+pub fn broken<'r>(range: &Range, report: &'r RunReport) -> Option<&'r CellReport> {
+    let is_broken = |cell: &&CellReport| {
+        cell.command.is_some_and(|status| status >= BROKEN)
+            || cell.failure.as_ref().is_some_and(|failure| failure.fault == Fault::Configuration)
+    };
+    matches!(range.predicate, Predicate::Command(_))
+        .then(|| report.cells.iter().find(is_broken))
+        .flatten()
 }
 
 impl Campaign for Bisect {

@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `swapstorm bisect`: the commit, patch or kernel that brought a bug which only sometimes shows.
 
+mod command;
 pub(super) mod range;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use engine::bisect::Bisect;
-use engine::local::{Image, Local, Settings};
+use engine::bisect::{Bisect, broken};
+use engine::local::{Guesthouse, Image, Local, Settings};
 use engine::plan::duration;
 use engine::workshop::Workshop;
-use engine::{Error, Run};
+use engine::{Error, GuestOptions, Run};
 use machine::Timeouts;
+use reports::comparison::metric;
 use reports::exit::{ExitCode, Purpose};
 use reports::run::RunReport;
 use reports::search::answer::Answer;
@@ -33,7 +36,7 @@ use crate::view::View;
 
 /// Options of `bisect`.
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
+#[command(args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
 pub struct Options {
     #[command(subcommand)]
     action: Option<Action>,
@@ -63,18 +66,21 @@ pub struct Options {
     /// Earlier runs of the same kernels, profile and technique: what they saw counts
     #[arg(long, value_name = "RUN")]
     resume: Vec<PathBuf>,
-    /// Profile of the storm
-    #[arg(long, default_value = "zswap-writeback-swapoff")]
-    profile: String,
+    /// Profile of the storm [default: zswap-writeback-swapoff; with --regression: writeback-steady]
+    #[arg(long)]
+    profile: Option<String>,
     /// Architecture of the guests
     #[arg(long, default_value = "x86_64")]
     arch: String,
     /// How to provoke the bug [default: as the profile says]
     #[arg(long, value_parser = technique())]
     technique: Option<Technique>,
-    /// How long each guest storms, in its own time, if it does not show the bug before
-    #[arg(long, default_value = "60s", value_parser = duration)]
-    storm: Duration,
+    /// How long each guest storms, in its own time, if it does not show the bug before [default: 60s; with --regression: 10s]
+    #[arg(long, value_parser = duration)]
+    storm: Option<Duration>,
+    /// How long a --command may take; one that takes longer ends the search
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration, requires = "command")]
+    command_limit: Duration,
     /// Seed of everything random [default: from the clock]
     #[arg(long)]
     seed: Option<u64>,
@@ -114,7 +120,43 @@ struct What {
     /// Search for kernels that do not compile
     #[arg(long)]
     build_failure: bool,
+    /// Search for storms in which this metric of `compare` is worse
+    #[arg(long, value_name = "METRIC")]
+    regression: Option<String>,
+    /// Search for kernels for which this command, a line for the shell of this machine, ends as for `git bisect run`
+    #[arg(long, value_name = "COMMAND")]
+    command: Option<String>,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  swapstorm bisect --good ../linux:v6.8 --bad ../linux:topic
+  swapstorm bisect --kernel debian-6.1 --series ./v3.mbx --regression writebacks-per-store
+  swapstorm bisect --good ../linux:v6.8 --bad ../linux:topic --command './boots.sh \"$SWAPSTORM_KERNEL_IMAGE\"'
+
+A --command is run with `sh -c` in this folder, for each run of a kernel, and says by its exit status:
+  0              the kernel is good
+  1..124, 126, 127
+                 it is bad; it need not be so each time
+  125            it cannot be tested
+  128 or more    the search ends, to be gone on with by --resume; so does one that a signal or --command-limit ends
+It finds in its environment
+  SWAPSTORM_KERNEL         the kernel's name: REPO:COMMIT, a manifest, or either with a series
+  SWAPSTORM_COMMIT         the commit's id; empty if it is none
+  SWAPSTORM_KERNEL_DIR     folder with vmlinux, config and images; it is read-only
+  SWAPSTORM_KERNEL_IMAGE   the image to boot
+  SWAPSTORM_INITRAMFS      our guest agent as an initramfs
+  SWAPSTORM_ARCH           the architecture, as --arch names it
+  SWAPSTORM_NUMBER         which run of this kernel it is, from 1
+  SWAPSTORM_SEED           a number to draw from
+  SWAPSTORM_DIR            a folder of its own for what it makes; what it prints is in command.log there
+
+Exit codes:
+  0    the change was found
+  2    usage, also: the ends are the wrong way round or the same kernel; the command did not end by itself
+  3    infrastructure
+  4    no answer: the budget, an end without the bug, ends that do not differ
+  130  interrupted";
 
 impl What {
     fn predicate(&self) -> Predicate {
@@ -123,11 +165,17 @@ impl What {
             Self { hang: true, .. } => Predicate::Hang,
             Self { boot_failure: true, .. } => Predicate::BootFailure,
             Self { build_failure: true, .. } => Predicate::BuildFailure,
+            Self { regression: Some(metric), .. } => Predicate::Regression(metric.clone()),
+            Self { command: Some(command), .. } => Predicate::Command(command.clone()),
             _ => Predicate::Expected,
         }
     }
 }
 
+/// A guest storms so long, unless the user says otherwise.
+const USUAL_STORM: Duration = Duration::from_secs(60);
+/// The same of one that is measured.
+const MEASURED_STORM: Duration = Duration::from_secs(10);
 /// A guest that need only come up storms so long.
 const SHORT: Duration = Duration::from_secs(1);
 
@@ -146,6 +194,9 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
     }
     let workshop = Workshop::open(&places.folders())?;
     let seed = options.seed.unwrap_or_else(seed_from_clock);
+    if let Some(metric) = &options.what.regression {
+        metric::choose(std::slice::from_ref(metric)).map_err(usage)?;
+    }
     let entries = entries(options, &workshop).await?;
     let groups = groups(options, &entries, &workshop)?;
     let before = match options.resume.is_empty() {
@@ -157,7 +208,7 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
     let interrupt = interrupt::listen()?;
     let mut run = Run::begin("bisect", seed, Purpose::Search, &places.folders(), &view, interrupt)?;
     let settings = Settings {
-        guest: options.machine.options(),
+        guest: options.guest(),
         scale,
         dir: run.dir.clone(),
         keep_disks: false,
@@ -168,7 +219,11 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
     let side_by_side = local.guests_side_by_side(&groups[0]);
     run.introduce([&*groups[0]].into_iter())?;
     let predicate = options.what.predicate();
-    let storm = if predicate.is_certain() { options.storm.min(SHORT) } else { options.storm };
+    let storm = options.storm.unwrap_or(match predicate {
+        Predicate::Regression(_) => MEASURED_STORM,
+        _ => USUAL_STORM,
+    });
+    let storm = if predicate.is_certain() { storm.min(SHORT) } else { storm };
     let range = Range {
         positions: positions(&entries, &groups),
         predicate,
@@ -179,24 +234,55 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
     };
     run.search(range.clone())?;
     let mut bisect = Bisect { groups, range, seed, storm, side_by_side, before };
-    run.carry_out(&mut bisect, &local).await?;
+    match &bisect.range.predicate {
+        Predicate::Command(line) => {
+            let unit = command::Judge { line: line.clone(), limit: options.command_limit };
+            let house = Guesthouse::new(local, Arc::new(unit));
+            run.carry_out(&mut bisect, &house).await?;
+        }
+        _ => run.carry_out(&mut bisect, &local).await?,
+    }
     view.clear();
     let finished = run.end()?;
     let Some(search) = bisect.fold(&finished.report) else {
         return Err(usage("there is nothing to search: name two kernels, or a series"));
     };
     let answer = search.conclusion();
-    let labels = bisect.range.labels();
     if options.json {
-        printer.data(&told::json(&search, &answer, &labels));
+        printer.data(&told::json(&search, &answer, &bisect.range));
     } else {
-        printer.data(&told::text(&search, &answer, &labels, options.fixed));
+        printer.data(&told::text(&search, &answer, &bisect.range));
     }
     printer.say(&format!(
         "\nreport and consoles: {0}\ngo on, or ask again: the same command with --resume {0}",
         finished.dir.display()
     ));
+    if let Some(cell) = broken(&bisect.range, &finished.report) {
+        let folder = finished.dir.join(&cell.cell.id);
+        let said = cell.failure.as_ref().map_or("the command ended the search", |f| &f.detail);
+        return Err(usage(format!("{said}\n  hint: what it printed is in {}", folder.display())));
+    }
     Ok(exit_code(&answer, &finished.report).code())
+}
+
+impl Options {
+    /// The user's changes to the machine of the guests.
+    fn guest(&self) -> GuestOptions {
+        let guest = self.machine.options();
+        match self.what.regression {
+            // Storms that are measured live by the clock that their profile says.
+            Some(_) => GuestOptions { clock: None, ..guest },
+            None => guest,
+        }
+    }
+
+    fn profile(&self) -> &str {
+        let usual = match self.what.regression {
+            Some(_) => "writeback-steady",
+            None => "zswap-writeback-swapoff",
+        };
+        self.profile.as_deref().unwrap_or(usual)
+    }
 }
 
 /// The exit code of a search whose cells `report` has.

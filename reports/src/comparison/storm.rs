@@ -74,7 +74,7 @@ impl Storm {
 }
 
 /// The newest machine of the cell whose counters say what its kernel does.
-pub(super) fn counting(cell: &CellReport) -> Result<&Boot, String> {
+pub(crate) fn counting(cell: &CellReport) -> Result<&Boot, String> {
     let damning = |standing| !matches!(standing, Standing::Method | Standing::Starved);
     if let Some(bug) = cell.bugs.iter().find(|bug| damning(bug.standing)) {
         return Err(format!("it has a kernel bug: {}", bug.finding.title));

@@ -19,7 +19,7 @@ const MOST: usize = 88;
 pub(super) fn text(report: &RunReport) -> String {
     let one = |(range, search): &(&crate::search::range::Range, Search)| {
         let answer = search.conclusion();
-        told::text(search, &answer, &range.labels(), range.is_fix) + "\n"
+        told::text(search, &answer, range) + "\n"
     };
     report.searches().iter().map(one).collect()
 }

@@ -82,6 +82,7 @@ fn any_event() -> impl Strategy<Value = What> {
                 Just(What::TelemetryChecked { cell: cell.clone(), boot, health }),
                 Just(What::Digested { cell: cell.clone(), boot, digest: digest(n) }),
                 Just(What::VmStopped { cell: cell.clone(), boot, why, detail: detail.clone() }),
+                Just(What::CommandEnded { cell: cell.clone(), status: (n % 256) as i32 }),
                 Just(What::CellFailed { cell: cell.clone(), fault, detail }),
                 Just(What::CellFinished { cell }),
                 Just(What::RunFinished { interrupted: flag }),

@@ -3,10 +3,12 @@
 
 use serde::Serialize;
 
+use super::level::Shift;
 use super::posterior::Tally;
 use super::rate::Rate;
 use super::{Search, Step};
 use crate::exit::ExitCode;
+use crate::statistics::rule::Assessment;
 
 /// What was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -25,6 +27,8 @@ pub enum Verdict {
     NoBugAtBadEnd,
     /// The good end has the bug, and the bad end does not.
     WrongWayRound,
+    /// The statistic that is searched by does not differ between the ends, or by less than matters.
+    EndsAlike,
     /// All kernels are the same, bit by bit.
     SameKernel,
     /// The bad end cannot be run.
@@ -65,6 +69,13 @@ pub struct Answer {
     /// How much likelier what the ends showed is if each has a rate of its own than if they share one. Far above 1 beside
     /// [`Verdict::BugAtGoodEnd`]: a commit of the range did not bring the bug, but made it show more often, or less.
     pub rates_differ: f64,
+    /// How the statistic that is searched by differs between the kernels before the likeliest commit, and it and those behind
+    /// it; `None` if it is not searched by one, or too little was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shift: Option<Shift>,
+    /// What a test says of both ends by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ends: Option<Assessment>,
     /// What was spent, in seconds.
     pub spent: f64,
 }
@@ -77,6 +88,7 @@ impl Answer {
             Verdict::WrongWayRound | Verdict::SameKernel => ExitCode::Usage,
             Verdict::BugAtGoodEnd
             | Verdict::NoBugAtBadEnd
+            | Verdict::EndsAlike
             | Verdict::BadEndUntestable
             | Verdict::GoodEndUntestable { .. }
             | Verdict::OutOfBudget
@@ -114,6 +126,9 @@ impl Search {
             good_end: prior.after(good.hits, good.clean),
             bad_end: prior.after(bad.hits, bad.clean),
             rates_differ: (apart - together).exp(),
+            shift: Shift::between(&before.values, &behind.values)
+                .filter(|_| self.options.is_measured),
+            ends: self.ends.as_ref().map(|(_, assessment)| assessment.clone()),
             spent: self.spent,
         }
     }
@@ -124,15 +139,8 @@ impl Search {
 
     /// What was seen before a position, and at it and behind it.
     fn sides(&self, at: usize) -> [Tally; 2] {
-        let sum = |tallies: &[Tally]| {
-            let mut sum = Tally::default();
-            for tally in tallies {
-                sum.hits += tally.hits;
-                sum.clean += tally.clean;
-                sum.barren += tally.barren;
-            }
-            sum
-        };
+        let sum =
+            |tallies: &[Tally]| tallies.iter().fold(Tally::default(), |sum, tally| sum.plus(tally));
         let (before, behind) = self.seen.split_at(at.min(self.seen.len()));
         [sum(before), sum(behind)]
     }

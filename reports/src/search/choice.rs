@@ -6,6 +6,7 @@
 //! `m` runs. A search that looks at runs alone builds far too many kernels; one that halves the mass each time tests too
 //! late: a clean run says less than one with the bug, so the best place lies before the median.
 
+use super::level::Shift;
 use super::posterior::{Posterior, Segment};
 use super::rate::RatePrior;
 
@@ -66,10 +67,25 @@ impl Sums {
     }
 }
 
+/// What runs say.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Signal<'a> {
+    /// Whether the bug shows.
+    Sight {
+        /// What is believed of its rate.
+        rate: &'a RatePrior,
+        /// Chance of the same report without it.
+        false_alarm: f64,
+    },
+    /// A number, whose levels differ so. It is weighed as if only the side of the middle were seen on which the mean of the runs
+    /// lies: what is gained is no less than that.
+    Level(&'a Shift),
+}
+
 /// A number of runs, with what they do to each segment.
 struct Batch {
-    /// Runs that say something.
-    runs: f64,
+    /// Probability that all are silent on a kernel before the culprit.
+    innocent: f64,
     /// Of each segment: probability that all are silent, where the culprit is in it and the run behind it.
     silent: Vec<f64>,
     /// Sums over all segments before each one, for the outcomes silence and bug.
@@ -79,14 +95,13 @@ struct Batch {
 /// Weighs positions.
 pub(super) struct Chooser<'a> {
     posterior: &'a Posterior,
-    rate: &'a RatePrior,
-    false_alarm: f64,
+    signal: Signal<'a>,
     /// Sums over the hypotheses before each one.
     prefix: Vec<Sums>,
 }
 
 impl<'a> Chooser<'a> {
-    pub(super) fn new(posterior: &'a Posterior, rate: &'a RatePrior, false_alarm: f64) -> Self {
+    pub(super) fn new(posterior: &'a Posterior, signal: Signal<'a>) -> Self {
         let mut sum = Sums::default();
         let mut prefix = vec![sum];
         for p in posterior.mass().iter().copied() {
@@ -94,7 +109,7 @@ impl<'a> Chooser<'a> {
             sum = sum.plus(Sums { mass: p, logs });
             prefix.push(sum);
         }
-        Self { posterior, rate, false_alarm, prefix }
+        Self { posterior, signal, prefix }
     }
 
     /// The best of all positions that `price` has a price for, with a run's cost in seconds.
@@ -141,7 +156,14 @@ impl<'a> Chooser<'a> {
 
     fn batch(&self, runs: f64) -> Batch {
         let segments = self.posterior.segments();
-        let silence = |s: &Segment| self.rate.silence(s.hits, s.clean, runs);
+        let silence = |s: &Segment| match self.signal {
+            Signal::Sight { rate, .. } => rate.silence(s.hits, s.clean, runs),
+            Signal::Level(shift) => shift.confusion(runs),
+        };
+        let innocent = match self.signal {
+            Signal::Sight { false_alarm, .. } => (runs * (-false_alarm).ln_1p()).exp(),
+            Signal::Level(shift) => 1.0 - shift.confusion(runs),
+        };
         let silent: Vec<f64> = segments.iter().map(silence).collect();
         let mut sums = [Sums::default(); 2];
         let mut before = Vec::with_capacity(segments.len());
@@ -151,7 +173,7 @@ impl<'a> Chooser<'a> {
             sums[0] = sums[0].plus(Sums::scaled(own, *silent));
             sums[1] = sums[1].plus(Sums::scaled(own, 1.0 - *silent));
         }
-        Batch { runs, silent, before }
+        Batch { innocent, silent, before }
     }
 
     fn range(&self, first: usize, last: usize) -> Sums {
@@ -164,7 +186,7 @@ impl<'a> Chooser<'a> {
         let part = self.range(self.posterior.segments()[segment].first, at);
         let behind = self.range(at + 1, last);
         let silent = batch.silent[segment];
-        let innocent = (batch.runs * (-self.false_alarm).ln_1p()).exp();
+        let innocent = batch.innocent;
         let outcome = |which: usize, guilty: f64, innocent: f64| {
             let bad = batch.before[segment][which].plus(Sums::scaled(part, guilty));
             bad.plus(Sums::scaled(behind, innocent)).entropy()

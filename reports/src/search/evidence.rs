@@ -26,6 +26,10 @@ pub enum Predicate {
     BootFailure,
     /// A kernel that does not compile.
     BuildFailure,
+    /// Storms in which the metric of this name is worse.
+    Regression(String),
+    /// A command of the user's, in the shell's words, that ends with another status than 0.
+    Command(String),
 }
 
 /// Type of such reports.
@@ -77,6 +81,7 @@ pub fn outcome(cell: &CellReport, predicate: &Predicate, storm_ms: u64) -> Optio
     match predicate {
         Predicate::BuildFailure => return Some(built(cell)),
         Predicate::BootFailure => return Some(booted(cell)),
+        Predicate::Command(_) if cell.command.is_some() => return cell.command.map(judged),
         _ => {}
     }
     let is_hit = match predicate {
@@ -100,6 +105,31 @@ pub fn outcome(cell: &CellReport, predicate: &Predicate, storm_ms: u64) -> Optio
         | CellVerdict::LeftOut { .. }
         | CellVerdict::Infrastructure { .. }
         | CellVerdict::Inconclusive { .. } => Outcome::Barren,
+    })
+}
+
+/// Status of a command that cannot tell, as `git bisect run` has it.
+const CANNOT_TELL: i32 = 125;
+/// From this status on a command did not end by itself, or wants the search to end, as `git bisect run` has it.
+pub const BROKEN: i32 = 128;
+
+/// What a command's status says.
+pub(crate) fn judged(status: i32) -> Outcome {
+    match status {
+        0 => Outcome::Clean(1.0),
+        CANNOT_TELL => Outcome::Untestable,
+        _ if (1..BROKEN).contains(&status) => Outcome::Hit,
+        _ => Outcome::Barren,
+    }
+}
+
+/// What a finished cell came to whose storm came to `value`, a difference of logarithms.
+pub(super) fn measured(cell: &CellReport, value: Option<f64>) -> Option<Outcome> {
+    let usual = outcome(cell, &Predicate::Expected, 1)?;
+    Some(match (usual, value) {
+        (_, Some(value)) => Outcome::Measured(value),
+        (Outcome::Untestable, None) => Outcome::Untestable,
+        (_, None) => Outcome::Barren,
     })
 }
 

@@ -14,10 +14,13 @@
 //! the bug. A bug that the good end has may show there at another rate: a part of hypothesis 0 is that a commit `b` of the
 //! range changed the rate, with `M(D, T) M(C, G)` for its data, summed over all `b`.
 //!
+//! Where runs are measured by a number, the likelihood is that of two levels of it ([`super::level`]) in place of a rate's.
+//!
 //! All hypotheses between two positions that were run have the same data, so a posterior takes one pass.
 
 use serde::Serialize;
 
+use super::level::{Moments, ln_levels};
 use super::rate::RatePrior;
 
 /// Share of hypothesis 0 in which a commit of the range changed the bug's rate.
@@ -32,17 +35,30 @@ pub struct Tally {
     pub clean: f64,
     /// Runs that say nothing: another crash, a fault of the machine.
     pub barren: u32,
+    /// What runs measured, where they are measured by a number.
+    #[serde(skip_serializing_if = "Moments::is_empty")]
+    pub values: Moments,
 }
 
 impl Tally {
     /// Whether a run said anything.
     pub fn is_evidence(&self) -> bool {
-        self.hits > 0 || self.clean > 0.0
+        self.hits > 0 || self.clean > 0.0 || !self.values.is_empty()
     }
 
     /// Runs that say something.
     pub(super) fn runs(&self) -> f64 {
-        f64::from(self.hits) + self.clean
+        f64::from(self.hits) + self.clean + f64::from(self.values.count)
+    }
+
+    /// Both together.
+    pub(super) fn plus(&self, other: &Self) -> Self {
+        Self {
+            hits: self.hits + other.hits,
+            clean: self.clean + other.clean,
+            barren: self.barren + other.barren,
+            values: self.values.plus(&other.values),
+        }
     }
 }
 
@@ -57,6 +73,8 @@ pub(super) struct Segment {
     pub(super) hits: f64,
     /// Clean runs there.
     pub(super) clean: f64,
+    /// What was measured there.
+    values: Moments,
 }
 
 /// A distribution over the hypotheses `0..=n + 1`.
@@ -74,10 +92,19 @@ impl Posterior {
         let segments = segments(seen);
         let alarm = [false_alarm.ln(), (-false_alarm).ln_1p()];
         let (all_hits, all_clean) = segments.first().map_or((0.0, 0.0), |s| (s.hits, s.clean));
+        let all_values = segments.first().map_or_else(Moments::default, |s| s.values);
+        // Before both levels were seen, nothing is known of either.
+        let two_levels = |s: &Segment| ln_levels(&all_values.minus(&s.values), &s.values);
+        let are_seen = segments.iter().any(|s| two_levels(s).is_some());
+        let levels = |s: &Segment| match are_seen {
+            true => two_levels(s).unwrap_or(f64::NEG_INFINITY),
+            false => 0.0,
+        };
         let likelihood = |s: &Segment| {
             rate.ln_marginal(s.hits, s.clean)
                 + (all_hits - s.hits) * alarm[0]
                 + (all_clean - s.clean) * alarm[1]
+                + levels(s)
         };
         let logs: Vec<f64> = segments.iter().map(likelihood).collect();
         let changed = |s: &Segment| {
@@ -88,7 +115,10 @@ impl Posterior {
         // A segment without prior must not set the scale.
         let possible = segments.iter().zip(logs.iter().zip(&changed));
         let possible = possible.filter(|(s, _)| weight(prior, s) > 0.0);
-        let largest = possible.map(|(_, (a, b))| a.max(*b)).fold(f64::NEG_INFINITY, f64::max);
+        let scale = |(_, (log, changed)): (_, (&f64, &f64))| {
+            if are_seen { *log } else { log.max(*changed) }
+        };
+        let largest = possible.map(scale).fold(f64::NEG_INFINITY, f64::max);
         let mut mass = prior.to_vec();
         let mut sum_changed = 0.0;
         for (segment, (log, changed)) in segments.iter().zip(logs.iter().zip(&changed)) {
@@ -98,7 +128,7 @@ impl Posterior {
             sum_changed += prior[in_range].iter().sum::<f64>() * (changed - largest).min(0.0).exp();
         }
         let in_range: f64 = prior[1..seen.len()].iter().sum();
-        if in_range > 0.0 {
+        if in_range > 0.0 && !are_seen {
             let changed = prior[0] * sum_changed / in_range;
             mass[0] += RATE_CHANGED * (changed - mass[0]);
         }
@@ -156,16 +186,17 @@ fn weight(prior: &[f64], segment: &Segment) -> f64 {
 
 /// What was seen, summed from the end: the first segment has all of it, the last one nothing.
 fn segments(seen: &[Tally]) -> Vec<Segment> {
-    let (mut hits, mut clean) = (0.0, 0.0);
+    let (mut hits, mut clean, mut values) = (0.0, 0.0, Moments::default());
     let mut last = seen.len();
     let mut segments = Vec::new();
     for (at, tally) in seen.iter().enumerate().rev().filter(|(_, tally)| tally.is_evidence()) {
-        segments.push(Segment { first: at + 1, last, hits, clean });
+        segments.push(Segment { first: at + 1, last, hits, clean, values });
         hits += f64::from(tally.hits);
         clean += tally.clean;
+        values = values.plus(&tally.values);
         last = at;
     }
-    segments.push(Segment { first: 0, last, hits, clean });
+    segments.push(Segment { first: 0, last, hits, clean, values });
     segments.reverse();
     segments
 }

@@ -4,9 +4,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::answer::{Answer, Verdict};
-use super::evidence::{Predicate, outcome};
+use super::evidence::{Predicate, measured, outcome};
+use super::statistic::Statistic;
 use super::told::Label;
 use super::{Commit, Options, Outcome, Search, Step};
+use crate::comparison::metric;
 use crate::run::{Boot, CellReport, RunReport};
 
 /// What a build takes, in seconds, before one was measured.
@@ -56,17 +58,33 @@ impl Range {
             confidence: self.confidence,
             run: self.run_cost(cells.clone()),
             budget: self.budget.unwrap_or(f64::INFINITY),
-            ..if self.predicate.is_certain() { Options::certain() } else { Options::default() }
+            ..match &self.predicate {
+                Predicate::Regression(_) => Options::measured(),
+                predicate if predicate.is_certain() => Options::certain(),
+                _ => Options::default(),
+            }
         };
         let build = build_cost(cells.clone());
         let commit = |position: &Position| Commit { weight: position.weight, build };
         let commits: Vec<Commit> = self.positions.iter().skip(1).map(commit).collect();
         let mut search = Search::new(options, build, &commits)?;
+        let statistic = match &self.predicate {
+            Predicate::Regression(name) => {
+                let metric = metric::choose(std::slice::from_ref(name)).ok()?.first().copied()?;
+                let cells: Vec<&CellReport> = cells.clone().collect();
+                Some(Statistic::of(metric, self, &cells))
+            }
+            _ => None,
+        };
         // Kernels by their images, which tell what inputs do not: a change of what is not compiled gives the same kernel.
         let mut keys: Vec<(&str, usize)> = Vec::new();
-        for cell in cells {
+        for (number, cell) in cells.enumerate() {
             let Some(at) = self.position_of(cell) else { continue };
-            let Some(outcome) = outcome(cell, &self.predicate, self.storm_ms) else { continue };
+            let outcome = match &statistic {
+                Some(statistic) => measured(cell, statistic.values[number]),
+                None => outcome(cell, &self.predicate, self.storm_ms),
+            };
+            let Some(outcome) = outcome else { continue };
             if let Some(kernel) = &cell.kernel
                 && outcome != Outcome::Untestable
                 && !keys.iter().any(|(_, of)| *of == at)
@@ -79,6 +97,9 @@ impl Range {
                 keys.push((own, at));
             }
             search.seen(at, outcome);
+        }
+        if let Some((pairs, assessment)) = statistic.and_then(|statistic| statistic.ends) {
+            search.compare_ends(pairs, assessment);
         }
         search.spend(spent);
         Some(search)
@@ -124,7 +145,9 @@ impl Search {
     pub fn conclusion(&self) -> Answer {
         match self.next() {
             Step::Done(answer) => *answer,
-            Step::Build { .. } | Step::Run { .. } => self.answer(Verdict::Undecided),
+            Step::Build { .. } | Step::Run { .. } | Step::Ends { .. } => {
+                self.answer(Verdict::Undecided)
+            }
         }
     }
 }

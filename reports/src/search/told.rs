@@ -7,9 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::Search;
 use super::answer::{Answer, Verdict};
+use super::evidence::Predicate;
 use super::posterior::Tally;
+use super::range::Range;
 use super::rate::Rate;
 use crate::escape::printable;
+use crate::statistics::{relative, rule};
 
 /// Commits less probable than this, of which nothing was run, are not listed.
 const LEAST_LISTED: f64 = 0.005;
@@ -46,9 +49,9 @@ pub fn stat<'a>(files: impl IntoIterator<Item = &'a str>, lines: (u64, u64)) -> 
         .then(|| format!("{n} file{s}, {added} lines added and {removed} removed: {names}{more}"))
 }
 
-/// The search as text, which ends with a newline. `labels` has the words of each position; `is_fix` says that the fix was
-/// searched, in the range reversed.
-pub fn text(search: &Search, answer: &Answer, labels: &[Label], is_fix: bool) -> String {
+/// The search as text, which ends with a newline.
+pub fn text(search: &Search, answer: &Answer, range: &Range) -> String {
+    let (labels, is_fix) = (&range.labels()[..], range.is_fix);
     let mut text = path(search, labels);
     let rows = labels.len();
     let name = |at: usize| match labels.get(at) {
@@ -59,7 +62,7 @@ pub fn text(search: &Search, answer: &Answer, labels: &[Label], is_fix: bool) ->
     };
     let per_cent = 100.0 * answer.probability;
     let ends = if is_fix { ["fixed", "unfixed"] } else { ["good", "bad"] };
-    let _ = writeln!(text, "\n{}", headline(answer, &name, ends, is_fix));
+    let _ = writeln!(text, "\n{}", headline(answer, &name, ends, range));
     if let Verdict::Culprit { first, last } = answer.verdict {
         let _ = writeln!(text, "  probability:   {per_cent:.2} %");
         for label in labels.get(first..=last).unwrap_or_default() {
@@ -73,6 +76,10 @@ pub fn text(search: &Search, answer: &Answer, labels: &[Label], is_fix: bool) ->
                 let _ = writeln!(text, "  Fixes: {}", printable(fixes));
             }
         }
+    }
+    if search.is_measured() {
+        text += &of_statistic(answer, range, ends);
+    } else if let Verdict::Culprit { .. } = answer.verdict {
         let _ = writeln!(text, "  rate:          {}", rate(&answer.rate));
         // Silent is the kernel before what brought the bug, or the one that has the fix.
         let (silent, still) =
@@ -110,7 +117,7 @@ pub fn text(search: &Search, answer: &Answer, labels: &[Label], is_fix: bool) ->
 }
 
 /// The same for a program.
-pub fn json(search: &Search, answer: &Answer, labels: &[Label]) -> String {
+pub fn json(search: &Search, answer: &Answer, range: &Range) -> String {
     #[derive(Serialize)]
     struct Position<'a> {
         #[serde(flatten)]
@@ -126,6 +133,7 @@ pub fn json(search: &Search, answer: &Answer, labels: &[Label]) -> String {
         prior_bits: f64,
         positions: Vec<Position<'a>>,
     }
+    let labels = range.labels();
     let mut positions = Vec::new();
     for (at, (label, tally)) in labels.iter().zip(search.tallies()).enumerate() {
         let (untestable, probability) = (search.is_untestable(at), search.posterior().mass()[at]);
@@ -137,14 +145,52 @@ pub fn json(search: &Search, answer: &Answer, labels: &[Label]) -> String {
     text
 }
 
+/// How a statistic differs, in lines.
+fn of_statistic(answer: &Answer, range: &Range, [good, bad]: [&str; 2]) -> String {
+    let mut text = String::new();
+    let Predicate::Regression(metric) = &range.predicate else { return text };
+    let change = |log: f64| format!("{:+.1} %", 100.0 * relative(log));
+    if let Some(shift) = &answer.shift {
+        let [before, behind] = shift.runs;
+        let _ = writeln!(
+            text,
+            "  {metric}: {} from it on (95 %: {} to {}), by {behind} storms beside {before} before it; a storm's spread is {:.1} %",
+            change(shift.shift),
+            change(shift.shift - shift.reach),
+            change(shift.shift + shift.reach),
+            100.0 * shift.spread
+        );
+    }
+    match &answer.ends {
+        None => {
+            let _ = writeln!(text, "  ends:          no pair of storms can be compared");
+        }
+        Some(ends) => {
+            let interval = ends.interval.map_or_else(String::new, |interval| {
+                format!(" (95 %: {} to {})", change(interval.low), change(interval.high))
+            });
+            let shift = ends.shift.map_or_else(|| "not known".to_owned(), change);
+            let _ = writeln!(
+                text,
+                "  ends:          {metric} of the {bad} end by the {good} one: {shift}{interval}"
+            );
+        }
+    }
+    text
+}
+
 /// The answer in a sentence.
 fn headline(
     answer: &Answer,
     name: &impl Fn(usize) -> String,
     [good, bad]: [&str; 2],
-    is_fix: bool,
+    range: &Range,
 ) -> String {
-    let came = if is_fix { "The bug went with" } else { "The bug came with" };
+    let (thing, metric) = match &range.predicate {
+        Predicate::Regression(metric) => ("regression", metric.as_str()),
+        _ => ("bug", ""),
+    };
+    let came = format!("The {thing} {} with", if range.is_fix { "went" } else { "came" });
     match answer.verdict {
         Verdict::Culprit { first, last } if first == last => format!("{came} {}", name(last)),
         Verdict::Culprit { first, last } => {
@@ -159,6 +205,29 @@ fn headline(
         }
         Verdict::NoBugAtBadEnd => {
             format!("No culprit in the range: the {bad} end did not show the bug")
+        }
+        Verdict::WrongWayRound if thing == "regression" => {
+            format!("The ends are the wrong way round: {metric} is better at the {bad} one")
+        }
+        Verdict::EndsAlike => {
+            let tested = answer.ends.as_ref().map(|ends| (ends.verdict, ends.interval));
+            let by = match tested {
+                Some((rule::Verdict::NoChangeLargerThan { share }, _)) => {
+                    format!(
+                        "the ends do not differ in {metric} by more than {:.1} %",
+                        100.0 * share
+                    )
+                }
+                Some((rule::Verdict::SmallShift, _)) => {
+                    format!("the ends differ in {metric}, but by less than matters")
+                }
+                Some((_, Some(interval))) => format!(
+                    "the ends were not found to differ in {metric}; they do not by more than {:.1} %",
+                    100.0 * relative(interval.reach())
+                ),
+                _ => format!("{metric} could not be measured at both ends"),
+            };
+            format!("No culprit in the range: {by}")
         }
         Verdict::WrongWayRound => {
             format!(
@@ -201,7 +270,11 @@ fn rate(rate: &Rate) -> String {
 
 /// A row for each position that was run, cannot be tested, or is probable.
 fn path(search: &Search, labels: &[Label]) -> String {
-    let mut text = "  with bug    clean  said nothing  probability  kernel\n".to_owned();
+    let heading = match search.is_measured() {
+        true => "  storms   by good end  said nothing  probability  kernel\n",
+        false => "  with bug    clean  said nothing  probability  kernel\n",
+    };
+    let mut text = heading.to_owned();
     let mut left_out = 0;
     for (at, (label, tally)) in labels.iter().zip(search.tallies()).enumerate() {
         let mass = search.posterior().mass()[at];
@@ -211,11 +284,14 @@ fn path(search: &Search, labels: &[Label]) -> String {
             continue;
         }
         let note = if search.is_untestable(at) { " (cannot be tested)" } else { "" };
+        let seen = match tally.values.mean() {
+            Some(mean) => format!("{:6} {:+11.1} %", tally.values.count, 100.0 * relative(mean)),
+            None if search.is_measured() => format!("{:6} {:>13}", 0, "-"),
+            None => format!("{:8} {:8.1}", tally.hits, tally.clean),
+        };
         let _ = writeln!(
             text,
-            "  {:8} {:8.1} {:13} {:10.2} %  {}{note}",
-            tally.hits,
-            tally.clean,
+            "  {seen} {:13} {:10.2} %  {}{note}",
             tally.barren,
             100.0 * mass,
             printable(&label.kernel)
@@ -230,6 +306,7 @@ fn path(search: &Search, labels: &[Label]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::search::range::Position;
     use crate::search::{Commit, Options, Outcome, Step};
 
     fn labels() -> Vec<Label> {
@@ -247,13 +324,23 @@ mod tests {
     fn told(hit: impl Fn(usize) -> bool, is_fix: bool) -> String {
         let commits = [Commit { weight: 1.0, build: 1.0 }; 4];
         let mut search = Search::new(Options::default(), 1.0, &commits).unwrap();
+        let position = |label| Position { population: String::new(), label, weight: 1.0 };
+        let range = Range {
+            positions: labels().into_iter().map(position).collect(),
+            predicate: Predicate::Expected,
+            confidence: 0.95,
+            budget: None,
+            storm_ms: 1,
+            is_fix,
+        };
         loop {
             match search.next() {
                 Step::Build { at } if at == 2 => search.seen(at, Outcome::Untestable),
                 Step::Build { at } => search.seen(at, Outcome::Built),
                 Step::Run { at, .. } if hit(at) => search.seen(at, Outcome::Hit),
                 Step::Run { at, .. } => search.seen(at, Outcome::Clean(1.0)),
-                Step::Done(answer) => return text(&search, &answer, &labels(), is_fix),
+                Step::Ends { .. } => panic!("nothing is measured"),
+                Step::Done(answer) => return text(&search, &answer, &range),
             }
         }
     }

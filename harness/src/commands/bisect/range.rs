@@ -100,8 +100,9 @@ pub fn groups(
     entries: &[Entry],
     workshop: &Workshop,
 ) -> Result<Vec<Arc<Group>>, Error> {
-    let mut profile = workshop.profile(&options.profile)?;
-    options.machine.options().change(&mut profile);
+    let mut profile = workshop.profile(options.profile())?;
+    options.guest().change(&mut profile);
+    options.guest().suits_clock(&profile)?;
     let predicate = options.what.predicate();
     let rule = profile.expect.as_ref().map(|expect| workshop.rule(expect)).transpose()?;
     if rule.is_none() && predicate == Predicate::Expected {
@@ -111,9 +112,12 @@ pub fn groups(
         )));
     }
     // Whoever need only come up is neither refused nor changed for what a bug needs.
-    let (rule, technique) = match predicate.is_certain() {
-        true => (None, Technique::Natural),
-        false => (rule, options.technique.unwrap_or(profile.technique)),
+    let (rule, technique) = match predicate {
+        Predicate::BuildFailure | Predicate::BootFailure | Predicate::Command(_) => {
+            (None, Technique::Natural)
+        }
+        Predicate::Regression(_) => (rule, Technique::Natural),
+        _ => (rule, options.technique.unwrap_or(profile.technique)),
     };
     let group = |entry: &Entry| {
         let ground = Ground::Qemu(entry.choice.clone());

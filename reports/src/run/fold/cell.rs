@@ -51,6 +51,7 @@ impl CellReport {
             failure: None,
             cancelled: None,
             left_out_by_plan: false,
+            command: None,
             known: Vec::new(),
             others_showed: false,
             finished_ms: 0,
@@ -134,6 +135,7 @@ impl CellReport {
                 }
             }
             What::GuestChecked { .. } => self.checks += 1,
+            What::CommandEnded { status, .. } => self.command = Some(*status),
             What::GuestWarned { boot, detail, .. } => {
                 if detail.split(' ').next() == Some("stuck") {
                     self.boot(*boot).stuck = true;

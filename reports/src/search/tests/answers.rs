@@ -21,6 +21,7 @@ fn answer(
     for _ in 0..MOST_STEPS {
         match search.next() {
             Step::Done(answer) => return (*answer, log),
+            Step::Ends { .. } => panic!("nothing is measured"),
             Step::Build { at } => {
                 log.push((at, outcome(at, None)));
                 search.spend(20.0);

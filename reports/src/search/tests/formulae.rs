@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Formulae against the same sums written out.
 
-use crate::search::choice::{BATCHES, Chooser, Price};
+use crate::search::choice::{BATCHES, Chooser, Price, Signal};
 use crate::search::posterior::{Posterior, Tally};
 use crate::search::rate::RatePrior;
 use crate::search::{Commit, shares};
@@ -29,7 +29,12 @@ fn tallies(random: &mut Random) -> Vec<Tally> {
     let few = |random: &mut Random| (random.uniform() * 5.0) as u32;
     let one = |random: &mut Random| match random.uniform() < 0.5 {
         true => Tally::default(),
-        false => Tally { hits: few(random), clean: f64::from(few(random)), barren: few(random) },
+        false => Tally {
+            hits: few(random),
+            clean: f64::from(few(random)),
+            barren: few(random),
+            ..Tally::default()
+        },
     };
     (0..7).map(|_| one(random)).collect()
 }
@@ -101,8 +106,9 @@ fn the_choice_is_the_best_of_all_gains_written_out() {
     for build in [0.0, 20.0].repeat(50) {
         let (prior, seen) = (prior(&mut random), tallies(&mut random));
         let posterior = Posterior::new(&prior, &seen, &PRIOR, EPS);
+        let signal = Signal::Sight { rate: &PRIOR, false_alarm: EPS };
         let price = |at: usize| (at != 3).then_some(Price { build, builds: 0.8, telling: 1.0 });
-        let got = Chooser::new(&posterior, &PRIOR, EPS).best(2.0, price, |_| true).unwrap();
+        let got = Chooser::new(&posterior, signal).best(2.0, price, |_| true).unwrap();
         let mut best: f64 = 0.0;
         for at in (0..seen.len()).filter(|at| *at != 3) {
             for times in BATCHES {

@@ -3,5 +3,6 @@
 
 mod answers;
 mod formulae;
+mod measured;
 mod simulation;
 mod world;

@@ -133,6 +133,7 @@ impl World {
                         }
                     }
                 }
+                Step::Ends { .. } => panic!("nothing is measured"),
                 Step::Done(answer) => {
                     took.right = matches!(answer.verdict, Verdict::Culprit { first, last }
                         if (first..=last).contains(&self.culprit));
