@@ -9,6 +9,7 @@
 mod fold;
 mod ledger;
 mod line;
+mod news;
 mod night;
 mod said;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use smol_str::SmolStr;
 
 pub use ledger::{Ledger, LedgerReader};
 pub use line::{MAX_LINE_BYTES, Problem, ProblemKind, Reading, read};
+pub use news::News;
 pub use night::Night;
 pub use said::{
     Course, DEFAULT_NEWEST, Filter, History, Known, NightSum, Place, Point, Seen, Trouble, Turn,

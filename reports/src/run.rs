@@ -23,6 +23,7 @@ use crate::event::{
 };
 use crate::exit::Purpose;
 use crate::finding::Finding;
+use crate::history::News;
 use crate::known::KnownBug;
 use crate::proof::DEFAULT_CONFIDENCE;
 use crate::rule::Rule;
@@ -46,6 +47,9 @@ pub struct RunReport {
     pub problems: Vec<String>,
     /// Lines of the logs that are lost, cut last lines not counted: any of them may have been a report.
     pub damaged: u64,
+    /// The runs beside the nights before them, where somebody has looked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub news: Option<News>,
     #[serde(skip)]
     state: fold::State,
 }

@@ -2,7 +2,7 @@
 //! `swapstorm history`: what came and went over the nights, from a file that keeps a line of each run.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use engine::Error;
@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use reports::escape::printable;
 use reports::exit::ExitCode;
-use reports::history::{DEFAULT_NEWEST, Filter, History, Ledger, Night, Run};
+use reports::history::{DEFAULT_NEWEST, Filter, History, Ledger, News, Night, Run};
 use reports::render::history as render;
 use reports::run::RunReport;
 
@@ -158,6 +158,29 @@ pub async fn run(options: &Options, printer: &Printer) -> Result<u8, Error> {
     Ok(ExitCode::Clean.code())
 }
 
+/// Holds runs against the nights before them that are recorded. Nothing is said of them where none is, or nobody says where the history
+/// is kept.
+///
+/// # Errors
+/// Those of reading the file.
+pub(super) fn hold_against(
+    report: &mut RunReport,
+    named: Option<&Path>,
+    printer: &Printer,
+) -> Result<(), Error> {
+    let file = match HistoryFile::at(named) {
+        Err(_) if named.is_none() => return Ok(()),
+        file => file?,
+    };
+    let ledger = file.read()?;
+    if ledger.damaged > 0 {
+        let words = "lines are skipped: `swapstorm history` names them";
+        printer.say(&format!("{}: {} {words}", file.path.display(), ledger.damaged));
+    }
+    report.news = News::of(report, &ledger);
+    Ok(())
+}
+
 fn show(options: &Show, file: &HistoryFile, printer: &Printer) -> Result<(), Error> {
     let mut ledger = file.read()?;
     for problem in &ledger.problems {
@@ -233,7 +256,7 @@ fn names_are_there(ledger: &Ledger, filter: &Filter) -> Result<(), Error> {
 }
 
 /// A run's report; what of its log cannot be used is said.
-fn read(path: &std::path::Path, printer: &Printer) -> Result<RunReport, Error> {
+fn read(path: &Path, printer: &Printer) -> Result<RunReport, Error> {
     let mut report = RunReport::default();
     report::read(path, &mut report)?;
     for problem in &report.problems {

@@ -12,7 +12,7 @@ use reports::log::{Entry, LogProblemKind, LogReader};
 use reports::render;
 use reports::run::RunReport;
 
-use super::{bisect, usage};
+use super::{bisect, history, usage};
 use crate::printer::Printer;
 use engine::Error;
 use engine::event_log::FILE_NAME;
@@ -29,6 +29,9 @@ pub struct Options {
     /// How to render it
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+    /// File of the history whose nights the runs are held against [default: ~/.local/share/swapstorm/history.jsonl]
+    #[arg(long, value_name = "FILE", env = "SWAPSTORM_HISTORY")]
+    history: Option<PathBuf>,
 }
 
 /// A rendering.
@@ -59,6 +62,7 @@ pub fn run(options: &Options, printer: &Printer) -> Result<u8, Error> {
         read(run, &mut report)?;
     }
     let purpose = report.purpose();
+    history::hold_against(&mut report, options.history.as_deref(), printer)?;
     printer.data(&match options.format {
         Format::Text => render::text(&report, purpose, printer.look),
         Format::Json => render::json(&report, purpose),

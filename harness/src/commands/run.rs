@@ -68,6 +68,9 @@ pub struct Options {
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
+    /// File of the history whose nights the run is held against [default: ~/.local/share/swapstorm/history.jsonl]
+    #[arg(long, value_name = "FILE", env = "SWAPSTORM_HISTORY")]
+    history: Option<PathBuf>,
     /// Private key for a plan's target, tried before ssh-agent's; may be repeated [default: ~/.ssh/id_*,
     /// after them]
     #[arg(long = "identity", value_name = "FILE", help_heading = "Target")]
@@ -281,12 +284,17 @@ async fn carry_out(
     };
     view.clear();
     let ended = done.and_then(|()| run.end());
-    let finished = ended.map_err(|error| can_go_on(Error::from(error), &dir))?;
+    let mut finished = ended.map_err(|error| can_go_on(Error::from(error), &dir))?;
     let mut timings = Timings::load(&store);
     timings.learn(&finished.report);
     // An estimate that cannot be kept is no reason to fail.
     if let Err(error) = timings.save(&store) {
         view.line(&format!("what the cells took is not remembered: {error}"));
+    }
+    // The run has its answer, whatever became of those before it.
+    let history = options.history.as_deref();
+    if let Err(error) = super::history::hold_against(&mut finished.report, history, printer) {
+        view.line(&format!("the nights before are not known: {error}"));
     }
     let steps = next_steps(&finished);
     let code = super::show(finished, options.json, printer);

@@ -115,6 +115,46 @@ fn a_run_that_is_not_recorded_is_shown_beside_the_others_and_leaves_no_trace() {
 }
 
 #[test]
+fn a_report_says_what_is_new_beside_the_nights_before() {
+    let scene = scene(&[1, 1]);
+    let tonight = |title: &str| {
+        fs::write(scene.path("tonight.jsonl"), night("tonight", "2026-01-20T22:00:00Z", 1, title))
+            .unwrap();
+    };
+    let report = |args: &[&str]| {
+        let args = [&["report", "tonight.jsonl"], args].concat();
+        let output = scene.command().args(args).output().unwrap();
+        assert!(output.stderr.is_empty(), "{output:?}");
+        // As a mail, it has words on lines of their own.
+        String::from_utf8(output.stdout).unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    tonight("a bug of tonight");
+    // Where nothing is recorded, nothing can be new.
+    for format in ["text", "json", "markdown", "html"] {
+        let text = report(&["--format", format]);
+        assert!(!text.contains("Beside") && !text.contains("\"news\""), "{text}");
+    }
+    done(&scene, &["record", "10.jsonl", "11.jsonl"]);
+    for format in ["text", "markdown", "html"] {
+        let text = report(&["--format", format]);
+        let beside = "Beside 2 nights, 2026-01-10 to 2026-01-11: 1 bug new; 1 bug not seen, which may well be chance.";
+        assert!(text.contains(beside), "{text}");
+        assert!(
+            text.contains("New: a bug of tonight; no night before 2026-01-20 saw it"),
+            "{text}"
+        );
+    }
+    let value: Value = serde_json::from_str(&report(&["--format", "json"])).unwrap();
+    assert_eq!(
+        (&value["news"]["nights"], &value["news"]["bugs"][0]["turn"]),
+        (&2.into(), &"new".into())
+    );
+    tonight("old bug");
+    assert!(report(&[]).contains("2026-01-11: 1 bug as before. "), "{}", report(&[]));
+    assert!(!report(&["--history", "none.jsonl"]).contains("Beside"));
+}
+
+#[test]
 fn filters_take_what_they_name_and_names_that_nobody_has_are_refused() {
     let scene = scene(&[1, 1, 1]);
     done(&scene, &["record", "10.jsonl", "11.jsonl", "12.jsonl"]);

@@ -14,6 +14,7 @@ use serde::Serialize;
 pub use html::render as html;
 pub use markdown::render as markdown;
 pub use text::render as text;
+pub(in crate::render) use words::news;
 
 use crate::history::{History, Ledger};
 

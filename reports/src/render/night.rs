@@ -15,6 +15,9 @@ pub(crate) fn sentences(report: &RunReport, purpose: Purpose) -> Vec<String> {
     // Of a `repro`, the headline says it.
     let counted = (purpose == Purpose::Search).then(|| counted(report)).flatten();
     let mut sentences: Vec<String> = counted.into_iter().collect();
+    // A `repro` makes the bug show: that is no news.
+    let news = report.news.as_ref().filter(|_| purpose == Purpose::Search);
+    sentences.extend(news.into_iter().flat_map(super::history::news));
     sentences.extend(report.known_bugs().iter().filter_map(known));
     let resumed: u64 = report.runs.iter().map(|run| run.resumed).sum();
     if resumed > 0 {

@@ -159,7 +159,7 @@ fn bug(bug: &Known, history: &History) -> BugView {
         shown: place(one),
         last: one.last.to_string(),
     });
-    let lines = [turn(bug, history), format!("Shown {}.", rate(bug)), when(bug)];
+    let lines = [turn(bug, history.newest), format!("Shown {}.", rate(bug)), when(bug)];
     BugView {
         class,
         badge: line(&badge(bug)),

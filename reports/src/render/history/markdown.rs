@@ -24,7 +24,7 @@ pub fn render(history: &History) -> String {
     for bug in history.bugs.iter().take(MOST_BUGS) {
         heading(&mut out, 3, &badge(bug));
         paragraph(&mut out, &bug.title);
-        paragraph(&mut out, &turn(bug, history));
+        paragraph(&mut out, &turn(bug, history.newest));
         let fact = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let mut facts = vec![
             fact("shown", &rate(bug)),

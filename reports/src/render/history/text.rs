@@ -68,7 +68,7 @@ fn bug(lines: &mut Vec<Line>, bug: &Known, history: &History, width: usize) {
     };
     lines.extend(wrapped(style, &format!("{}: {}", badge(bug), bug.title), width));
     let mut add = |text: &str| indented(lines, Style::Plain, text, width, 2);
-    add(&turn(bug, history));
+    add(&turn(bug, history.newest));
     add(&format!("Shown {}.", rate(bug)));
     add(&when(bug));
     for one in bug.places.iter().take(MOST_PLACES) {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::history::{Course, History, Known, NightSum, Place, Seen, Trouble, Turn};
+use crate::history::{Course, History, Known, News, NightSum, Place, Seen, Trouble, Turn};
 use crate::render::words::{count, duration, listed, several};
 use crate::statistics::binomial::{Share, share};
 
@@ -90,9 +90,50 @@ fn percent(share: f64) -> String {
     }
 }
 
-/// What becomes of a bug, in a sentence.
-pub(super) fn turn(bug: &Known, history: &History) -> String {
-    let nights = match history.newest {
+/// Most bugs that are named of a run; the others are counted.
+const MOST_NAMED: usize = 8;
+
+/// What a run says that the nights before did not: all in a sentence, then each bug that wants a look.
+pub(in crate::render) fn news(news: &News) -> Vec<String> {
+    let News { nights, from, to, newest, bugs } = news;
+    let mut counts: Vec<(&str, u64)> = Vec::new();
+    for bug in bugs {
+        let word = match bug.turn {
+            Turn::Quiet { .. } => "not seen, which may well be chance",
+            Turn::NotRun => "not looked for",
+            turn => turn.word(),
+        };
+        match counts.iter_mut().find(|(known, _)| *known == word) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((word, 1)),
+        }
+    }
+    let told: Vec<String> =
+        counts.iter().map(|(word, n)| format!("{} {word}", several(*n, "bug"))).collect();
+    let told =
+        if told.is_empty() { "no bug then, and none now".to_owned() } else { told.join("; ") };
+    let before = match nights {
+        1 => format!("the night of {to}"),
+        n => format!("{n} nights, {from} to {to}"),
+    };
+    let mut sentences = vec![format!("Beside {before}: {told}.")];
+    let named = |bug: &&Known| !matches!(bug.turn, Turn::Same | Turn::Quiet { .. } | Turn::NotRun);
+    sentences.extend(bugs.iter().filter(named).take(MOST_NAMED).map(|bug| {
+        let words = turn(bug, *newest);
+        let (what, why) = words.split_once(": ").unwrap_or((&words, ""));
+        format!("{what}: {}; {why}", bug.title)
+    }));
+    let more = bugs.iter().filter(named).count().saturating_sub(MOST_NAMED);
+    if more > 0 {
+        sentences
+            .push(format!("{} more: `swapstorm history` names all.", several(more as u64, "bug")));
+    }
+    sentences
+}
+
+/// What becomes of a bug beside so many newest nights, in a sentence.
+pub(super) fn turn(bug: &Known, newest: usize) -> String {
+    let nights = match newest {
         1 => "the newest night".to_owned(),
         n => format!("the newest {n} nights"),
     };
