@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What cells and builds took on this machine, and when they were last run: for an estimate, and for their order.
+//! What cells and builds took on this machine, in time and on the disk, and when they were last run: for an estimate, and for
+//! their order.
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fs_err as fs;
@@ -11,6 +13,8 @@ use host::store::Store;
 use reports::event::Cell;
 use reports::run::RunReport;
 use serde::{Deserialize, Serialize};
+
+use crate::run_folder::bundle_dir;
 
 /// Name of the file below the store.
 const FILE: &str = "timings.json";
@@ -29,6 +33,31 @@ pub struct Timing {
     /// Key of the kernel that was built or found; empty for a cell.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub key: String,
+    /// What it took on the disk, in KiB: a cell's folder and bundle, or a kernel; 0: not known.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub kib: u64,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+/// What things usually took on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UsualDisk {
+    /// The median, in KiB.
+    pub kib: u64,
+    /// Of how many.
+    pub of: usize,
+}
+
+impl UsualDisk {
+    /// The median of what is known; `None` if nothing is.
+    fn of(kib: impl Iterator<Item = u64>) -> Option<Self> {
+        let mut kib: Vec<u64> = kib.filter(|kib| *kib > 0).collect();
+        kib.sort_unstable();
+        kib.get(kib.len() / 2).map(|median| Self { kib: *median, of: kib.len() })
+    }
 }
 
 /// All that is remembered.
@@ -39,6 +68,8 @@ pub struct Timings {
     cells: BTreeMap<String, Timing>,
     /// By [`build_name`].
     builds: BTreeMap<String, Timing>,
+    /// What work trees take on the disk, in KiB, by their keys.
+    work: BTreeMap<String, u64>,
 }
 
 /// Names a cell's kernel: `debian-6.1 + SERIES/x86_64/gcc/generic`.
@@ -55,12 +86,16 @@ impl Timings {
         text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
     }
 
-    /// Learns from a run that ends now.
-    pub fn learn(&mut self, report: &RunReport) {
+    /// Learns from a run that ends now, whose folder is `dir`. Where it has built a kernel, work trees are measured, which reads
+    /// their folders.
+    pub fn learn(&mut self, report: &RunReport, dir: &Path, store: &Store) {
         let now = jiff::Timestamp::now().as_second();
         for cell in &report.cells {
             if let Some(ms) = cell.took_ms() {
-                let timing = Timing { ms, at: now, key: String::new() };
+                // What is linked is the store's.
+                let id = &cell.cell.id;
+                let kib = kib(&dir.join(id), false) + kib(&bundle_dir(dir, id), false);
+                let timing = Timing { ms, at: now, key: String::new(), kib };
                 self.cells.insert(cell.cell.population(), timing);
             }
             if let Some(kernel) = &cell.kernel {
@@ -68,11 +103,23 @@ impl Timings {
                     ms: 0,
                     at: now,
                     key: String::new(),
+                    kib: 0,
                 });
                 // What came from the store says nothing of a build's time.
                 known.ms = if kernel.cached { known.ms } else { kernel.ms };
+                if known.kib == 0 || known.key != kernel.key {
+                    // Keys are names of folders of ours.
+                    known.kib = self::kib(&store.path("kernels").join(&kernel.key), true);
+                }
                 (known.at, known.key) = (now, kernel.key.clone());
             }
+        }
+        if report.cells.iter().any(|cell| cell.kernel.as_ref().is_some_and(|made| !made.cached)) {
+            let trees = fs::read_dir(store.path("work")).into_iter().flatten().flatten();
+            let tree = |entry: fs::DirEntry| {
+                (entry.file_name().to_string_lossy().into_owned(), kib(&entry.path(), true))
+            };
+            self.work = trees.map(tree).collect();
         }
         forget(&mut self.cells);
         forget(&mut self.builds);
@@ -105,6 +152,21 @@ impl Timings {
         Some((&timing.key, took))
     }
 
+    /// What the folders of cells take on the disk.
+    pub fn usual_cell_disk(&self) -> Option<UsualDisk> {
+        UsualDisk::of(self.cells.values().map(|cell| cell.kib))
+    }
+
+    /// What kernels take on the disk.
+    pub fn usual_kernel_disk(&self) -> Option<UsualDisk> {
+        UsualDisk::of(self.builds.values().map(|build| build.kib))
+    }
+
+    /// What the trees take in which kernels are built.
+    pub fn usual_work_disk(&self) -> Option<UsualDisk> {
+        UsualDisk::of(self.work.values().copied())
+    }
+
     /// What the builds of an architecture take, on average.
     pub fn usual_build(&self, arch: &str) -> Option<Duration> {
         let of_arch = |name: &str| name.split('/').rev().nth(2) == Some(arch);
@@ -113,6 +175,24 @@ impl Timings {
         let (count, sum) = builds.fold((0, 0_u64), |(n, sum), ms| (n + 1, sum.saturating_add(ms)));
         sum.checked_div(count).map(Duration::from_millis)
     }
+}
+
+/// What a folder takes on the disk, in KiB, with files that have other names elsewhere or without. What cannot be read takes nothing: it
+/// is an estimate.
+fn kib(dir: &Path, with_linked: bool) -> u64 {
+    let mut sum = 0_u64;
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let Ok(facts) = entry.metadata() else { continue };
+            if facts.is_dir() {
+                folders.push(entry.path());
+            } else if with_linked || facts.nlink() == 1 {
+                sum = sum.saturating_add(facts.blocks().div_ceil(2));
+            }
+        }
+    }
+    sum
 }
 
 fn path(store: &Store) -> PathBuf {
@@ -134,7 +214,7 @@ mod tests {
     use super::*;
 
     fn timing(ms: u64, at: i64) -> Timing {
-        Timing { ms, at, key: String::new() }
+        Timing { ms, at, key: String::new(), kib: 0 }
     }
 
     #[test]
@@ -152,6 +232,23 @@ mod tests {
         assert_eq!(timings.usual_build("riscv64"), None);
         fs::write(path(&store), "{\"cells\":7").unwrap();
         assert_eq!(Timings::load(&store), Timings::default());
+    }
+
+    #[test]
+    fn what_is_usual_on_the_disk_is_a_median_of_what_was_measured() {
+        let of = |kib: &[u64]| UsualDisk::of(kib.iter().copied());
+        assert_eq!(of(&[0, 0]), None);
+        assert_eq!(of(&[900, 0, 7, 8]), Some(UsualDisk { kib: 8, of: 3 }));
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("boot-1")).unwrap();
+        let console = dir.path().join("boot-1/console");
+        fs::write(&console, vec![7; 300 << 10]).unwrap();
+        let own = kib(dir.path(), false);
+        assert!((300..400).contains(&own), "{own}");
+        // A link to a kernel of the store takes no room.
+        fs::hard_link(&console, dir.path().join("vmlinux")).unwrap();
+        assert_eq!(kib(dir.path(), false), 0);
+        assert_eq!(kib(&dir.path().join("nothing"), true), 0);
     }
 
     #[test]

@@ -286,7 +286,7 @@ async fn carry_out(
     let ended = done.and_then(|()| run.end());
     let mut finished = ended.map_err(|error| can_go_on(Error::from(error), &dir))?;
     let mut timings = Timings::load(&store);
-    timings.learn(&finished.report);
+    timings.learn(&finished.report, &finished.dir, &store);
     // An estimate that cannot be kept is no reason to fail.
     if let Err(error) = timings.save(&store) {
         view.line(&format!("what the cells took is not remembered: {error}"));

@@ -42,6 +42,7 @@ fn a_matrix_of_kernels_architectures_and_profiles() {
     dry.expect(0);
     assert!(dry.stdout.contains("12 cells, 0 kernels to build"), "{}", dry.stdout);
     assert!(dry.stdout.contains("12 cells have been run here before"), "{}", dry.stdout);
+    assert!(dry.stdout.contains(" that were run here)"), "{}", dry.stdout);
 }
 
 /// A patch that changes a comment, another one in every run of the test, so that a kernel is to be made.

@@ -14,8 +14,9 @@ use reports::escape::printable;
 const USUAL_START: Duration = Duration::from_secs(20);
 /// A kernel that was never built, where no other of its architecture was, either.
 const USUAL_BUILD: Duration = Duration::from_secs(600);
-/// What a kernel, its work tree and its source take in the store, in MiB, roughly: `swapstorm cache list` shows it.
-const BUILD_MIB: u64 = 700;
+/// What a kernel and its work tree take in the store, and a cell's folder in the run's, in KiB, where none was measured yet.
+const USUAL_BUILD_KIB: u64 = 700 << 10;
+const USUAL_CELL_KIB: u64 = 1 << 10;
 
 /// Gives cells their ranks: those that were not seen for longest first, of these the expensive ones first, and
 /// architectures in turns.
@@ -93,11 +94,31 @@ pub fn outlook(jobs: &[CellJob], timings: &Timings, store: &Store, side_by_side:
         words(guests),
         words(building)
     ));
-    lines.push(format!(
-        "about {} MiB more in the store for kernels that are to be built",
-        builds.len() as u64 * BUILD_MIB
-    ));
+    lines.push(disk(builds.len(), jobs.len(), timings));
     lines.join("\n") + "\n"
+}
+
+/// What a run will take on the disk, and how that is known.
+fn disk(builds: usize, cells: usize, timings: &Timings) -> String {
+    let mib = |kib: u64| kib.div_ceil(1 << 10);
+    let (build, of_builds) = match (timings.usual_kernel_disk(), timings.usual_work_disk()) {
+        (Some(kernel), Some(work)) => (
+            kernel.kib + work.kib,
+            format!("the medians of {} kernels and {} work trees here", kernel.of, work.of),
+        ),
+        _ => (USUAL_BUILD_KIB, "as usual: none was built here yet".to_owned()),
+    };
+    let (cell, of_cells) = match timings.usual_cell_disk() {
+        Some(cell) => (cell.kib, format!("the median of {} that were run here", cell.of)),
+        None => (USUAL_CELL_KIB, "as usual: none was run here yet".to_owned()),
+    };
+    format!(
+        "about {} MiB more in the store for kernels that are to be built, {} MiB each ({of_builds})\n\
+         about {} MiB in the run's folder, {cell} KiB a cell ({of_cells})",
+        mib(build * builds as u64),
+        mib(build),
+        mib(cell * cells as u64),
+    )
 }
 
 /// What the build of a cell's kernel will take; `None` if the last one is in the store.
