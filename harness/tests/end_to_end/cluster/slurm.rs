@@ -93,9 +93,10 @@ impl<'p> Slurm<'p> {
         });
     }
 
-    /// Machines of a run on a node.
+    /// Machines of a run on a node, whose tasks somebody watches over.
     pub fn machines_on(&self, node: &str, folder: &Path) -> Vec<u32> {
-        let is_there = |pid: &u32| has_in_environ(*pid, &format!("SLURMD_NODENAME={node}"));
+        let word = format!("SLURMD_NODENAME={node}");
+        let is_there = |pid: &u32| has_in_environ(*pid, &word) && watcher(*pid).is_some();
         machines_in(folder).into_iter().filter(is_there).collect()
     }
 
@@ -104,8 +105,7 @@ impl<'p> Slurm<'p> {
         let (name, _) = NODES[number];
         let tasks = self.processes().into_iter();
         let tasks = tasks.filter(|pid| has_in_environ(*pid, &format!("SLURMD_NODENAME={name}")));
-        let watchers: Vec<u32> =
-            tasks.filter_map(parent).filter(|pid| comm(*pid).starts_with("slurmstepd")).collect();
+        let watchers: Vec<u32> = tasks.filter_map(watcher).collect();
         assert!(!watchers.is_empty(), "{name} does nothing");
         self.nodes[number].kill().unwrap();
         self.nodes[number].wait().unwrap();
@@ -167,6 +167,12 @@ fn has_in_environ(pid: u32, word: &str) -> bool {
 
 fn comm(pid: u32) -> String {
     fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default()
+}
+
+/// The slurmstepd above a process.
+fn watcher(pid: u32) -> Option<u32> {
+    let above = |pid: &u32| parent(*pid).filter(|pid| *pid > 1);
+    std::iter::successors(above(&pid), above).find(|pid| comm(*pid).starts_with("slurmstepd"))
 }
 
 fn parent(pid: u32) -> Option<u32> {
