@@ -6,7 +6,7 @@
 //! only its console log and QEMU's messages behind.
 
 mod argv;
-mod cpu_time;
+pub mod cpu_time;
 mod qmp;
 
 use std::io;

@@ -3,6 +3,7 @@
 
 mod boot;
 mod build;
+mod load;
 mod parse;
 mod ttr;
 
@@ -26,6 +27,8 @@ enum What {
     Boot(boot::Options),
     /// A cold build of a kernel, beside a plain make of the same configuration
     Build(build::Options),
+    /// What the harness takes itself while guests, which are played, print without end
+    Load(load::Options),
     /// Consoles that `parse` reads in a second, beside grep on the same bytes
     Parse(parse::Options),
     /// From a storm's start to its bug, for each technique
@@ -37,6 +40,7 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
     match &options.what {
         What::Boot(options) => boot::run(options, places, printer).await,
         What::Build(options) => build::run(options, places, printer).await,
+        What::Load(options) => load::run(options, places, printer).await,
         What::Parse(options) => parse::run(options, printer),
         What::Ttr(options) => ttr::run(options, places, printer).await,
     }

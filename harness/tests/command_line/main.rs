@@ -79,6 +79,20 @@ fn what_bench_ttr_cannot_measure_is_refused_before_anything_is_made() {
 }
 
 #[test]
+fn bench_load_counts_what_played_guests_print() {
+    let scene = Scene::new();
+    let load = ["-q", "bench", "load", "--guests", "2", "--rate", "50", "--seconds", "1", "--json"];
+    let output = scene.command().args(load).output().unwrap();
+    let stdout = String::from_utf8(output.stdout.clone()).unwrap();
+    assert_eq!(scene.talk(output), (Some(0), String::new()));
+    let value: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert!(value["bytes"].as_u64().unwrap() >= 2 * 50 * 1000, "{value}");
+    assert!(value["peak_kib"].as_u64().unwrap() > 0, "{value}");
+    // Nothing is left of it.
+    assert!(!scene.path("out").exists());
+}
+
+#[test]
 fn unknown_names_list_the_known_ones() {
     let scene = Scene::new();
     for (option, known) in [

@@ -11,7 +11,7 @@ const TICKS: u32 = 100;
 const UTIME: usize = 11;
 
 /// The CPU time of all threads of a process; `None` if there is no such process.
-pub(super) fn of(process: i32) -> Option<Duration> {
+pub fn of(process: i32) -> Option<Duration> {
     read(&fs::read_to_string(format!("/proc/{process}/stat")).ok()?)
 }
 

@@ -18,7 +18,7 @@ use super::super::usage;
 use crate::printer::Printer;
 use engine::Error;
 
-const CLEAN: &[u8] = include_bytes!("../../../../reports/corpus/clean-6.1.log");
+pub(super) const CLEAN: &[u8] = include_bytes!("../../../../reports/corpus/clean-6.1.log");
 const CRASHES: [&[u8]; 2] = [
     include_bytes!("../../../../reports/corpus/zswap-writeback-6.1.log"),
     include_bytes!("../../../../reports/corpus/zswap-shrink-6.12.log"),
@@ -249,7 +249,7 @@ fn cannot_run(command: &Command, why: &str) -> Error {
 }
 
 /// `VmHWM` of a running process; 0 if it has none any more.
-fn resident_peak(status: &str) -> u64 {
+pub(super) fn resident_peak(status: &str) -> u64 {
     let text = fs_err::read_to_string(status).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok()).unwrap_or(0)
