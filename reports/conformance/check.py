@@ -7,6 +7,7 @@ judge there is a control: an input that is wrong, which it must complain of. REA
 
 import base64
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -50,9 +51,14 @@ def main(program, tree, folder):
     for name, log in runs.items():
         logs.write(log, folder / name)
 
+    # Nobody's own history has a part in it.
+    environment = {**os.environ, "XDG_DATA_HOME": str(folder / "data")}
+    environment.pop("SWAPSTORM_HISTORY", None)
+
     def swapstorm(*args):
         # Exit codes tell what the runs found; 2 says that they could not be read.
-        done = subprocess.run([program, *map(str, args)], capture_output=True, cwd=folder, encoding="utf-8")
+        done = subprocess.run([program, *map(str, args)], capture_output=True, cwd=folder, env=environment,
+                              encoding="utf-8")
         if done.returncode == 2 or not done.stdout:
             sys.exit(f"{' '.join(map(str, args))} ended with {done.returncode}: {done.stderr}")
         return done.stdout
@@ -62,10 +68,13 @@ def main(program, tree, folder):
 
     score = Score()
     for_machines(score, runs, report, machines.Ktap(tree))
+    # What is new beside the night before stands in the pages, too.
+    swapstorm("history", "record", "before")
     made = {f"{run}.html": report(run, "html") for run in ("night", "hostile", "search")}
     made["nights.html"] = swapstorm("report", "before", "night", "--format", "html")
-    for name, of in {"history.html": ["before", "night"], "history-hostile.html": ["before", "hostile"]}.items():
-        made[name] = swapstorm("history", *of, "--file", "no-history.jsonl", "--format", "html")
+    for name, run in {"history.html": "night", "history-hostile.html": "hostile"}.items():
+        made[name] = swapstorm("history", run, "--format", "html")
+    score.good("news beside the night before", [] if "no night before" in made["night.html"] else ["nothing is new"])
     for name, text in made.items():
         (folder / name).write_text(text)
     browser = pages.Browser()
