@@ -10,6 +10,7 @@ mod error;
 mod image;
 mod places;
 mod running;
+mod sites;
 mod stores;
 
 pub use calls::Call;
@@ -17,6 +18,7 @@ pub use error::VmlinuxError;
 pub use image::{CallPattern, FoundCall, Function, NamedCall, Vmlinux};
 pub use places::{Place, Places};
 pub use running::{CurrentTask, PreemptCount, RunningTask};
+pub use sites::{PARTS, Part, Promise, Site};
 
 #[cfg(test)]
 mod tests;

@@ -177,6 +177,24 @@ impl Vmlinux {
         Err(VmlinuxError::NoFunction { function: name.to_owned(), near })
     }
 
+    /// All functions whose name fits a pattern, in which `*` stands for any characters, in order of
+    /// address. What the compiler moved out of a function for being unlikely (`f.cold`) is none.
+    pub fn functions_like(&self, pattern: &str) -> Vec<Function> {
+        let is_cold = |name: &str| name.split('.').any(|part| part == "cold");
+        let found = self.by_name.iter().filter(|(name, symbol)| {
+            symbol.text && symbol.size > 0 && !is_cold(name) && glob(pattern, stem(name))
+        });
+        let mut found: Vec<Function> = found
+            .map(|(name, &Symbol { address, size, .. })| Function {
+                name: name.clone(),
+                address,
+                size,
+            })
+            .collect();
+        found.sort_by(|a, b| (a.address, &a.name).cmp(&(b.address, &b.name)));
+        found
+    }
+
     /// The machine code of a function, up to 1 MiB of it; empty if the image does not hold it.
     pub fn code(&self, function: &Function) -> Result<Vec<u8>, VmlinuxError> {
         let elf = parse(&self.file, &self.image)?;
@@ -242,6 +260,19 @@ impl Vmlinux {
     pub fn places(&self) -> Result<Places, VmlinuxError> {
         Places::read(&self.file, &parse(&self.file, &self.image)?)
     }
+}
+
+/// A function's name in the source: what the compiler appended to it is cut off.
+pub(super) fn stem(name: &str) -> &str {
+    name.split('.').next().unwrap_or(name)
+}
+
+/// Whether a name fits a pattern in which `*` stands for any characters, none included.
+pub(super) fn glob(pattern: &str, name: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else { return pattern == name };
+    let Some(name) = name.strip_prefix(start) else { return false };
+    let ends = name.char_indices().map(|(at, _)| at).chain([name.len()]);
+    ends.into_iter().any(|at| glob(rest, &name[at..]))
 }
 
 fn parse<'data, R: ReadRef<'data>>(

@@ -92,6 +92,47 @@ fn a_call_is_found_by_what_stands_around_it() {
 }
 
 #[test]
+fn the_sites_of_functions_come_by_what_they_promise() {
+    let stub = vec![0xc3];
+    // f: unlock, lock, kasan, lock, claim; g.isra.0: claim; f.cold: claim
+    let image = Image {
+        functions: vec![
+            ("spin_lock", stub.clone()),
+            ("spin_unlock", stub.clone()),
+            ("__asan_load8", stub.clone()),
+            ("claim", stub),
+            ("f", calls(4, &[1, 0, 2, 0, 3])),
+            ("g.isra.0", calls(29, &[3])),
+            ("f.cold", calls(34, &[3])),
+        ],
+        marks: vec![("f_mark", 4)],
+    };
+    let image = image.open(Isa::X86_64);
+    let told = |patterns: &[&str]| -> Vec<(String, Promise, u64)> {
+        let sites = image.sites(patterns).unwrap().into_iter();
+        sites.map(|site| (site.name(), site.promise, site.call.at)).collect()
+    };
+    let site = |name: &str, promise, at| (name.to_owned(), promise, at);
+    let all = [
+        site("f:spin_lock#1", Promise::BetweenLocks, 9),
+        site("f:spin_unlock#1", Promise::Unknown, 4),
+        site("g.isra.0:claim#1", Promise::Unknown, 29),
+        site("f:spin_lock#2", Promise::Locked, 19),
+        site("f:claim#1", Promise::Locked, 24),
+    ];
+    assert_eq!(told(&["f*", "g*", "f"]), all);
+    // Of those that promise the same, the first pattern's come first.
+    let mut other = all.clone();
+    other.swap(1, 2);
+    assert_eq!(told(&["g*", "f*", "f"]), other);
+    assert_eq!(told(&["f"]).len(), 4);
+    assert_eq!(told(&["g"]), all[2..3]);
+    assert_eq!(told(&["nothing_*"]), []);
+    let words = image.sites(&["h"]).unwrap_err().to_string();
+    assert!(words.starts_with("this kernel has no function h"), "{words}");
+}
+
+#[test]
 fn the_running_tasks_state_is_read_from_the_code_that_changes_it() {
     let expected = RunningTask {
         current: CurrentTask::PerCpu(0x40),
