@@ -54,6 +54,8 @@ impl Cli {
 pub enum Command {
     /// Show the zswap writeback/swapoff race on a kernel as it is, and the fixed kernel clean
     Repro(commands::repro::Options),
+    /// Look for races that nobody has told of: tasks sleep everywhere, and the other side is driven past them
+    Hunt(commands::hunt::Options),
     /// Run every cell of a plan: kernels, series, architectures, profiles, techniques
     Run(commands::run::Options),
     /// Go on with a run that a cluster carries out, and print its report

@@ -9,6 +9,7 @@ mod cell;
 mod digest;
 mod end;
 mod exposure;
+mod hunt;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,7 @@ pub use cell::{Cell, KernelFacts, PlanFacts, ProfileFacts, VIRTUAL, WALL};
 pub use digest::Digest;
 pub use end::{Fault, Meaning, VmEnd};
 pub use exposure::{Exposure, PointCounts, SampleTable};
+pub use hunt::{Outcome, SiteCounts, Sleep, Suspect};
 
 use crate::check::CheckFacts;
 use crate::exit::Purpose;
@@ -179,6 +181,15 @@ pub enum What {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         left_out: Vec<LeftOutPoint>,
     },
+    /// Where the machines of a cell will be hunted in.
+    SitesChosen {
+        /// Cell id.
+        cell: String,
+        /// How many sites there are: calls at which a task can be made to sleep.
+        sites: u64,
+        /// In how many functions.
+        functions: u64,
+    },
     /// A virtual machine was started: an attempt at the cell.
     VmStarted {
         /// Cell id.
@@ -252,6 +263,37 @@ pub enum What {
         boot: u32,
         /// By the point's id.
         points: BTreeMap<String, PointCounts>,
+    },
+    /// Who has come by at these sites of this machine so far.
+    SitesMapped {
+        /// Cell id.
+        cell: String,
+        /// Virtual machine.
+        boot: u32,
+        /// By the site's name, `function:callee#n`; those that have changed since the event before.
+        sites: BTreeMap<String, SiteCounts>,
+    },
+    /// A task slept at a site, and goes on.
+    Slept {
+        /// Cell id.
+        cell: String,
+        /// Virtual machine.
+        boot: u32,
+        /// The sleep.
+        #[serde(flatten)]
+        sleep: Sleep,
+    },
+    /// Who had slept when a report came.
+    Suspected {
+        /// Cell id.
+        cell: String,
+        /// Virtual machine.
+        boot: u32,
+        /// The report's title.
+        title: String,
+        /// The sleeper that it may be about; `None`: nobody slept, or had slept lately.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        suspect: Option<Suspect>,
     },
     /// Counters so far, for this virtual machine. Format 1 has these in place of `columns`, `sample`
     /// and `windows`.
@@ -408,6 +450,10 @@ impl What {
             | Self::Building { cell, .. }
             | Self::KernelReady { cell, .. }
             | Self::PointsPlaced { cell, .. }
+            | Self::SitesChosen { cell, .. }
+            | Self::SitesMapped { cell, .. }
+            | Self::Slept { cell, .. }
+            | Self::Suspected { cell, .. }
             | Self::VmStarted { cell, .. }
             | Self::GuestReady { cell, .. }
             | Self::Columns { cell, .. }
@@ -459,6 +505,9 @@ impl What {
             | Self::GuestDone { boot, .. }
             | Self::TelemetryChecked { boot, .. }
             | Self::Digested { boot, .. }
+            | Self::SitesMapped { boot, .. }
+            | Self::Slept { boot, .. }
+            | Self::Suspected { boot, .. }
             | Self::VmStopped { boot, .. } => Some(boot),
             Self::RunStarted { .. }
             | Self::RuleLoaded { .. }
@@ -474,6 +523,7 @@ impl What {
             | Self::KernelReady { .. }
             | Self::PointsPlaced { .. }
             | Self::CommandEnded { .. }
+            | Self::SitesChosen { .. }
             | Self::CellFailed { .. }
             | Self::CellFinished { .. }
             | Self::Notice { .. }

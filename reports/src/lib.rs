@@ -15,6 +15,7 @@ pub mod event;
 pub mod exit;
 pub mod finding;
 pub mod history;
+pub mod hunt;
 pub mod known;
 mod lines;
 pub mod log;

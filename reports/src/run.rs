@@ -24,6 +24,7 @@ use crate::event::{
 use crate::exit::Purpose;
 use crate::finding::Finding;
 use crate::history::News;
+use crate::hunt::HuntMap;
 use crate::known::KnownBug;
 use crate::proof::DEFAULT_CONFIDENCE;
 use crate::rule::Rule;
@@ -133,6 +134,9 @@ pub struct CellReport {
     /// The variant of the profile that its kernel wants, if the profile has variants.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
+    /// What a hunt has seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hunt: Option<HuntMap>,
     /// Stretch points of the profile that its kernel does not have.
     pub left_out: Vec<LeftOutPoint>,
     /// Bugs by title, in the order in which they first showed.

@@ -215,11 +215,14 @@ void run_start_script(void);
 u64 now_us(void);
 void sleep_us(u64 us);
 int console_open(void);
-bool console_says_stop(int fd);
-bool heard_stop(const char *bytes, size_t count);
+bool console_says_stop(int fd, void (*other)(const char *line));
+bool heard_stop(const char *bytes, size_t count, void (*other)(const char *line));
 _Noreturn void end_machine(enum ending ending);
 
 /* telemetry.c: counters shared by all processes, and the lines that carry them. */
+
+/* Whoever can be asked to act while the storm runs. */
+enum actor { ACTOR_SWAPOFF, ACTOR_CPU, ACTOR_ZSWAP, ACTORS };
 
 enum call { CALL_SWAPON, CALL_SWAPOFF };
 
@@ -278,6 +281,8 @@ struct counters {
 	u64 shrinkers_idled;
 	u64 warnings;
 	u64 mute;
+	u32 requests;		/* Of act.c, counted, */
+	u32 asked[ACTORS];	/* and the newest one's number. */
 	struct latency swapoff_latency;
 	struct device devices[MAX_DISKS];
 	u64 worker_pages[MAX_WORKERS];	/* Checked or written, of each. */
@@ -310,6 +315,7 @@ void telemetry_violated(const char *check, const char *what, u64 got, u64 want, 
 void telemetry_checked(u64 phase, u64 took_ms, const struct levels *zswap,
 		       const struct levels *memcgs);
 void telemetry_suspect(const char *word, const struct suspect *suspect);
+void telemetry_acted(enum actor actor, u32 number, u32 since, const char *to, int error);
 void telemetry_done(const char *reason, enum ending ending, const struct restored *restored);
 void warn_parameter(const char *name, const char *value, const char *why);
 void warn_path(const char *what, const char *path, const char *value, int error);
@@ -317,6 +323,15 @@ void warn_died(const char *what, const char *key, unsigned int index, int status
 void warn_number(const char *what, const char *key, u64 value);
 void warn_ended(const char *path, u64 awake_ms);
 void warn_errno(const char *what, int error);
+
+/* act.c: what somebody asks for while the storm runs. */
+
+const char *act_name(enum actor actor);
+enum actor act_parse(const char *line, u32 *number);
+void act_ask(enum actor actor, u32 number);
+u32 act_asked(enum actor actor);
+void act_wait(enum actor actor, u32 done, u64 us);
+_Noreturn void actor_loop(void);
 
 /* zswap.c */
 
@@ -367,6 +382,8 @@ _Noreturn void swap_loop(const struct params *params, const struct disk *disk, u
 
 unsigned int cpus_find(const char *folder);
 bool cpus_prepare(const struct params *params);
+void cpus_prepare_to_blink(void);
+bool cpus_blink(void);
 void cpus_turn(const struct params *params, struct rng *rng);
 _Noreturn void cpus_loop(const struct params *params, u32 life);
 void cpus_all_on(void);
@@ -450,6 +467,7 @@ u64 storm_tend(void);
 void storm_hold(void);
 bool storm_stop(void);
 void storm_go_on(void);
+void storm_asked(enum actor actor, u32 number);
 
 /* levels.c: numbers that fall back to where they were. */
 

@@ -65,6 +65,27 @@ static bool cpu_switch(const char *path, const char *value, u64 *counter)
 	return false;
 }
 
+/* Without a loop that takes CPUs off, for whoever is asked to. */
+void cpus_prepare_to_blink(void)
+{
+	if (!used)
+		cpus_find(CPUS);
+}
+
+/* Takes the last CPU off, and on again; false if the kernel refuses. */
+bool cpus_blink(void)
+{
+	const char *path;
+	const u64 retry_us = 1000;
+
+	if (!used || !cpu_switch(switches[used - 1], "0", &counters->cpu_offs))
+		return false;
+	path = switches[used - 1];
+	while (!cpu_switch(path, "1", &counters->cpu_ons))
+		sleep_us(retry_us);
+	return true;
+}
+
 /* Takes one CPU off for a while, and then leaves all on for a while. */
 void cpus_turn(const struct params *params, struct rng *rng)
 {

@@ -59,12 +59,22 @@ static void hear_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
+/* In a guest others may be asked to act; whatever else was said is nothing. */
+static void obey(const char *line)
+{
+	u32 number;
+	enum actor actor = act_parse(line, &number);
+
+	if (actor != ACTORS)
+		storm_asked(actor, number);
+}
+
 /* Reads what somebody says; why the storm ends, or NULL if it goes on. */
 static const char *listen_to(short events)
 {
 	heard_us = now_us();
 	if (!visiting && events & POLLIN)
-		return console_says_stop(console) ? "stop" : NULL;
+		return console_says_stop(console, obey) ? "stop" : NULL;
 	if (visiting) {
 		switch (visit_listen()) {
 		case SAID_STOP:

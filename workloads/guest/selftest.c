@@ -880,6 +880,46 @@ static void test_latencies(void)
 	CHECK(latency_percentile(&latency, 100) >= 1ULL << 36);
 }
 
+/* What act.c would bring about. */
+void telemetry_acted(enum actor actor, u32 number, u32 since, const char *to, int error)
+{
+	(void)actor;
+	(void)number;
+	(void)since;
+	(void)to;
+	(void)error;
+}
+
+bool zswap_switch(bool on)
+{
+	(void)on;
+	return true;
+}
+
+static void test_requests(void)
+{
+	static const char *const refused[] = {
+		"", "act", "act ", "act 1", "act 1 ", "act 0 swapoff", "act 1 nobody", "act -1 swapoff",
+		"act 4294967296 swapoff", "act 99999999999999999999 swapoff", "act 1  swapoff",
+		"act 1 swapoff ", "act x swapoff", "ACT 1 swapoff",
+	};
+	u32 number = 0;
+	unsigned int i;
+
+	CHECK(act_parse("act 1 swapoff", &number) == ACTOR_SWAPOFF && number == 1);
+	CHECK(act_parse("act 4294967295 zswap", &number) == ACTOR_ZSWAP && number == 4294967295);
+	CHECK(act_parse("act 7 cpu", &number) == ACTOR_CPU && number == 7);
+	for (i = 0; i < ARRAY_SIZE(refused); i++)
+		CHECK(act_parse(refused[i], &number) == ACTORS);
+	/* Whoever has not done yet what was asked does not wait. */
+	CHECK(act_asked(ACTOR_SWAPOFF) == 0);
+	act_ask(ACTOR_SWAPOFF, 5);
+	CHECK(act_asked(ACTOR_SWAPOFF) == 5 && act_asked(ACTOR_CPU) == 0);
+	act_wait(ACTOR_SWAPOFF, 4, U64_MAX / 2);
+	/* Nor does whoever has no time. */
+	act_wait(ACTOR_SWAPOFF, 5, 0);
+}
+
 static void print_complaint(const char *name, const char *value, const char *why)
 {
 	printf("%s=%s: %s\n", name, value, why);
@@ -915,6 +955,7 @@ int main(int argc, char **argv)
 	test_cpus_go_and_come();
 	test_preemptors();
 	test_latencies();
+	test_requests();
 	printf("%u passed, %u failed\n", passed, failed);
 	return failed != 0;
 }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,7 +32,10 @@
 /* By the clock, for a machine that hardly runs. */
 #define STOP_MOST_US		30000000
 
-enum job { JOB_LOOP, JOB_WORKER, JOB_OBSERVER, JOB_CPUS, JOB_ZSWAP, JOB_PREEMPTOR, JOB_IDLER };
+/* Nice value of whoever somebody waits for: workers get what those leave. */
+#define FIRST			(-20)
+
+enum job { JOB_LOOP, JOB_WORKER, JOB_OBSERVER, JOB_CPUS, JOB_ZSWAP, JOB_PREEMPTOR, JOB_IDLER, JOB_ACTOR };
 
 struct child {
 	enum job job;
@@ -43,9 +47,11 @@ struct child {
 	u64 backoff_us;
 };
 
-static struct child children[MAX_DISKS + MAX_WORKERS + MAX_CPUS + 4];
+static struct child children[MAX_DISKS + MAX_WORKERS + MAX_CPUS + 5];
 static unsigned int children_used;
 static const struct params *storm;
+/* Whether anybody was ever asked to act. */
+static bool asked;
 static const struct disk *storm_disks;
 
 static unsigned int keep_on;	/* So many of the first devices stay on. */
@@ -76,6 +82,9 @@ static void set_name(const struct child *child)
 	case JOB_IDLER:
 		snprintf(name, sizeof(name), "idler");
 		break;
+	case JOB_ACTOR:
+		snprintf(name, sizeof(name), "actor");
+		break;
 	default:
 		snprintf(name, sizeof(name), "observer");
 		break;
@@ -90,6 +99,8 @@ static _Noreturn void run(const struct child *child)
 	/* A storm without anybody who can end it must not go on. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	set_name(child);
+	if (asked && child->job != JOB_LOOP && child->job != JOB_ACTOR)
+		setpriority(PRIO_PROCESS, 0, 0);
 	if (child->job == JOB_WORKER)
 		worker_loop(storm, child->index, child->life);
 	if (child->job == JOB_OBSERVER)
@@ -102,6 +113,8 @@ static _Noreturn void run(const struct child *child)
 		preempt_loop(storm, child->index, child->life);
 	if (child->job == JOB_IDLER)
 		preempt_shrinkers_loop();
+	if (child->job == JOB_ACTOR)
+		actor_loop();
 	swap_loop(storm, &storm_disks[child->index], child->index, child->life);
 }
 
@@ -176,6 +189,36 @@ void storm_go_on(void)
 	}
 }
 
+/* PID 1, too, since it hears what is asked for. Whoever it starts later puts itself in its place. */
+static void come_first(void)
+{
+	unsigned int i;
+
+	setpriority(PRIO_PROCESS, 0, FIRST);
+	for (i = 0; i < children_used; i++) {
+		if (children[i].job == JOB_LOOP && children[i].pid > 0)
+			setpriority(PRIO_PROCESS, children[i].pid, FIRST);
+	}
+}
+
+/* Swap loops do what is asked of them; for the rest there is a process, from the first such request on. */
+void storm_asked(enum actor actor, u32 number)
+{
+	static bool has_actor;
+
+	if (!asked) {
+		asked = true;
+		come_first();
+	}
+	act_ask(actor, number);
+	if (actor == ACTOR_SWAPOFF || has_actor)
+		return;
+	has_actor = true;
+	cpus_prepare_to_blink();
+	add_child(JOB_ACTOR, 0);
+	spawn(&children[children_used - 1], now_us());
+}
+
 static struct child *find(pid_t pid)
 {
 	unsigned int i;
@@ -210,6 +253,8 @@ static void bury(struct child *child, int status, u64 now)
 		warn_died("preemptor-died", "preemptor", child->index, status);
 	else if (child->job == JOB_IDLER)
 		warn_died("idler-died", "idler", 0, status);
+	else if (child->job == JOB_ACTOR)
+		warn_died("actor-died", "actor", 0, status);
 	else
 		warn_died("swap-loop-died", "disk", child->index, status);
 
@@ -342,6 +387,7 @@ static void tell_one(const struct child *child, const char *word, u64 awake, u64
 		[JOB_ZSWAP] = "zswap",
 		[JOB_PREEMPTOR] = "preemptor",
 		[JOB_IDLER] = "idler",
+		[JOB_ACTOR] = "actor",
 	};
 	struct suspect suspect = {
 		.what = names[child->job],

@@ -268,6 +268,7 @@ static void call_ends(struct device *device)
 void swap_loop(const struct params *params, const struct disk *disk, unsigned int index, u32 life)
 {
 	struct device *device = &counters->devices[index];
+	u32 told = 0, told_since = 0;
 	struct rng rng;
 
 	rng_init(&rng, params->seed, STREAM_SWAP, index, life);
@@ -276,16 +277,24 @@ void swap_loop(const struct params *params, const struct disk *disk, unsigned in
 		u64 on_us = rng_between(&rng, params->on_ms.low * 1000, params->on_ms.high * 1000);
 		u64 off_us = rng_between(&rng, params->off_ms.low * 1000,
 					 params->off_ms.high * 1000);
+		u32 since, asked;
 
 		call_begins(device, CALL_SWAPON);
 		while (!switch_on(disk, device, priority))
 			call_refused(device);
 		call_ends(device);
-		sleep_us(on_us);
+		act_wait(ACTOR_SWAPOFF, told_since, on_us);
+		since = act_asked(ACTOR_SWAPOFF);
 		call_begins(device, CALL_SWAPOFF);
 		while (!switch_off(disk, device))
 			call_refused(device);
 		call_ends(device);
+		/* One that was under way has done something beside whoever asks, too. */
+		asked = act_asked(ACTOR_SWAPOFF);
+		if (asked != told || since != told_since)
+			telemetry_acted(ACTOR_SWAPOFF, asked, since, disk_name(disk), 0);
+		told = asked;
+		told_since = since;
 		sleep_us(off_us);
 	}
 }

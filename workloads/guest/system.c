@@ -153,8 +153,8 @@ int console_open(void)
 	return fd;
 }
 
-/* True once the line "stop" has come in, however it was cut up on its way. */
-bool heard_stop(const char *bytes, size_t count)
+/* True once the line "stop" has come in, however it was cut up on its way; @other gets other lines. */
+bool heard_stop(const char *bytes, size_t count, void (*other)(const char *line))
 {
 	static char line[64];
 	static size_t used;
@@ -169,17 +169,19 @@ bool heard_stop(const char *bytes, size_t count)
 		used = 0;
 		if (!strcmp(line, "stop"))
 			return true;
+		if (other && line[0])
+			other(line);
 	}
 	return false;
 }
 
-bool console_says_stop(int fd)
+bool console_says_stop(int fd, void (*other)(const char *line))
 {
 	char bytes[64];
 	ssize_t got;
 
 	while ((got = read(fd, bytes, sizeof(bytes))) > 0) {
-		if (heard_stop(bytes, got))
+		if (heard_stop(bytes, got, other))
 			return true;
 	}
 	return false;

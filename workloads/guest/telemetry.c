@@ -166,6 +166,20 @@ void telemetry_memcg(unsigned int workers)
 	emit(&line);
 }
 
+void telemetry_acted(enum actor actor, u32 number, u32 since, const char *to, int error)
+{
+	struct line line;
+
+	start(&line, "acted");
+	line_number(&line, "n", number);
+	line_number(&line, "since", since);
+	line_text(&line, "actor", act_name(actor));
+	line_text(&line, "to", to);
+	if (error)
+		line_text(&line, "errno", strerrorname_np(error));
+	emit(&line);
+}
+
 void telemetry_corrupt(const struct page_id *id, const struct mismatch *mismatch)
 {
 	struct line line;

@@ -134,5 +134,5 @@ enum said visit_listen(void)
 		return SAID_NOTHING;
 	if (got <= 0)
 		return SAID_GONE;
-	return heard_stop(bytes, got) ? SAID_STOP : SAID_NOTHING;
+	return heard_stop(bytes, got, NULL) ? SAID_STOP : SAID_NOTHING;
 }

@@ -29,6 +29,7 @@ const AGENT: Program = Program { what: "guest agent", sources: SOURCES };
 /// What makes up the agent.
 const SOURCES: &[(&str, &str)] = &[
     ("agent.h", include_str!("../guest/agent.h")),
+    ("act.c", include_str!("../guest/act.c")),
     ("check.c", include_str!("../guest/check.c")),
     ("columns.c", include_str!("../guest/columns.c")),
     ("cpus.c", include_str!("../guest/cpus.c")),

@@ -38,6 +38,7 @@ use host::version::KernelVersion;
 /// Profiles that come with the program: name and text.
 const BUILT_IN: &[(&str, &str)] = &[
     ("hotplug", include_str!("../profiles/hotplug.yaml")),
+    ("hunt", include_str!("../profiles/hunt.yaml")),
     ("memcg-offline", include_str!("../profiles/memcg-offline.yaml")),
     ("mixed", include_str!("../profiles/mixed.yaml")),
     ("shmem", include_str!("../profiles/shmem.yaml")),

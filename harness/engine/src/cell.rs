@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fs_err as fs;
+use machine::hunt::Hunter;
 use machine::stretch::{Counts, StretchError, Stretcher};
 use machine::{Kind, Random, Timeouts, Vm, VmSpec};
 use reports::event::{Cell, Fault, Meaning, VmEnd, What};
@@ -16,6 +17,7 @@ use reports::rule::Rule;
 
 use crate::error::Error;
 use crate::executor::Failed;
+use crate::hunt::Line;
 use crate::judge::{Assignment, Ended};
 use crate::points;
 use crate::prepared::Prepared;
@@ -115,18 +117,23 @@ impl QemuCell {
         let is_virtual = made.profile.clock.is_virtual();
         let seconds = if is_virtual { whole_seconds(self.budget) } else { 0 };
         let spec = change(VmSpec {
-            gdb: made.stretch.is_some(),
+            gdb: made.stretch.is_some() || made.hunt.is_some(),
             keep_disks: self.keep_disks,
             ..made.machine(guest, &token, seconds, self.dir.join(format!("boot-{boot}")))
         });
         context.tell(made.started(&cell, boot, seed, &spec)).await;
         let mut vm = Vm::start(&spec, self.timeouts.start).await?;
-        let stretching = match (&made.stretch, vm.gdb.take()) {
-            (Some(plan), Some(stream)) => {
+        let random = || Random::new(seed, "stretch");
+        let stretching = match (&made.stretch, &made.hunt, vm.gdb.take()) {
+            (_, Some(plan), Some(stream)) => {
+                let (line, cues, notes) = Line::new();
+                let hunter = Hunter::start(stream, Arc::clone(plan), random(), cues, notes);
+                Some(Stretching::hunt(line, hunter.await.map_err(broken_stub)?.run()))
+            }
+            (Some(plan), None, Some(stream)) => {
                 let counts = Arc::new(Counts::of(plan));
-                let random = Random::new(seed, "stretch");
                 let stretcher =
-                    Stretcher::start(stream, Arc::clone(plan), Arc::clone(&counts), random);
+                    Stretcher::start(stream, Arc::clone(plan), Arc::clone(&counts), random());
                 let stretcher = stretcher.await.map_err(broken_stub)?;
                 Some(Stretching::start(counts, stretcher.run()))
             }
@@ -145,6 +152,7 @@ impl QemuCell {
             clock: made.profile.clock,
             sampling: made.profile.storm.sampling(),
             points: made.stretch.as_deref().map(points::placed).unwrap_or_default(),
+            hunted: made.hunt.is_some(),
             ready: None,
             timeouts: self.timeouts,
         };

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use host::arch::Arch;
 use host::store::KeyHasher;
+use machine::hunt::Actor;
 use machine::target::{Credentials, Target};
 use reports::event::Cell;
 use reports::rule::Rule;
@@ -60,12 +61,17 @@ pub struct Group {
     pub rule: Option<Rule>,
     /// How it is provoked.
     pub technique: Technique,
+    /// Of a hunt, patterns of the functions in which tasks are made to sleep; empty: all of swap and zswap.
+    pub functions: Vec<String>,
+    /// Who is asked to overtake them; empty: swapoff.
+    pub beside: Vec<Actor>,
 }
 
 impl Group {
     /// These, with the technique in the profile.
     pub fn new(ground: Ground, profile: Profile, rule: Option<Rule>, technique: Technique) -> Self {
-        Self { ground, profile: Profile { technique, ..profile }, rule, technique }
+        let profile = Profile { technique, ..profile };
+        Self { ground, profile, rule, technique, functions: Vec::new(), beside: Vec::new() }
     }
 
     /// A cell of this group that has neither id, number nor seed yet.

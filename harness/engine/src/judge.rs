@@ -14,12 +14,14 @@ mod digest;
 mod ends;
 mod found;
 mod given;
+mod hunt;
 mod limits;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use machine::hunt::Cue;
 use machine::{Kind, Timeouts};
 use memchr::memchr_iter;
 use reports::console::{Options, Reader};
@@ -36,6 +38,7 @@ use digest::Digester;
 use ends::lost;
 use found::{Held, MOST_FINDINGS};
 use given::Given;
+use hunt::Hunt;
 
 /// Tasks that are remembered of those that were slow to end.
 const MOST_SLOW: usize = 32;
@@ -66,6 +69,8 @@ pub struct Assignment {
     pub sampling: Duration,
     /// Where the machine is stretched.
     pub points: Vec<PlacedPoint>,
+    /// Whether it is hunted in.
+    pub hunted: bool,
     /// Told once the agent is ready, for whoever waits to come in.
     pub ready: Option<Arc<Notify>>,
     /// Limits of patience.
@@ -135,6 +140,7 @@ pub struct Judge {
     windows_logged: (Duration, BTreeMap<String, PointCounts>),
     /// By CPU, the stretch point of the task that was put to sleep there last and sleeps still.
     asleep: BTreeMap<u32, String>,
+    hunt: Hunt,
     given: Given,
     /// Of a machine on the virtual clock.
     digester: Option<Digester>,
@@ -203,6 +209,7 @@ impl Judge {
             windows: BTreeMap::new(),
             windows_logged: (zero, BTreeMap::new()),
             asleep: BTreeMap::new(),
+            hunt: Hunt::default(),
             held: Vec::new(),
             starved: None,
             starved_reports: 0,
@@ -300,6 +307,7 @@ impl Judge {
 
     fn ask_to_stop(&mut self, why: VmEnd) {
         if self.stopping.is_none() {
+            self.cue(Cue::Ending);
             self.stopping = Some(Stopping { why, asked: self.now });
             self.order.get_or_insert(Order::AskToStop);
         }
@@ -309,8 +317,10 @@ impl Judge {
         let (cell, boot) = self.whose();
         match line {
             Telemetry::Hello(_) | Telemetry::Columns(_) => {}
-            Telemetry::Ready(_) => {
+            Telemetry::Ready(ready) => {
                 self.release(true);
+                let devices = usize::try_from(ready.disks).unwrap_or(usize::MAX);
+                self.cue(Cue::Storm { devices });
                 self.ready = Some(self.now);
                 self.last_growth = Growth { at: self.now, guest_ms: 0 };
                 let boot_ms = millis(self.before + self.now);
@@ -349,6 +359,7 @@ impl Judge {
                     self.enough.get_or_insert(self.now);
                 }
             }
+            Telemetry::Acted(acted) => self.acted(&acted),
             Telemetry::Violated(violation) => self.violated(&violation),
             Telemetry::Checked(checked) => self.checked(&checked),
             Telemetry::Hung(hung) => self.hung(*hung),

@@ -25,6 +25,7 @@ pub mod folders;
 pub mod guest;
 pub mod history;
 pub mod host_facts;
+pub mod hunt;
 pub mod job;
 pub mod judge;
 pub mod limits;

@@ -211,11 +211,15 @@ impl Shared {
             false => None,
         };
         let accel = self.accelerator(arch, &profile, &kernel, kasan, &initramfs, &version).await?;
+        let hunt = match group.technique.hunts() {
+            true => Some(workshop.hunt_plan(arch, &kernel, group, accel.accel)?),
+            false => None,
+        };
         speaks_in_time(&profile, &Timeouts::new(accel.accel, profile.clock, settings.scale))?;
         let facts = workshop::facts(&kernel, ms);
         let choice = choice.clone();
         let cpu = settings.guest.cpu.clone();
-        Ok(Prepared { choice, kernel, facts, kasan, profile, stretch, initramfs, accel, cpu })
+        Ok(Prepared { choice, kernel, facts, kasan, profile, stretch, hunt, initramfs, accel, cpu })
     }
 
     /// Chooses the accelerator, for which the kernel may have to speak.
@@ -329,6 +333,9 @@ impl Executor for Local {
                         for event in points::events(&cell.id, plan) {
                             context.tell(event).await;
                         }
+                    }
+                    if let Some(plan) = &made.hunt {
+                        context.tell(crate::hunt::chosen(&cell.id, plan)).await;
                     }
                     let cell = QemuCell {
                         cell,

@@ -8,6 +8,7 @@ use host::arch::{Arch, Kasan};
 use images::ImageArtifact;
 use kernels::KernelArtifact;
 use machine::accel::Proof;
+use machine::hunt::HuntPlan;
 use machine::stretch::StretchPlan;
 use machine::{Accel, Timeouts, VmSpec};
 use reports::event::{KernelFacts, What};
@@ -30,6 +31,8 @@ pub struct Prepared {
     pub profile: Profile,
     /// Where it is stretched; `None` for the natural technique.
     pub stretch: Option<Arc<StretchPlan>>,
+    /// Where it is hunted in; `None` for other techniques.
+    pub hunt: Option<Arc<HuntPlan>>,
     /// What it is booted with.
     pub initramfs: ImageArtifact,
     /// What carries its guests, and why.

@@ -208,6 +208,7 @@ async fn storm(job: &Visit<'_>, context: &Context) -> Result<Ended, Error> {
     let dir = job.dir.join(format!("boot-{boot}"));
     fs::create_dir_all(&dir)?;
     let assignment = Assignment {
+        hunted: false,
         cell: cell.clone(),
         boot,
         token,

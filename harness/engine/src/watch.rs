@@ -10,11 +10,13 @@ use std::task::Poll;
 use std::time::Duration;
 
 use fs_err::File;
+use machine::hunt::Note;
 use machine::stretch::{Counts, StretchError};
 use machine::{Machine, News};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::hunt::Line;
 use crate::judge::{Assignment, Ended, Ending, Judge, Order};
 use crate::unit::Context;
 
@@ -29,11 +31,13 @@ const CHUNK: usize = 64 << 10;
 /// Reads before a look at the limits: what lay in the pipe when the first began is read by then.
 const MOST_READS: usize = 4;
 
-/// The stretcher at work beside a machine.
+/// The stretcher, or a hunter, at work beside a machine.
 #[derive(Debug)]
 pub struct Stretching {
-    /// Its counters.
-    pub counts: Arc<Counts>,
+    /// Its counters; a hunter has none.
+    pub counts: Option<Arc<Counts>>,
+    /// The way to and from a hunter; `None` of a stretcher.
+    line: Option<Line>,
     /// Its task, which ends with the machine; `None` once its end was heard.
     task: Option<JoinHandle<StretchError>>,
 }
@@ -44,7 +48,21 @@ impl Stretching {
         counts: Arc<Counts>,
         work: impl Future<Output = StretchError> + Send + 'static,
     ) -> Self {
-        Self { counts, task: Some(tokio::spawn(work)) }
+        Self { counts: Some(counts), line: None, task: Some(tokio::spawn(work)) }
+    }
+
+    /// The same for a hunter, at the other end of `line`.
+    pub fn hunt(line: Line, work: impl Future<Output = StretchError> + Send + 'static) -> Self {
+        Self { counts: None, line: Some(line), task: Some(tokio::spawn(work)) }
+    }
+
+    /// Waits for what it says next, which it may do as long as it works.
+    async fn heard(&mut self) -> Heard {
+        let Some(line) = &mut self.line else { return Heard::End(self.end().await) };
+        if let Some(note) = line.notes.recv().await {
+            return Heard::Note(note);
+        }
+        Heard::End(self.end().await)
     }
 
     /// Waits for its end, which is told once: why it was too early, or `None` at the machine's own.
@@ -108,11 +126,11 @@ pub async fn watch<M: Machine>(
                 asked = true;
                 judge.stop(why, Instant::now());
             }
-            early = stretcher_end(&mut stretching) => {
-                if let Some(detail) = early {
-                    judge.stretcher_died(detail);
-                }
-            }
+            heard = beside(&mut stretching) => match heard {
+                Heard::Note(note) => hunted(note, machine, &mut judge).await,
+                Heard::End(Some(detail)) => judge.stretcher_died(detail),
+                Heard::End(None) => {}
+            },
             news = machine.news(&mut buffer) => {
                 if take(news?, &buffer, &mut judge, &mut log)? {
                     break Ending::ByItself;
@@ -121,6 +139,9 @@ pub async fn watch<M: Machine>(
         }
         if due {
             // What came before what is read now, and before the limits.
+            while let Some(note) = note(&mut stretching) {
+                hunted(note, machine, &mut judge).await;
+            }
             count(machine, &stretching, &mut judge);
             // Everything that lies in the pipes comes before the limits.
             for _ in 0..MOST_READS {
@@ -130,6 +151,12 @@ pub async fn watch<M: Machine>(
                 }
             }
             judge.tick(Instant::now());
+        }
+        for cue in judge.cues() {
+            if let Some(line) = stretching.as_ref().and_then(|s| s.line.as_ref()) {
+                // A hunter that does not listen waits for this very loop, or has ended.
+                let _ = line.cues.try_send(cue);
+            }
         }
         tell(&mut judge, context).await;
         match judge.order() {
@@ -147,6 +174,9 @@ pub async fn watch<M: Machine>(
         }
         Ending::ByItself => machine.last_words(patience).await,
     };
+    while let Some(note) = note(&mut stretching) {
+        judge.hunted(note);
+    }
     count(machine, &stretching, &mut judge);
     let ended = judge.finish(ending, &said);
     tell(&mut judge, context).await;
@@ -171,9 +201,9 @@ fn take(news: News, buffer: &[u8], judge: &mut Judge, log: &mut ConsoleLog) -> i
 /// Hands the readings of what has been going on beside the console to the judge.
 fn count<M: Machine>(machine: &M, stretching: &Option<Stretching>, judge: &mut Judge) {
     judge.had(machine.cpu_time());
-    if let Some(stretching) = stretching {
-        judge.windows(crate::points::counts(&stretching.counts));
-        judge.asleep(stretching.counts.asleep());
+    if let Some(counts) = stretching.as_ref().and_then(|stretching| stretching.counts.as_ref()) {
+        judge.windows(crate::points::counts(counts));
+        judge.asleep(counts.asleep());
     }
 }
 
@@ -193,10 +223,31 @@ async fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
     .await
 }
 
-async fn stretcher_end(stretching: &mut Option<Stretching>) -> Option<String> {
+/// What is heard of a stretcher, or a hunter.
+enum Heard {
+    /// The hunter says something.
+    Note(Note),
+    /// It has ended: too early, for this reason, or with its machine.
+    End(Option<String>),
+}
+
+async fn beside(stretching: &mut Option<Stretching>) -> Heard {
     match stretching {
-        Some(stretching) => stretching.end().await,
+        Some(stretching) => stretching.heard().await,
         None => std::future::pending().await,
+    }
+}
+
+/// A note that has come by now.
+fn note(stretching: &mut Option<Stretching>) -> Option<Note> {
+    stretching.as_mut()?.line.as_mut()?.notes.try_recv().ok()
+}
+
+/// A hunter's note is for the judge, and what it asks for is for the agent.
+async fn hunted<M: Machine>(note: Note, machine: &mut M, judge: &mut Judge) {
+    match note {
+        Note::Ask(request) => machine.say(&crate::hunt::words(request)).await,
+        note => judge.hunted(note),
     }
 }
 

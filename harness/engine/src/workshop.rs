@@ -19,10 +19,13 @@ use workloads::Profile;
 use workloads::agent::AgentArtifact;
 
 use kernels::vmlinux::Vmlinux;
+use machine::Accel;
+use machine::hunt::HuntPlan;
 use machine::stretch::StretchPlan;
 
 use crate::error::Error;
 use crate::folders::Folders;
+use crate::job::Group;
 
 /// The store and the data, embedded or the user's own.
 #[derive(Debug)]
@@ -236,6 +239,27 @@ impl Workshop {
         }
         let vmlinux = Vmlinux::open(&kernel.vmlinux())?;
         Ok(Arc::new(StretchPlan::resolve(arch, &vmlinux, &profile.stretch)?))
+    }
+
+    /// Where to hunt in a kernel.
+    pub fn hunt_plan(
+        &self,
+        arch: &Arch,
+        kernel: &KernelArtifact,
+        group: &Group,
+        accel: Accel,
+    ) -> Result<Arc<HuntPlan>, Error> {
+        let vmlinux = Vmlinux::open(&kernel.vmlinux())?;
+        let Group { functions, beside, .. } = group;
+        let plan = HuntPlan::resolve(arch, &vmlinux, functions, beside, accel)?;
+        if plan.sites().is_empty() {
+            let words = format!(
+                "this kernel makes no call to sleep at in {}\n  hint: names of functions, or patterns with *",
+                functions.join(", ")
+            );
+            return Err(Error::new(Fault::Configuration, words));
+        }
+        Ok(Arc::new(plan))
     }
 }
 

@@ -50,6 +50,10 @@ pub trait Machine {
     /// Asks the agent to stop; one that does not listen is no error.
     fn ask_to_stop(&mut self) -> impl Future<Output = ()> + Send;
 
+    /// Says a line to the agent; one that does not listen is no error, and a machine to which nobody can speak so does
+    /// not hear it.
+    fn say(&mut self, line: &str) -> impl Future<Output = ()> + Send;
+
     /// Makes it end now. Returns what it still printed, and what a person should know.
     fn end(&mut self) -> impl Future<Output = (Vec<u8>, String)> + Send;
 

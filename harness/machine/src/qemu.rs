@@ -194,6 +194,10 @@ impl Machine for Vm {
         let _ = self.input.write_all(b"stop\n").await;
     }
 
+    async fn say(&mut self, line: &str) {
+        let _ = self.input.write_all(line.as_bytes()).await;
+    }
+
     async fn end(&mut self) -> (Vec<u8>, String) {
         self.child.kill().await;
         let mut rest = Vec::new();

@@ -11,13 +11,14 @@
 //! Both breakpoints stay where they are: the call under the first one is carried out by
 //! the stretcher itself, which spares a single step and two flushes of translated code.
 
-mod abi;
+pub(crate) mod abi;
 mod counts;
-mod gdb;
+pub(crate) mod divert;
+pub(crate) mod gdb;
 mod plan;
-mod refusal;
+pub(crate) mod refusal;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,15 +27,14 @@ use kernels::vmlinux::Call;
 use tokio::net::UnixStream;
 
 use crate::random::Random;
+use divert::{Diverted, enter};
 use gdb::{Gdb, Registers, Stop};
 
 pub use counts::{Counts, PointCounts};
 pub use gdb::GdbError;
 pub use plan::{LeftOut, PlanError, Point, StretchPlan};
+pub(crate) use plan::{NEVER_RUNS, SLEEP};
 pub use refusal::Refusal;
-
-/// Bytes left free below the task's stack pointer: a red zone, were there one, and some room.
-const STACK_GAP: u64 = 512;
 
 /// Why stretching ended.
 #[derive(Debug, thiserror::Error)]
@@ -54,8 +54,7 @@ pub enum StretchError {
 #[derive(Debug)]
 struct Sleeper {
     point: usize,
-    registers: Vec<(&'static str, u64)>,
-    sp: u64,
+    task: Diverted,
 }
 
 /// The stretcher of one virtual machine.
@@ -124,13 +123,14 @@ impl Stretcher {
         let sp = self.gdb.get(registers, plan.abi.sp)?;
         if !self.random.chance(point.probability) || asleep >= point.most {
             self.counts.passed(index);
-            return self.call(point.call.target, point.call.next, sp, Vec::new()).await;
+            return self.make_call(point.call, sp, Vec::new()).await;
         }
-        if let Some(why) = refusal::refusal(&mut self.gdb, &plan, registers, sp).await? {
+        let (abi, task) = (plan.abi, &plan.task);
+        if let Some(why) = refusal::refusal(&mut self.gdb, abi, task, registers, sp).await? {
             self.counts.refused(index, why);
-            return self.call(point.call.target, point.call.next, sp, Vec::new()).await;
+            return self.make_call(point.call, sp, Vec::new()).await;
         }
-        self.divert(index, cpu, registers, sp).await
+        self.divert(index, cpu, registers).await
     }
 
     /// Sends the task to sleep; it will come back to the trap.
@@ -139,59 +139,35 @@ impl Stretcher {
         index: usize,
         cpu: Option<u32>,
         registers: &Registers,
-        sp: u64,
     ) -> Result<(), StretchError> {
         let abi = self.plan.abi;
-        let mut saved = Vec::with_capacity(abi.general.len());
-        for &name in abi.general {
-            saved.push((name, self.gdb.get(registers, name)?));
-        }
-        let below = sp.wrapping_sub(STACK_GAP) & !15;
+        let task = Diverted::save(&self.gdb, abi, registers)?;
+        let below = task.below();
         self.counts.stretched(index, cpu, below);
-        self.sleepers.insert(below, Sleeper { point: index, registers: saved, sp });
+        self.sleepers.insert(below, Sleeper { point: index, task });
         let argument = (abi.argument, self.plan.points()[index].milliseconds);
-        self.call(self.plan.sleep, self.plan.trap, below, vec![argument]).await
+        let (sleep, trap) = (self.plan.sleep, self.plan.trap);
+        Ok(enter(&mut self.gdb, abi, sleep, trap, below, vec![argument]).await?)
     }
 
     /// The sleeper whose stack this is gets its registers back, and makes its call.
     async fn put_back(&mut self, registers: &Registers) -> Result<(), StretchError> {
         let sp = self.gdb.get(registers, self.plan.abi.sp)?;
         let sleeper = self.sleepers.remove(&sp).ok_or(StretchError::Lost(sp))?;
-        let mut changed = Vec::new();
-        for (name, value) in sleeper.registers {
-            if self.gdb.get(registers, name)? != value {
-                changed.push((name, value));
-            }
-        }
+        let changed = sleeper.task.changed(&self.gdb, registers)?;
         self.counts.returned(sleeper.point, sp);
-        let Call { target, next, .. } = self.plan.points()[sleeper.point].call;
-        self.call(target, next, sleeper.sp, changed).await
+        let call = self.plan.points()[sleeper.point].call;
+        self.make_call(call, sleeper.task.sp, changed).await
     }
 
-    /// Sets `registers`, and enters the function at `target` as a call would that returns to `back`
-    /// and is made with stack pointer `sp`. With a point's own target and return address this
-    /// does what the instruction under the breakpoint would have done.
-    async fn call(
+    /// Does what the instruction under the breakpoint would have done, with other `registers`.
+    async fn make_call(
         &mut self,
-        target: u64,
-        back: u64,
+        Call { target, next, .. }: Call,
         sp: u64,
-        mut registers: Vec<(&'static str, u64)>,
+        registers: Vec<(&'static str, u64)>,
     ) -> Result<(), StretchError> {
-        let abi = self.plan.abi;
-        let pushed = match abi.link {
-            Some(link) => {
-                registers.extend([(link, back), (abi.sp, sp)]);
-                None
-            }
-            None => {
-                let below = sp.wrapping_sub(8);
-                registers.push((abi.sp, below));
-                Some((below, back))
-            }
-        };
-        registers.push((abi.pc, target));
-        Ok(self.gdb.write(pushed, &registers).await?)
+        Ok(enter(&mut self.gdb, self.plan.abi, target, next, sp, registers).await?)
     }
 }
 

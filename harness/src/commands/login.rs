@@ -236,6 +236,7 @@ impl Visit {
         let port = vm.qmp.forwarded_port().await?;
         let ready = Arc::new(Notify::new());
         let assignment = Assignment {
+            hunted: false,
             cell: CELL.to_owned(),
             boot: 1,
             token,

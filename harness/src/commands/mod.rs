@@ -12,6 +12,7 @@ pub mod compare;
 pub mod completions;
 pub mod doctor;
 pub mod history;
+pub mod hunt;
 mod kernel;
 pub mod login;
 pub mod machine;
@@ -39,6 +40,7 @@ pub fn run(cli: Cli, printer: &Printer) -> Result<u8, Error> {
     runtime.block_on(async {
         match command {
             Command::Repro(options) => repro::run(&options, &places, printer).await,
+            Command::Hunt(options) => hunt::run(&options, &places, printer).await,
             Command::Run(options) => run::run(&options, &places, printer).await,
             Command::Attach(options) => attach::run(&options, &places, printer).await,
             Command::Shard(options) => shard::run(&options, &places, printer).await,

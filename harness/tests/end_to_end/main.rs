@@ -15,6 +15,7 @@ mod check;
 mod cluster;
 mod compare;
 mod hangs;
+mod hunt;
 mod invariants;
 mod lifetime;
 mod login;

@@ -6,6 +6,7 @@
 //! contents cannot end.
 
 use super::Look;
+use super::hunt;
 use super::layout::{Style, wrapped, write as write_lines};
 use super::night;
 use super::text::plain_cells;
@@ -162,6 +163,12 @@ fn cell(out: &mut String, report: &RunReport, cell: &CellReport) {
         fact("data corruption", &corruption.detail);
     }
     list(out, &facts);
+    if let Some(map) = &cell.hunt {
+        for words in hunt::sentences(map) {
+            paragraph(out, &words);
+        }
+        fenced(out, &hunt::table(map, usize::MAX).join("\n"));
+    }
     for bug in &cell.bugs {
         self::bug(out, bug);
     }

@@ -7,6 +7,7 @@ pub mod comparison;
 mod github;
 pub mod history;
 mod html;
+mod hunt;
 mod json;
 mod junit;
 mod kcidb;

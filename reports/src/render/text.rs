@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::hunt;
 use super::layout::{Line, Style, beside, wrapped, write};
 use super::night;
 use super::words::{
@@ -28,6 +29,9 @@ const TWO_COLUMNS: usize = 80;
 const WIDEST: usize = 140;
 /// Blank columns between two columns.
 const GAP: usize = 3;
+
+/// Rows of the map of a hunt.
+const FUNCTIONS: usize = 20;
 
 /// What the terminal is like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +57,7 @@ pub fn render(report: &RunReport, purpose: Purpose, look: Look) -> String {
     }
     lines.push(Line::blank());
     lines.extend(cells(report, width, width >= TWO_COLUMNS));
+    lines.extend(hunts(report, width));
     for bug in bugs_worth_showing(report) {
         lines.push(Line::blank());
         lines.extend(self::bug(bug.0, bug.1, width));
@@ -212,6 +217,19 @@ fn together(report: &RunReport, width: usize) -> Vec<Line> {
             format!("{}, {arch}, {profile}, {technique}{clock}", cells[0].cell.kernel_name());
         let text = format!("{}, {} cells together: {bounds}", printable(&name), cells.len());
         lines.extend(wrapped(Style::Plain, &text, width));
+    }
+    lines
+}
+
+/// What hunts have seen.
+fn hunts(report: &RunReport, width: usize) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for map in report.cells.iter().filter_map(|cell| cell.hunt.as_ref()) {
+        lines.push(Line::blank());
+        lines.extend(hunt::sentences(map).iter().flat_map(|s| wrapped(Style::Plain, s, width)));
+        lines.push(Line::blank());
+        let table = hunt::table(map, FUNCTIONS);
+        lines.extend(table.iter().map(|row| Line::plain(&clipped(row, width))));
     }
     lines
 }

@@ -406,7 +406,7 @@ pub(crate) fn several(n: u64, name: &str) -> String {
 }
 
 /// `4.8 %`, rounded up, so that it stays a bound.
-fn percent_up(probability: f64) -> String {
+pub(crate) fn percent_up(probability: f64) -> String {
     let tenths = (probability * 1000.0 - 1e-9).ceil();
     if tenths <= 0.0 {
         "less than 0.1 %".to_owned()

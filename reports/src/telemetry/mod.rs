@@ -50,6 +50,8 @@ pub enum Telemetry {
     Violated(Violation),
     /// All invariants were looked at.
     Checked(Checked),
+    /// What was asked for was done.
+    Acted(Acted),
     /// A page came back with wrong contents: a kernel bug.
     Corrupt(Corrupt),
     /// Something in the guest is not as it was asked for.
@@ -127,6 +129,23 @@ pub struct Memcg {
     /// Its counters as `memory.stat` names them, and `memory.current`, `memory.swap.current`. What the kernel does not have
     /// is not there.
     pub numbers: BTreeMap<String, u64>,
+}
+
+/// `acted`: what somebody asked for while the storm runs was done to one thing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Acted {
+    /// Milliseconds since `hello`.
+    pub ms: u64,
+    /// Number of the newest request that had been heard when it was done.
+    pub number: u32,
+    /// The same when it was begun; 0: none had.
+    pub since: u32,
+    /// Who acted: `swapoff`, `cpu`, `zswap`.
+    pub actor: String,
+    /// To what: the name of a device.
+    pub to: String,
+    /// Why it could not be done; empty if it was.
+    pub errno: String,
 }
 
 /// `corrupt`: a page was read back with wrong contents.

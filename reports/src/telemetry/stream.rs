@@ -8,7 +8,8 @@ use memchr::{memchr, memmem, memrchr};
 use super::columns::{self, Added, Table};
 use super::line::{self, Line, MARK};
 use super::{
-    Checked, Corrupt, Done, Health, Hello, Hung, Memcg, Ready, Sample, Telemetry, Violation, Warn,
+    Acted, Checked, Corrupt, Done, Health, Hello, Hung, Memcg, Ready, Sample, Telemetry, Violation,
+    Warn,
 };
 use crate::console::Dumps;
 use crate::finding::Finding;
@@ -200,6 +201,14 @@ impl TelemetryReader {
                 ms: f.needed("ms")?,
                 phase: f.needed("phase")?,
                 words: f.0,
+            }),
+            "acted" => Telemetry::Acted(Acted {
+                ms: f.needed("ms")?,
+                number: u32::try_from(f.needed("n")?).map_err(|_| Doubt::Malformed)?,
+                since: u32::try_from(f.needed("since")?).map_err(|_| Doubt::Malformed)?,
+                actor: f.text("actor"),
+                to: f.text("to"),
+                errno: f.text("errno"),
             }),
             "corrupt" => Telemetry::Corrupt(Corrupt { ms: f.needed("ms")?, words: f.0 }),
             "warn" => {

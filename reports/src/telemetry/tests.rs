@@ -39,6 +39,7 @@ fn a_storm_is_read_whatever_prefix_printk_uses() {
             Telemetry::Warn(_) => "warn",
             Telemetry::Violated(_) => "violated",
             Telemetry::Checked(_) => "checked",
+            Telemetry::Acted(_) => "acted",
             Telemetry::Done(_) => "done",
         })
         .collect();

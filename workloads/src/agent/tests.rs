@@ -103,6 +103,7 @@ async fn selftest(dir: &Path) -> PathBuf {
     let program = dir.join("selftest");
     let units = [
         "selftest.c",
+        "act.c",
         "columns.c",
         "cpus.c",
         "latency.c",

@@ -22,10 +22,14 @@ pub enum Technique {
     /// Both at once.
     #[serde(rename = "preempt+stretch")]
     PreemptStretch,
+    /// By making tasks sleep everywhere, one after the other, and driving the other side past them. Only `swapstorm hunt`
+    /// does so.
+    #[serde(skip)]
+    Hunt,
 }
 
 impl Technique {
-    /// All of them.
+    /// All that can be asked for by name.
     pub const ALL: [Self; 4] = [Self::Natural, Self::Stretch, Self::Preempt, Self::PreemptStretch];
 
     /// Its name in plans, in reports and on the command line.
@@ -35,6 +39,7 @@ impl Technique {
             Self::Stretch => "stretch",
             Self::Preempt => "preempt",
             Self::PreemptStretch => "preempt+stretch",
+            Self::Hunt => "hunt",
         }
     }
 
@@ -46,6 +51,11 @@ impl Technique {
     /// Whether tasks are made to sleep, which takes QEMU's gdbstub.
     pub fn stretches(self) -> bool {
         matches!(self, Self::Stretch | Self::PreemptStretch)
+    }
+
+    /// Whether tasks are made to sleep where nobody has asked for it.
+    pub fn hunts(self) -> bool {
+        self == Self::Hunt
     }
 
     /// Whether the guest's processors are taken away from tasks.

@@ -189,6 +189,7 @@ fn a_users_profile_comes_before_a_built_in_one() {
         names(own),
         [
             "hotplug",
+            "hunt",
             "memcg-offline",
             "mine",
             "mixed",
@@ -211,7 +212,7 @@ fn a_users_profile_comes_before_a_built_in_one() {
     assert!(error.starts_with("there is no profile \"../mine\""), "{error}");
     assert!(
         error.contains(
-            "hotplug, memcg-offline, mine, mixed, other, shmem, shmem-exit, swapin-threads, "
+            "hotplug, hunt, memcg-offline, mine, mixed, other, shmem, shmem-exit, swapin-threads, "
         ),
         "{error}"
     );

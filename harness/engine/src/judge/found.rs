@@ -6,6 +6,7 @@ use std::time::Duration;
 use reports::console::Seen;
 use reports::event::What;
 use reports::finding::Finding;
+use reports::hunt::artefact;
 use reports::method;
 use reports::rule::Match;
 use reports::starved::is_about_time;
@@ -80,7 +81,9 @@ impl Judge {
     }
 
     pub(super) fn found(&mut self, finding: Finding) {
-        let own = method::own_report(&finding, self.job.points.iter(), None);
+        let suspect = self.suspect(&finding);
+        let own = method::own_report(&finding, self.job.points.iter(), None)
+            .or_else(|| artefact(&finding, suspect.as_ref()));
         let mut diverted = None;
         if let Some(own) = own {
             diverted = self.sleeper(&finding, &own.point);

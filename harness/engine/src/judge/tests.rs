@@ -37,6 +37,7 @@ const SOFT_LOCKUP: &str = "\
 /// A machine of no plan: any report ends its watch.
 pub(crate) fn assignment() -> Assignment {
     Assignment {
+        hunted: false,
         cell: "cell".to_owned(),
         boot: 1,
         token: TOKEN.to_owned(),

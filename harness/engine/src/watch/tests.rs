@@ -88,6 +88,8 @@ impl Machine for Played {
         }
     }
 
+    async fn say(&mut self, _line: &str) {}
+
     async fn ask_to_stop(&mut self) {
         self.asked = true;
     }

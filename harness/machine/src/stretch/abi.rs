@@ -6,7 +6,7 @@ use host::arch::Isa;
 
 /// One instruction set, described by its register names in the target description.
 #[derive(Debug)]
-pub(super) struct Abi {
+pub(crate) struct Abi {
     /// Program counter.
     pub pc: &'static str,
     /// Stack pointer.
@@ -28,7 +28,7 @@ pub(super) struct Abi {
 
 /// The bit that tells whether a vCPU takes interrupts.
 #[derive(Debug)]
-pub(super) struct Interrupts {
+pub(crate) struct Interrupts {
     /// Register that holds it.
     pub register: &'static str,
     /// Number of the bit.
@@ -84,7 +84,7 @@ static RISCV64: Abi = Abi {
 };
 
 /// The description of `isa`.
-pub(super) fn of(isa: Isa) -> &'static Abi {
+pub(crate) fn of(isa: Isa) -> &'static Abi {
     match isa {
         Isa::X86_64 => &X86_64,
         Isa::Arm64 => &ARM64,

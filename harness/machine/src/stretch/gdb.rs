@@ -54,11 +54,11 @@ struct Register {
 
 /// One vCPU's registers as the `g` packet gave them.
 #[derive(Debug, Clone)]
-pub(super) struct Registers(Vec<u8>);
+pub(crate) struct Registers(Vec<u8>);
 
 /// A stop of the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Stop {
+pub(crate) struct Stop {
     /// Signal number; [`Stop::TRAP`] for a breakpoint.
     pub signal: u8,
     /// The vCPU that caused it, as the stub writes it (`01` or `p01.01`).
@@ -67,10 +67,12 @@ pub(super) struct Stop {
 
 impl Stop {
     /// SIGTRAP in the protocol's numbering.
-    pub(super) const TRAP: u8 = 5;
+    pub(crate) const TRAP: u8 = 5;
+    /// SIGINT: the machine was asked to stop.
+    pub(crate) const INTERRUPT: u8 = 2;
 
     /// The guest's number of that CPU: QEMU's stub counts its threads from 1, in the same order.
-    pub(super) fn cpu(&self) -> Option<u32> {
+    pub(crate) fn cpu(&self) -> Option<u32> {
         let (_, thread) = self.thread.rsplit_once('.').unwrap_or(("", &self.thread));
         u32::from_str_radix(thread, 16).ok()?.checked_sub(1)
     }
@@ -78,7 +80,7 @@ impl Stop {
 
 /// A connection to a gdbstub.
 #[derive(Debug)]
-pub(super) struct Gdb {
+pub(crate) struct Gdb {
     stream: UnixStream,
     received: Vec<u8>,
     registers: HashMap<String, Register>,
@@ -86,7 +88,7 @@ pub(super) struct Gdb {
 
 impl Gdb {
     /// Greets the stub and reads its target description. The machine stands still from now on.
-    pub(super) async fn connect(stream: UnixStream) -> Result<Self, GdbError> {
+    pub(crate) async fn connect(stream: UnixStream) -> Result<Self, GdbError> {
         let mut gdb = Self { stream, received: Vec::new(), registers: HashMap::new() };
         gdb.command("qSupported:xmlRegisters=i386;vContSupported+").await?;
         gdb.registers = gdb.describe().await?;
@@ -173,12 +175,12 @@ impl Gdb {
     }
 
     /// Lets all vCPUs run; the answer is the next [`Gdb::stopped`].
-    pub(super) async fn resume(&mut self) -> Result<(), GdbError> {
+    pub(crate) async fn resume(&mut self) -> Result<(), GdbError> {
         self.send("vCont;c").await
     }
 
     /// Waits for the machine to stop. Safe to cancel.
-    pub(super) async fn stopped(&mut self) -> Result<Stop, GdbError> {
+    pub(crate) async fn stopped(&mut self) -> Result<Stop, GdbError> {
         loop {
             let packet = self.receive().await?;
             if let Some(stop) = stop_in(&packet) {
@@ -188,12 +190,34 @@ impl Gdb {
     }
 
     /// Puts a hardware breakpoint at `address`.
-    pub(super) async fn insert_breakpoint(&mut self, address: u64) -> Result<(), GdbError> {
+    pub(crate) async fn insert_breakpoint(&mut self, address: u64) -> Result<(), GdbError> {
         self.expect_ok(&format!("Z1,{address:x},1")).await
     }
 
+    /// Takes hardware breakpoints away, and puts others, at once.
+    pub(crate) async fn move_breakpoints(
+        &mut self,
+        away: &[u64],
+        put: &[u64],
+    ) -> Result<(), GdbError> {
+        let remove = away.iter().map(|address| format!("z1,{address:x},1"));
+        let insert = put.iter().map(|address| format!("Z1,{address:x},1"));
+        for (command, answer) in self.commands(remove.chain(insert).collect()).await? {
+            if answer != "OK" {
+                return Err(GdbError::Refused { command, answer });
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the running machine to stop, which [`Gdb::stopped`] tells as [`Stop::INTERRUPT`]; or, where it has
+    /// stopped by itself meanwhile, that stop alone.
+    pub(crate) async fn interrupt(&mut self) -> Result<(), GdbError> {
+        Ok(self.stream.write_all(&[3]).await?)
+    }
+
     /// Makes `thread` the one that register and memory commands speak of, and reads its registers.
-    pub(super) async fn registers(&mut self, thread: &str) -> Result<Registers, GdbError> {
+    pub(crate) async fn registers(&mut self, thread: &str) -> Result<Registers, GdbError> {
         let commands = vec![format!("Hg{thread}"), "g".to_owned()];
         let mut answered = self.commands(commands).await?.into_iter();
         if let Some((command, answer)) = answered.next()
@@ -208,7 +232,7 @@ impl Gdb {
     }
 
     /// The value of a register of up to 8 bytes.
-    pub(super) fn get(&self, registers: &Registers, name: &str) -> Result<u64, GdbError> {
+    pub(crate) fn get(&self, registers: &Registers, name: &str) -> Result<u64, GdbError> {
         let missing = || GdbError::NoRegister(name.to_owned());
         let at = self.registers.get(name).ok_or_else(missing)?;
         let bytes = registers.0.get(at.offset..at.offset + at.bytes).ok_or_else(missing)?;
@@ -217,7 +241,7 @@ impl Gdb {
 
     /// The value of any register, a system register included: QEMU leaves those out of the
     /// `g` packet, and they are asked for one by one.
-    pub(super) async fn value(
+    pub(crate) async fn value(
         &mut self,
         registers: &Registers,
         name: &str,
@@ -233,7 +257,7 @@ impl Gdb {
     }
 
     /// Writes registers of the vCPU chosen by [`Gdb::registers`], and 8 bytes of memory before them.
-    pub(super) async fn write(
+    pub(crate) async fn write(
         &mut self,
         memory: Option<(u64, u64)>,
         registers: &[(&'static str, u64)],
@@ -258,7 +282,7 @@ impl Gdb {
     }
 
     /// Reads numbers from guest memory: at these virtual addresses, of up to 8 bytes each.
-    pub(super) async fn read(&mut self, places: &[(u64, usize)]) -> Result<Vec<u64>, GdbError> {
+    pub(crate) async fn read(&mut self, places: &[(u64, usize)]) -> Result<Vec<u64>, GdbError> {
         let commands =
             places.iter().map(|(address, bytes)| format!("m{address:x},{bytes:x}")).collect();
         let answers = self.commands(commands).await?.into_iter().zip(places);

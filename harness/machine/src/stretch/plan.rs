@@ -8,10 +8,10 @@ use workloads::profile::{Candidate, Role, StretchPoint};
 use super::abi::{self, Abi};
 
 /// The function that sleeps for so many milliseconds.
-const SLEEP: &str = "msleep";
+pub(crate) const SLEEP: &str = "msleep";
 /// A function that never runs in a guest of ours; its first byte is where sleepers return to. Not
 /// `machine_halt`: where it is the same code as `machine_power_off`, compilers make one call the other.
-const NEVER_RUNS: &str = "kernel_halt";
+pub(crate) const NEVER_RUNS: &str = "kernel_halt";
 
 /// Why a profile's stretch points do not fit a kernel.
 #[derive(Debug, thiserror::Error)]

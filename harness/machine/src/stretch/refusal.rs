@@ -3,13 +3,13 @@
 
 use std::fmt;
 
-use kernels::vmlinux::{CurrentTask, PreemptCount};
+use kernels::vmlinux::{CurrentTask, PreemptCount, RunningTask};
 
-use super::plan::StretchPlan;
-use super::{Gdb, GdbError, Registers};
+use super::abi::Abi;
+use super::gdb::{Gdb, GdbError, Registers};
 
 /// Where a kernel forbids to sleep, and where it would not be told from a mistake.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Refusal {
     /// Interrupts are off.
     Interrupts,
@@ -50,14 +50,14 @@ impl fmt::Display for Refusal {
 /// stacks have with KASAN, whose functions need the most.
 const STACK_SHARE: u64 = 4;
 
-/// Why the task that stands at a stretch point with stack pointer `sp` must not sleep there.
-pub(super) async fn refusal(
+/// Why the task that stands at a breakpoint with stack pointer `sp` must not sleep there.
+pub(crate) async fn refusal(
     gdb: &mut Gdb,
-    plan: &StretchPlan,
+    abi: &Abi,
+    task: &RunningTask,
     registers: &Registers,
     sp: u64,
 ) -> Result<Option<Refusal>, GdbError> {
-    let (abi, task) = (plan.abi, &plan.task);
     let flags = gdb.value(registers, abi.interrupts.register).await?;
     if (flags >> abi.interrupts.bit & 1 == 1) != abi.interrupts.enabled_if_set {
         return Ok(Some(Refusal::Interrupts));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The stretcher against a fake guest: what a real one does once in a thousand hours, in milliseconds.
 
-mod fake;
+pub(crate) mod fake;
 #[path = "../../../../kernels/src/vmlinux/tests/elf.rs"]
 mod image;
 

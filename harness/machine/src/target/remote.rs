@@ -173,6 +173,8 @@ impl Machine for Remote {
         Ok(News::Nothing)
     }
 
+    async fn say(&mut self, _line: &str) {}
+
     async fn ask_to_stop(&mut self) {
         // Where nobody listens the connection is lost, which is told.
         let _ = self.stop.send(());

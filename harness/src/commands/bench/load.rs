@@ -218,6 +218,7 @@ impl Executor for Stage {
                     clock: Clock::Wall,
                     sampling: Duration::from_secs(1) * BEATS_A_SAMPLE / BEATS,
                     points: Vec::new(),
+                    hunted: false,
                     ready: None,
                     timeouts: Timeouts::new(Accel::Kvm, Clock::Wall, scale),
                 };
@@ -277,6 +278,9 @@ impl Machine for Played {
         // One that is gone needs no asking.
         let _ = self.input.write_all(b"stop\n").await;
     }
+
+    // Whatever is typed ends it, and nobody hunts in it.
+    async fn say(&mut self, _line: &str) {}
 
     async fn end(&mut self) -> (Vec<u8>, String) {
         self.child.kill().await;

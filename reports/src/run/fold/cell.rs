@@ -10,6 +10,7 @@ use crate::event::{
     Cell, Exposure, Fault, LeftOutPoint, PlacedPoint, PointCounts, SampleTable, VmEnd, What,
 };
 use crate::finding::Finding;
+use crate::hunt;
 use crate::known::KnownBug;
 use crate::method;
 use crate::rule::{self, Match, Rule};
@@ -41,6 +42,7 @@ impl CellReport {
             kernel: None,
             points: Vec::new(),
             variant: None,
+            hunt: None,
             left_out: Vec::new(),
             bugs: Vec::new(),
             corruptions: Vec::new(),
@@ -100,6 +102,17 @@ impl CellReport {
             }
             What::Columns { boot, .. } => self.boot(*boot).columns = Arc::clone(names),
             What::Sample { boot, row, .. } => self.boot(*boot).sampled(at_ms, row),
+            What::SitesChosen { sites, functions, .. } => {
+                self.hunt.get_or_insert_default().chosen(*sites, *functions);
+            }
+            What::SitesMapped { sites, .. } => self.hunt.get_or_insert_default().mapped(sites),
+            What::Slept { boot, sleep, .. } => {
+                self.boot(*boot).exposure.windows += u64::from(sleep.outcome.is_overtaken());
+                self.hunt.get_or_insert_default().slept(sleep);
+            }
+            What::Suspected { title, suspect, .. } => {
+                self.hunt.get_or_insert_default().suspected(title, suspect.as_ref());
+            }
             What::Windows { boot, points, .. } => {
                 self.boot(*boot).points.clone_from(points);
                 self.count_windows(*boot);
@@ -281,7 +294,10 @@ impl CellReport {
         let related = self.cell.should_show == Some(true)
             && rule.is_some_and(|rule| rule.is_related(finding));
         let points = self.points.iter().map(|point| &point.point);
-        let fault = method::own_report(finding, points, diverted);
+        let fault = method::own_report(finding, points, diverted).or_else(|| {
+            let suspects = &self.hunt.as_ref()?.suspects;
+            hunt::artefact(finding, suspects.get(&finding.title)?.as_ref())
+        });
         let is_virtual = self.cell.is_virtual();
         let boot = self.boot(first.boot);
         boot.findings += 1;

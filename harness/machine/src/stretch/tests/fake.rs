@@ -3,26 +3,31 @@
 //! come to stretch points, sleep and wake up as a script says. It knows nothing of the stretcher.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
+use tokio::sync::Semaphore;
 
-use super::super::abi::Abi;
+use crate::stretch::abi::Abi;
 
 /// Where the fake's kernel has its functions.
-pub(super) const SLEEP: u64 = 0x3000;
-pub(super) const TRAP: u64 = 0x4000;
+pub(crate) const SLEEP: u64 = 0x3000;
+pub(crate) const TRAP: u64 = 0x4000;
 /// What a vCPU without a task executes.
 const IDLE: u64 = 0;
 /// More stops in a row than any test has: the client lets a vCPU stand where it is.
 const MOST_STOPS: usize = 1000;
 
+/// Stands for the byte that asks a running machine to stop.
+const INTERRUPT: &str = "\u{3}";
+
 /// Registers by name.
-pub(super) type Set = BTreeMap<&'static str, u64>;
+pub(crate) type Set = BTreeMap<&'static str, u64>;
 
 /// What happens in the guest once all its vCPUs idle.
 #[derive(Debug, Clone)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// Tasks run on these vCPUs, all at once, with these registers.
     Run(Vec<(usize, Set)>),
     /// The task that went to sleep as the n-th (from 0) wakes up on a vCPU.
@@ -33,13 +38,17 @@ pub(super) enum Step {
     Stop(u8),
     /// It stops for a reason that ends it: nothing but the end of the connection follows.
     Shutdown(u8),
+    /// It runs until it is asked to stop.
+    Busy,
+    /// What follows happens once the test lets it.
+    Gate(Arc<Semaphore>),
     /// The connection ends in the middle of the answer to the next command that begins so.
     HangUpAt(&'static str),
 }
 
 /// The guest and its stub.
 #[derive(Debug)]
-pub(super) struct Fake {
+pub(crate) struct Fake {
     abi: &'static Abi,
     /// Register names and sizes; the first `core` of them are in the `g` packet.
     names: Vec<(&'static str, usize)>,
@@ -49,13 +58,18 @@ pub(super) struct Fake {
     task_register: Option<&'static str>,
     vcpus: Vec<Set>,
     memory: BTreeMap<u64, u8>,
-    breakpoints: BTreeSet<u64>,
+    /// Where breakpoints are.
+    pub breakpoints: BTreeSet<u64>,
+    /// The most that there were at a time.
+    pub most_breakpoints: usize,
     chosen: usize,
     script: VecDeque<Step>,
     hang_up_at: Option<&'static str>,
     /// Packets that go out before the next answer.
     unasked: Vec<String>,
     ends: bool,
+    /// True while it runs and nothing happens.
+    busy: bool,
     stops: usize,
     /// Registers of tasks as they entered the sleeping function.
     pub asleep: Vec<Set>,
@@ -65,7 +79,7 @@ pub(super) struct Fake {
 
 impl Fake {
     /// A guest with vCPUs whose kernel base registers hold these values.
-    pub(super) fn new(
+    pub(crate) fn new(
         abi: &'static Abi,
         bases: &[u64],
         task_register: Option<&'static str>,
@@ -92,11 +106,13 @@ impl Fake {
             vcpus: bases.iter().map(vcpu).collect(),
             memory: BTreeMap::new(),
             breakpoints: BTreeSet::new(),
+            most_breakpoints: 0,
             chosen: 0,
             script: script.into(),
             hang_up_at: None,
             unasked: Vec::new(),
             ends: false,
+            busy: false,
             stops: 0,
             asleep: Vec::new(),
             went_on: Vec::new(),
@@ -104,35 +120,48 @@ impl Fake {
     }
 
     /// Describes its registers in files that the main one includes.
-    pub(super) fn in_pieces(mut self) -> Self {
+    pub(crate) fn in_pieces(mut self) -> Self {
         self.in_pieces = true;
         self
     }
 
     /// Adds to the end of the script.
-    pub(super) fn append(&mut self, step: Step) {
+    pub(crate) fn append(&mut self, step: Step) {
         self.script.push_back(step);
     }
 
     /// Puts a number of so many bytes into memory.
-    pub(super) fn put(&mut self, address: u64, bytes: usize, value: u64) {
+    pub(crate) fn put(&mut self, address: u64, bytes: usize, value: u64) {
         for (at, byte) in (address..).zip(value.to_le_bytes().into_iter().take(bytes)) {
             self.memory.insert(at, byte);
         }
     }
 
     /// The 8 bytes at an address; those never written are 0.
-    pub(super) fn memory(&self, address: u64) -> u64 {
+    pub(crate) fn memory(&self, address: u64) -> u64 {
         let byte = |at| u64::from(self.memory.get(&at).copied().unwrap_or(0));
         (address..address + 8).rev().fold(0, |value, at| value << 8 | byte(at))
     }
 
     /// Answers packets until one side hangs up, and returns the guest as it is then.
-    pub(super) async fn serve(mut self, mut stream: UnixStream) -> Self {
+    pub(crate) async fn serve(mut self, mut stream: UnixStream) -> Self {
         let mut received = Vec::new();
         loop {
             while let Some(packet) = next_packet(&mut received) {
+                if packet == INTERRUPT {
+                    // Who asks a machine to stop that stands is not heard.
+                    if std::mem::take(&mut self.busy)
+                        && stream.write_all(b"$T02thread:01;#00").await.is_err()
+                    {
+                        return self;
+                    }
+                    continue;
+                }
+                self.pass_gates(&packet).await;
                 let Some(answer) = self.answer(&packet) else { return self };
+                if self.busy {
+                    continue;
+                }
                 let mut bytes = b"+".to_vec();
                 for packet in self.unasked.drain(..).chain([answer]) {
                     let sum = packet.bytes().fold(0u8, u8::wrapping_add);
@@ -149,6 +178,15 @@ impl Fake {
             if !matches!(stream.read_buf(&mut received).await, Ok(1..)) {
                 return self;
             }
+        }
+    }
+
+    async fn pass_gates(&mut self, packet: &str) {
+        while packet == "vCont;c"
+            && let Some(Step::Gate(gate)) = self.script.front()
+        {
+            Arc::clone(gate).acquire_owned().await.unwrap().forget();
+            self.script.pop_front();
         }
     }
 
@@ -172,6 +210,12 @@ impl Fake {
         }
         if let Some(address) = packet.strip_prefix("Z1,") {
             self.breakpoints.insert(number(address.strip_suffix(",1").unwrap()));
+            self.most_breakpoints = self.most_breakpoints.max(self.breakpoints.len());
+        } else if let Some(address) = packet.strip_prefix("z1,") {
+            assert!(
+                self.breakpoints.remove(&number(address.strip_suffix(",1").unwrap())),
+                "{packet}"
+            );
         } else if let Some(thread) = packet.strip_prefix("Hg") {
             self.chosen = number(thread) as usize - 1;
         } else if packet == "g" {
@@ -258,6 +302,11 @@ impl Fake {
                     self.ends = true;
                     return Some(format!("T{signal:02x}thread:01;"));
                 }
+                Step::Busy => {
+                    self.busy = true;
+                    return Some(String::new());
+                }
+                Step::Gate(_) => panic!("a gate stands behind what stops the guest"),
                 Step::HangUpAt(start) => self.hang_up_at = Some(start),
             }
         }
@@ -307,8 +356,15 @@ impl Fake {
     }
 }
 
-/// Takes the next whole packet out of what was received, acknowledgements included.
+/// Takes the next whole packet out of what was received, acknowledgements included, or the byte that stands for
+/// [`INTERRUPT`].
 fn next_packet(received: &mut Vec<u8>) -> Option<String> {
+    if let Some(at) = received.iter().position(|&byte| byte == b'$' || byte == 3)
+        && received[at] == 3
+    {
+        received.drain(..=at);
+        return Some(INTERRUPT.to_owned());
+    }
     let start = received.iter().position(|&byte| byte == b'$')?;
     let end = start + received[start..].iter().position(|&byte| byte == b'#')?;
     if received.len() < end + 3 {
