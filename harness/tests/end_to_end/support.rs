@@ -96,8 +96,7 @@ impl Scene {
             .env("SWAPSTORM_CACHE", cache())
             .env("SWAPSTORM_OUT", self.path("out"))
             .env("SWAPSTORM_DATA", self.path("data"))
-            .env("XDG_DATA_HOME", self.path("xdg"))
-            .env_remove("SWAPSTORM_HISTORY")
+            .env("SWAPSTORM_HISTORY", self.path("history.jsonl"))
             .stdin(Stdio::null())
             .current_dir(self.dir.path());
         command
