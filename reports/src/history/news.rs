@@ -23,8 +23,11 @@ pub struct News {
 
 impl News {
     /// Holds the runs of a report against the nights of a ledger before the first of them. `None` if there is no such night, or a run
-    /// does not say when it began: then nothing can be called new.
+    /// does not say when it began: then nothing can be called new. Nor of a search or a check, which answer something else.
     pub fn of(report: &RunReport, ledger: &Ledger) -> Option<Self> {
+        if report.runs.iter().any(|run| run.range.is_some() || run.check.is_some()) {
+            return None;
+        }
         let own = report.runs.iter().map(|run| Night::of(&run.started));
         let first = own.collect::<Option<Vec<Night>>>()?.into_iter().min()?;
         let mut beside = Ledger::default();
@@ -52,6 +55,8 @@ mod tests {
     use super::*;
     use crate::history::Turn;
     use crate::sample::rich::night;
+    use crate::search::evidence::Predicate;
+    use crate::search::range::Range;
 
     /// The sample night on this day, with its bugs or without.
     fn report(day: u32, shows: bool) -> RunReport {
@@ -73,6 +78,12 @@ mod tests {
         ledger
     }
 
+    fn range() -> Range {
+        let (positions, predicate) = (Vec::new(), Predicate::default());
+        let (confidence, budget, storm_ms, is_fix) = (0.95, None, 1_000, false);
+        Range { positions, predicate, confidence, budget, storm_ms, is_fix }
+    }
+
     #[test]
     fn a_bug_is_new_only_beside_nights_that_had_it_not() {
         let turns = |news: News| news.bugs.iter().map(|bug| bug.turn).collect::<Vec<_>>();
@@ -81,6 +92,9 @@ mod tests {
         // That it is recorded itself, or that later nights are, does not matter.
         let later = ledger(&[tonight.clone(), report(21, true)]);
         assert_eq!(News::of(&tonight, &later), None);
+        let mut search = tonight.clone();
+        search.runs[0].range = Some(range());
+        assert_eq!(News::of(&search, &ledger(&[report(18, false)])), None);
 
         let quiet = ledger(&[report(18, false), report(19, false), tonight.clone()]);
         let news = News::of(&tonight, &quiet).unwrap();
