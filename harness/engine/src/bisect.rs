@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use reports::event::Fault;
 use reports::run::{CellReport, RunReport};
+use reports::search::answer::{Answer, Verdict};
 use reports::search::evidence::{BROKEN, Predicate, is_stalled};
 use reports::search::range::Range;
 use reports::search::{Search, Step};
+use reports::verdict::CellVerdict;
 
 use crate::dispatcher::Campaign;
 use crate::job::{CellJob, Group};
@@ -40,6 +42,21 @@ impl Bisect {
     pub fn fold(&self, report: &RunReport) -> Option<Search> {
         let spent = report.runs.iter().map(|run| run.ms as f64 / 1000.0).sum();
         self.range.fold(self.cells(report), spent)
+    }
+
+    /// What became of the end that cannot be tested, if the answer is that one cannot.
+    pub fn why_untestable<'r>(
+        &'r self,
+        answer: &Answer,
+        report: &'r RunReport,
+    ) -> Option<&'r CellVerdict> {
+        let end = match answer.verdict {
+            Verdict::BadEndUntestable => self.range.positions.len().checked_sub(1)?,
+            Verdict::GoodEndUntestable { .. } => 0,
+            _ => return None,
+        };
+        let own = self.cells(report).filter(|cell| self.range.position_of(cell) == Some(end));
+        own.last().map(|cell| &cell.verdict)
     }
 
     fn cells<'r>(&'r self, report: &'r RunReport) -> impl Iterator<Item = &'r CellReport> + Clone {

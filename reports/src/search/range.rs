@@ -76,6 +76,10 @@ impl Range {
             }
             _ => None,
         };
+        // Only a search that has begun chooses whom to run again.
+        if let Some((pairs, assessment)) = statistic.as_ref().and_then(|s| s.ends.clone()) {
+            search.compare_ends(pairs, assessment);
+        }
         // Kernels by their images, which tell what inputs do not: a change of what is not compiled gives the same kernel.
         let mut keys: Vec<(&str, usize)> = Vec::new();
         for (number, cell) in cells.enumerate() {
@@ -97,9 +101,6 @@ impl Range {
                 keys.push((own, at));
             }
             search.seen(at, outcome);
-        }
-        if let Some((pairs, assessment)) = statistic.and_then(|statistic| statistic.ends) {
-            search.compare_ends(pairs, assessment);
         }
         search.spend(spent);
         Some(search)
