@@ -173,6 +173,43 @@ impl World {
     }
 }
 
+/// Means over many searches.
+pub(super) struct Mean {
+    pub(super) right: f64,
+    pub(super) runs: f64,
+    pub(super) builds: f64,
+}
+
+impl Mean {
+    fn of(trials: u64, one: impl Fn(u64) -> Took) -> Self {
+        let (mut right, mut runs, mut builds) = (0.0, 0.0, 0.0);
+        for seed in 0..trials {
+            let took = one(seed);
+            right += f64::from(u8::from(took.right));
+            runs += took.runs;
+            builds += took.builds;
+        }
+        let n = trials as f64;
+        Self { right: right / n, runs: runs / n, builds: builds / n }
+    }
+
+    pub(super) fn search(
+        trials: u64,
+        commits: usize,
+        rate: f64,
+        trouble: Trouble,
+        build: f64,
+    ) -> Self {
+        let world = |seed| World::new(commits, rate, trouble, seed);
+        Self::of(trials, |seed| world(seed).search(Options::default(), build).1)
+    }
+
+    pub(super) fn halve(trials: u64, commits: usize, rate: f64, times: u32, ends: bool) -> Self {
+        let world = |seed| World::new(commits, rate, Trouble::None, seed);
+        Self::of(trials, |seed| world(seed).halve(times, ends))
+    }
+}
+
 /// Uniform from 0, below `end`.
 fn below(random: &mut Random, end: usize) -> usize {
     ((random.uniform() * end as f64) as usize).min(end - 1)
