@@ -22,6 +22,7 @@ use reports::search::answer::Answer;
 use reports::search::evidence::{Predicate, is_stalled};
 use reports::search::range::Range;
 use reports::search::{git, told};
+use reports::verdict::CellVerdict;
 use workloads::profile::Technique;
 
 use self::range::{entries, groups, positions};
@@ -52,6 +53,10 @@ pub struct Options {
     /// A series on the one kernel that was named: which of its patches brings the bug
     #[arg(long, value_name = "SERIES", conflicts_with = "good")]
     series: Option<String>,
+    /// A series that kernels need which are built from these commits, those of A..B in the same repository, or all; it is left
+    /// out where the source has it already. May be repeated
+    #[arg(long = "fixup", value_name = "SERIES[@A..B]", requires = "good")]
+    fixups: Vec<String>,
     /// Search the change that fixed the bug: the first kernel has it, and the last one does not
     #[arg(long)]
     fixed: bool,
@@ -131,6 +136,7 @@ struct What {
 const EXAMPLES: &str = "\
 Examples:
   swapstorm bisect --good ../linux:v6.8 --bad ../linux:topic
+  swapstorm bisect --good ../linux:v6.8 --bad ../linux:topic --fixup ./gcc-14.patch@v6.8..v6.9-rc3
   swapstorm bisect --kernel debian-6.1 --series ./v3.mbx --regression writebacks-per-store
   swapstorm bisect --good ../linux:v6.8 --bad ../linux:topic --command './boots.sh \"$SWAPSTORM_KERNEL_IMAGE\"'
 
@@ -262,7 +268,18 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
         let said = cell.failure.as_ref().map_or("the command ended the search", |f| &f.detail);
         return Err(usage(format!("{said}\n  hint: what it printed is in {}", folder.display())));
     }
-    Ok(exit_code(&answer, &finished.report).code())
+    let code = exit_code(&answer, &finished.report);
+    match bisect.why_untestable(&answer, &finished.report) {
+        // Without that end there is nothing to search, and it is the input that is at fault.
+        Some(CellVerdict::PatchConflict { reason }) if code == ExitCode::Inconclusive => {
+            Err(usage(reason))
+        }
+        Some(verdict) => {
+            printer.say(&format!("the end that cannot be tested: {}", verdict.reason()));
+            Ok(code.code())
+        }
+        None => Ok(code.code()),
+    }
 }
 
 impl Options {

@@ -32,10 +32,16 @@ fn what_is_no_range_is_refused() {
     refuses(&with(&["--profile", "writeback-steady"]), "expects no bug");
     refuses(&with(&["--resume", "nowhere"]), "nowhere: there is no such file or folder");
     refuses(&with(&["--kernel", "debian-6.0"]), "debian-6.0");
-    let words = [&["bisect"], &two[..], &["--confidence", "1"]].concat();
-    let (code, stderr) = scene.run(&words);
-    assert_eq!(code, Some(2));
-    assert!(stderr.contains("expected a probability above 0.5 and below 1"), "{stderr}");
+    refuses(&with(&["--regression", "writebacks"]), "there is no metric `writebacks`");
+    for (more, says) in [
+        (&["--confidence", "1"][..], "expected a probability above 0.5 and below 1"),
+        (&["--regression", "swapoff-p99", "--command", "true"], "cannot be used with"),
+        (&["--command-limit", "1s"], "--command"),
+    ] {
+        let (code, stderr) = scene.run(&[&["bisect"], &two[..], more].concat());
+        assert_eq!(code, Some(2));
+        assert!(stderr.contains(says), "{stderr}");
+    }
 }
 
 #[test]
@@ -45,15 +51,30 @@ fn ends_of_a_repository_must_be_on_one_way_and_in_order() {
     let refuses = |good: &str, bad: &str, says: &str| {
         scene.refuses(&["bisect", "--good", good, "--bad", bad], 2, &[says]);
     };
+    // Work that is not committed, staged or not, and files that git does not know.
+    scene.sh("cd linux; echo dirty >> Makefile; git add Makefile; echo dirtier >> Makefile; echo new > new; git stash list");
+    let every_byte = |repo: &str| {
+        scene.sh(&format!("find {repo} -printf '%p %m %T@\\n' | LC_ALL=C sort; find {repo} -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum"))
+    };
+    let before = every_byte("linux");
     refuses("linux:main", "linux:v1", "the older commit comes first: swap the two");
     refuses("linux:main", "linux:side", "git merge-base");
     refuses("linux:v1", "linux:nothing", "there is no commit `nothing`");
     refuses("linux:v1", "../linux:main", "in different repositories");
     refuses("linux", "linux:main", "hint: expected REPO:REF");
     scene.sh("git clone -q --depth 1 file://$PWD/linux shallow; cd shallow; git fetch -q --depth 1 origin tag v1");
+    let fixup = |words: &str, says: &str| {
+        let ends = ["bisect", "--good", "linux:v1", "--bad", "linux:main", "--fixup", words];
+        scene.refuses(&ends, 2, &[says]);
+    };
+    fixup("./none.patch", "none.patch");
+    scene.sh("printf -- '--- a/Makefile\\n+++ b/Makefile\\n@@ -1 +1 @@\\n-1\\n+2\\n' > fix.patch");
+    fixup("./fix.patch@v1..nothing", "there is no commit `nothing`");
+    let shallow = every_byte("shallow");
     refuses("shallow:v1", "shallow:main", "git fetch --unshallow");
-    // Whatever was said of it, the repository is as it was.
-    scene.sh("cd linux; test -z \"$(git status --porcelain)\"; test ! -e .git/ORIG_HEAD; git fsck --strict");
+    // Whatever was said of them, the repositories are as they were, to the last byte and time.
+    assert_eq!(every_byte("linux"), before);
+    assert_eq!(every_byte("shallow"), shallow);
 }
 
 /// The log of a search among the commits of `linux`, of which those from `bad` on do not compile.

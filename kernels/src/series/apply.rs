@@ -38,6 +38,9 @@ pub(crate) async fn stage(
         if said.contains("No space left on device") {
             return Err(store.full().into());
         }
+        if patch.is_fixup && is_there(&said) {
+            continue;
+        }
         return Err(conflict(series, patch, failures(&said)).into());
     }
     Ok(())
@@ -119,6 +122,13 @@ async fn apply(
     Ok(Err(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()))
 }
 
+/// Whether the files have the whole change of a patch already, by the words of GNU patch.
+fn is_there(said: &str) -> bool {
+    let count = |start: &str| said.lines().filter(|line| line.starts_with(start)).count();
+    let files = count("patching file ");
+    files > 0 && count("Reversed (or previously applied)") == files && !said.contains("FAILED")
+}
+
 /// Finds what failed in the words of GNU patch.
 fn failures(said: &str) -> Vec<HunkFailure> {
     static HUNK: LazyLock<Option<Regex>> =
@@ -194,6 +204,33 @@ mod tests {
 
     const REMOVE: &str = "--- a/gone.c\n+++ /dev/null\n@@ -1 +0,0 @@\n-bye\n";
     const MAKE: &str = "--- /dev/null\n+++ b/sub/made.c\n@@ -0,0 +1 @@\n+hello\n";
+
+    #[tokio::test]
+    async fn a_fixup_is_left_out_where_its_change_is_there_and_fails_where_it_does_not_fit() {
+        let dir = tree();
+        let one = |diff: &str, is_there: bool| {
+            let line = diff.to_owned();
+            let dir = dir.path();
+            async move {
+                let stage = tempfile::tempdir_in(dir).unwrap();
+                let file = tempfile::Builder::new().suffix(".patch").tempfile().unwrap();
+                fs_err::write(file.path(), format!("Subject: s\n\n{line}")).unwrap();
+                let series =
+                    crate::Library::default().series(file.path().to_str().unwrap()).unwrap();
+                let series = if is_there { series.as_fixup() } else { series };
+                let store = Store::open(dir.join("store")).unwrap();
+                super::stage(&series, &dir.join("pristine"), stage.path(), &store).await
+            }
+        };
+        // The tree has what this one makes of it: `new 3` became `line 3`.
+        let done = "--- a/mm/zswap.c\n+++ b/mm/zswap.c\n@@ -3 +3 @@\n-new 3\n+line 3\n";
+        assert!(one(done, true).await.is_ok());
+        assert!(one(done, false).await.is_err());
+        assert!(one(&change(7, "line 7"), true).await.is_ok());
+        assert!(one(&change(7, "another"), true).await.is_err());
+        let half = format!("{done}--- a/gone.c\n+++ b/gone.c\n@@ -1 +1 @@\n-what\n+ever\n");
+        assert!(one(&half, true).await.is_err());
+    }
 
     #[tokio::test]
     async fn patches_apply_in_order_to_copies_only() {

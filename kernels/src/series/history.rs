@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The commits between two of a git repository on this machine, which is only read.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::range::Range;
 use super::types::SeriesError;
@@ -24,6 +24,28 @@ pub struct CommitFacts {
     pub files: Vec<String>,
     /// Lines that it adds there, and those that it removes.
     pub lines: (u64, u64),
+    /// Of a merge of two: the branch that it merged, from the commit at which it left to its tip. `None` of any other commit, and
+    /// of a merge of what has nothing in common.
+    pub branch: Option<(String, String)>,
+}
+
+/// The ids of all commits of `REPO:A..B`: those that are in B and not in A.
+///
+/// # Errors
+/// The repository cannot be read, or a commit is not known.
+pub async fn commits_in(words: &str) -> Result<HashSet<String>, SeriesError> {
+    let range = parsed(words)?;
+    let (from, to) = range.ends().await?;
+    let listed = range.output(&["rev-list", "--end-of-options", &format!("{from}..{to}")]).await?;
+    Ok(listed.lines().map(str::to_owned).collect())
+}
+
+fn parsed(words: &str) -> Result<Range<'_>, SeriesError> {
+    Range::parse(words).ok_or_else(|| {
+        let what = "it is no range of commits".to_owned();
+        let next_step = "expected REPO:A..B, as in ../linux:v6.8..topic".to_owned();
+        SeriesError::Range { range: quote(words), what, next_step }
+    })
 }
 
 /// The commits of `REPO:A..B` that follow A up to B by first parents, oldest first; A's own facts come first, without files.
@@ -31,11 +53,7 @@ pub struct CommitFacts {
 /// # Errors
 /// The repository cannot be read, a commit is not known, or A is not on the way.
 pub async fn first_parents(words: &str) -> Result<Vec<CommitFacts>, SeriesError> {
-    let Some(range) = Range::parse(words) else {
-        let what = "it is no range of commits".to_owned();
-        let next_step = "expected REPO:A..B, as in ../linux:v6.8..topic".to_owned();
-        return Err(SeriesError::Range { range: quote(words), what, next_step });
-    };
+    let range = parsed(words)?;
     let (from, to) = range.ends().await?;
     let walk = format!("{from}..{to}");
     let list = ["rev-list", "--first-parent", "--reverse", "--parents", "--end-of-options", &walk];
@@ -65,6 +83,15 @@ pub async fn first_parents(words: &str) -> Result<Vec<CommitFacts>, SeriesError>
     }
     let mut commits = vec![CommitFacts { id: from, ..CommitFacts::default() }];
     commits.extend(ids.into_iter().map(|id| CommitFacts { id, ..CommitFacts::default() }));
+    for line in &lines {
+        // `COMMIT FIRST-PARENT SECOND-PARENT`
+        let [id, first, second] = line[..] else { continue };
+        let base = range.output(&["merge-base", "--end-of-options", first, second]).await;
+        let base = base.ok().map(|base| base.trim().to_owned()).filter(|base| is_commit_id(base));
+        if let Some(commit) = commits.iter_mut().find(|commit| commit.id == id) {
+            commit.branch = base.map(|base| (base, second.to_owned()));
+        }
+    }
     let places: HashMap<String, usize> =
         commits.iter().enumerate().map(|(at, commit)| (commit.id.clone(), at)).collect();
     let log = ["log", "-z", "--first-parent", "--no-show-signature"];
@@ -137,6 +164,12 @@ mod tests {
             (commits[3].subject.as_str(), &commits[3].files[..]),
             ("merge", &["mm.c".to_owned(), "side.c".to_owned()][..])
         );
+        let fork = git_in(dir, &["rev-parse", "v6.8"]);
+        let tip = git_in(dir, &["rev-parse", "side"]);
+        assert_eq!(commits[3].branch, Some((fork, tip)));
+        assert!(commits[..3].iter().all(|commit| commit.branch.is_none()));
+        let branch = commits_in(&format!("{}:v6.8..side", dir.display())).await.unwrap();
+        assert!(branch.len() == 2 && branch.contains(&commits[3].branch.as_ref().unwrap().1));
         let side = walk(dir, "v6.8..side").await.unwrap();
         assert!(!side[2].subject.contains('\x01'), "{:?}", side[2]);
     }

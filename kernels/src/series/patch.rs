@@ -28,6 +28,8 @@ pub struct Patch {
     pub files: BTreeSet<String>,
     /// Lines that it adds, and those that it removes.
     pub lines: (u64, u64),
+    /// Whether it is left out where the source has its change already.
+    pub is_fixup: bool,
     pub(crate) bytes: Vec<u8>,
 }
 
@@ -58,6 +60,7 @@ impl Patch {
             author: reader.author,
             files: reader.files,
             lines: reader.lines,
+            is_fixup: false,
             bytes: text.bytes.to_vec(),
         })
     }

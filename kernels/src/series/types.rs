@@ -44,10 +44,19 @@ impl Series {
         self.patches.iter().map(|patch| patch.subject.clone()).collect()
     }
 
+    /// These patches, each left out where the source has its change already.
+    #[must_use]
+    pub fn as_fixup(self) -> Self {
+        let patches = self.patches.into_iter().map(|patch| Patch { is_fixup: true, ..patch });
+        // What it was made for is of no matter: it is put on many commits.
+        Self { patches: patches.collect(), base: None, ..self }
+    }
+
     /// Hash of what the series does to a tree; names of files do not matter.
     pub(crate) fn digest(&self) -> String {
         let hasher = self.patches.iter().fold(KeyHasher::new("series", 1), |hasher, patch| {
-            hasher.field(&format!("-p{}", patch.strip), &patch.bytes)
+            let hasher = hasher.field(&format!("-p{}", patch.strip), &patch.bytes);
+            if patch.is_fixup { hasher.field("fixup", "") } else { hasher }
         });
         hasher.finish().to_string()
     }

@@ -35,6 +35,9 @@ pub struct Label {
     /// What it touches, in a line: `2 files, 12 lines added and 3 removed: mm/zswap.c, mm/page_io.c`.
     #[serde(default)]
     pub stat: Option<String>,
+    /// Of a merge, the command by which its branch is searched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
 }
 
 /// A change's files, and the lines that it adds and removes, in a line; `None` of one without files.
@@ -71,6 +74,10 @@ pub fn text(search: &Search, answer: &Answer, range: &Range) -> String {
             }
             if let Some(stat) = &label.stat {
                 let _ = writeln!(text, "  changes:       {}", printable(stat));
+            }
+            if let Some(branch) = &label.branch {
+                let _ =
+                    writeln!(text, "  merge:         {} searches its branch", printable(branch));
             }
             if let Some(fixes) = label.fixes.as_ref().filter(|_| !is_fix) {
                 let _ = writeln!(text, "  Fixes: {}", printable(fixes));
@@ -316,6 +323,7 @@ mod tests {
             author: Some("A <a@example.org>\u{1b}[31m".to_owned()),
             fixes: Some(format!("00{at} (\"mm: c{at}\")")),
             stat: stat(["mm/zswap.c"; 8], (12, 3)),
+            branch: (at == 4).then(|| "swapstorm bisect --good r:a --bad r:b".to_owned()),
         };
         (0..=4).map(label).collect()
     }
@@ -351,6 +359,10 @@ mod tests {
         assert!(told.contains("The bug came with c4\n"), "{told}");
         assert!(told.contains("  Fixes: 004 (\"mm: c4\")\n") && !told.contains('\u{1b}'), "{told}");
         assert!(told.contains("with 95 %:     c4\n"), "{told}");
+        assert!(
+            told.contains("  merge:         swapstorm bisect --good r:a --bad r:b searches"),
+            "{told}"
+        );
         let changes = "  changes:       8 files, 12 lines added and 3 removed: mm/zswap.c, ";
         assert!(told.contains(changes) && told.contains("mm/zswap.c and 2 more\n"), "{told}");
     }

@@ -70,7 +70,7 @@ impl GuestUnit for Judge {
                 child.kill().await;
                 let limit = self.limit.as_secs();
                 return Err(broken(format!(
-                    "did not end in {limit} s\n  hint: --command-limit, or let it end with 125 for a kernel that it cannot test"
+                    "did not end in {limit} s, its --command-limit; for a kernel that it cannot test it would end with 125"
                 )));
             }
             Some(Ok(ended)) => ended?,

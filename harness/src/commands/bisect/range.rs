@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is bisected: a list of kernels, the patches of a series, or commits.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use engine::Error;
 use engine::job::{Ground, Group};
 use engine::workshop::{KernelChoice, Workshop};
-use kernels::{CommitFacts, Series, first_parents};
+use kernels::{CommitFacts, Series, commits_in, first_parents};
 use reports::search::evidence::Predicate;
 use reports::search::range::Position;
 use reports::search::told::{Label, stat};
@@ -37,6 +38,7 @@ struct Change {
     author: Option<String>,
     fixes: Option<String>,
     stat: Option<String>,
+    branch: Option<String>,
     weight: f64,
 }
 
@@ -45,7 +47,8 @@ pub async fn entries(options: &Options, workshop: &Workshop) -> Result<Vec<Entry
     let mut history = match (&options.good, &options.bad) {
         (Some(good), Some(bad)) => {
             let walk = first_parents(&range_of(good, bad)?).await?;
-            commits(options, good, &walk, workshop)?
+            let fixups = Fixups::read(&options.fixups, repository(good), workshop).await?;
+            commits(options, repository(good), &walk, &fixups, workshop)?
         }
         _ => match (&options.kernels[..], &options.series) {
             ([kernel], Some(series)) => {
@@ -79,8 +82,14 @@ pub fn of_series(choice: &KernelChoice, series: &Series) -> Vec<Entry> {
 }
 
 fn entry((choice, change): (KernelChoice, Change)) -> Entry {
-    let Change { words, author, fixes, stat, weight } = change;
-    let label = Label { kernel: choice.name(), change: words, author, fixes, stat };
+    let Change { words, author, fixes, stat, branch, weight } = change;
+    // A commit that needs a fix-up is that commit.
+    let is_fixup = |series: &Series| series.patches.iter().all(|patch| patch.is_fixup);
+    let kernel = match &choice.series {
+        Some(series) if is_fixup(series) => choice.manifest.name.clone(),
+        _ => choice.name(),
+    };
+    let label = Label { kernel, change: words, author, fixes, stat, branch };
     Entry { choice, label, weight }
 }
 
@@ -145,6 +154,45 @@ fn reversed<K>(mut history: Vec<(K, Change)>) -> Vec<(K, Change)> {
     history
 }
 
+/// Series that some commits need.
+struct Fixups(Vec<(Series, Option<HashSet<String>>)>);
+
+impl Fixups {
+    /// Reads each `SERIES` or `SERIES@A..B`.
+    async fn read(all: &[String], repo: &str, workshop: &Workshop) -> Result<Self, Error> {
+        let mut fixups = Vec::new();
+        for words in all {
+            let split = words.rsplit_once('@').filter(|(_, range)| range.contains(".."));
+            let (name, range) = split.map_or((words.as_str(), None), |(n, range)| (n, Some(range)));
+            let series = workshop.library.obtain_series(name).await?.as_fixup();
+            let commits = match range {
+                Some(range) => Some(commits_in(&format!("{repo}:{range}")).await?),
+                None => None,
+            };
+            fixups.push((series, commits));
+        }
+        Ok(Self(fixups))
+    }
+
+    /// What a commit needs, in the order in which it was named.
+    fn of(&self, commit: &str) -> Option<Series> {
+        let of_all = |commits: &Option<HashSet<String>>| {
+            commits.as_ref().is_none_or(|commits| commits.contains(commit))
+        };
+        let own = self.0.iter().filter(|(_, commits)| of_all(commits)).map(|(series, _)| series);
+        own.cloned().reduce(|all, more| Series {
+            name: format!("{}, {}", all.name, more.name),
+            patches: [all.patches, more.patches].concat(),
+            ..all
+        })
+    }
+}
+
+/// The repository of `REPO:REF`.
+fn repository(end: &str) -> &str {
+    end.rsplit_once(':').map_or(end, |(repo, _)| repo)
+}
+
 /// `REPO:A` and `REPO:B` as a range.
 fn range_of(good: &str, bad: &str) -> Result<String, Error> {
     let split = |end: &str| {
@@ -166,20 +214,29 @@ fn range_of(good: &str, bad: &str) -> Result<String, Error> {
 /// Each commit's kernel.
 fn commits(
     options: &Options,
-    good: &str,
+    repo: &str,
     walk: &[CommitFacts],
+    fixups: &Fixups,
     workshop: &Workshop,
 ) -> Result<Vec<(KernelChoice, Change)>, Error> {
-    let repo = good.rsplit_once(':').map_or(good, |(repo, _)| repo);
     let one = |commit: &CommitFacts| {
         let name = format!("{repo}:{}", commit.id);
         let choice = options.build.choice(&name, &options.arch, &workshop.library)?;
+        let choice = KernelChoice { series: fixups.of(&commit.id), ..choice };
         let short = commit.id.get(..SHORT_ID).unwrap_or(&commit.id);
         let change = Change {
             words: format!("{short} (\"{}\")", commit.subject),
             author: Some(commit.author.clone()),
             fixes: Some(format!("{short} (\"{}\")", commit.subject)),
             stat: stat(commit.files.iter().map(String::as_str), commit.lines),
+            branch: commit.branch.as_ref().map(|(from, tip)| {
+                let short = |id: &String| id.get(..SHORT_ID).unwrap_or(id).to_owned();
+                format!(
+                    "swapstorm bisect --good {repo}:{} --bad {repo}:{}",
+                    short(from),
+                    short(tip)
+                )
+            }),
             weight: of_files(commit.files.iter().map(String::as_str)),
         };
         Ok((choice, change))
@@ -203,6 +260,7 @@ fn patches(choice: &KernelChoice, series: &Series) -> Vec<(KernelChoice, Change)
             author: patch.author.clone(),
             fixes: None,
             stat: stat(patch.files.iter().map(String::as_str), patch.lines),
+            branch: None,
             weight: of_files(patch.files.iter().map(String::as_str)),
         };
         history.push((KernelChoice { series: Some(first), ..choice.clone() }, change));
