@@ -137,6 +137,12 @@ fn the_log_of_a_search_is_one_that_git_replays_and_its_report_has_the_answer() {
         let report = stdout(&["report", "run", "--format", format]);
         assert!(report.contains("likeliest, with 100 %: a change"), "{format}: {report}");
     }
+    let json = stdout(&["report", "run", "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let search = &json["searches"][0];
+    assert_eq!(search["predicate"], "build-failure", "{search:#}");
+    assert!(search["answer"]["probability"].as_f64().unwrap() > 0.95, "{search:#}");
+    assert_eq!(search["positions"].as_array().unwrap().len(), 6, "{search:#}");
     // A series' patches are no commits, and a run without a search has none.
     scene.sh("sed 's/linux:\\([0-9a-f]*\\)/k\\1/g' -i run/events.jsonl");
     scene.refuses(&["bisect", "log", "run"], 2, &["are no commits"]);

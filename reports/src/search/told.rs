@@ -123,8 +123,15 @@ pub fn text(search: &Search, answer: &Answer, range: &Range) -> String {
     text
 }
 
-/// The same for a program.
+/// The same for a program: JSON that ends with a line feed.
 pub fn json(search: &Search, answer: &Answer, range: &Range) -> String {
+    let mut text = serde_json::to_string_pretty(&value(search, answer, range)).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// The same as a part of something larger.
+pub(crate) fn value(search: &Search, answer: &Answer, range: &Range) -> serde_json::Value {
     #[derive(Serialize)]
     struct Position<'a> {
         #[serde(flatten)]
@@ -136,6 +143,9 @@ pub fn json(search: &Search, answer: &Answer, range: &Range) -> String {
     }
     #[derive(Serialize)]
     struct Told<'a> {
+        predicate: &'a Predicate,
+        is_fix: bool,
+        confidence: f64,
         answer: &'a Answer,
         prior_bits: f64,
         positions: Vec<Position<'a>>,
@@ -146,10 +156,10 @@ pub fn json(search: &Search, answer: &Answer, range: &Range) -> String {
         let (untestable, probability) = (search.is_untestable(at), search.posterior().mass()[at]);
         positions.push(Position { label, tally: *tally, untestable, probability });
     }
-    let told = Told { answer, prior_bits: search.prior_bits(), positions };
-    let mut text = serde_json::to_string_pretty(&told).unwrap_or_default();
-    text.push('\n');
-    text
+    let Range { predicate, is_fix, confidence, .. } = range;
+    let (is_fix, confidence, prior_bits) = (*is_fix, *confidence, search.prior_bits());
+    let told = Told { predicate, is_fix, confidence, answer, prior_bits, positions };
+    serde_json::to_value(&told).unwrap_or_default()
 }
 
 /// How a statistic differs, in lines.
