@@ -127,7 +127,7 @@ impl Search {
             bad_end: prior.after(bad.hits, bad.clean),
             rates_differ: (apart - together).exp(),
             shift: Shift::between(&before.values, &behind.values)
-                .filter(|_| self.options.is_measured),
+                .filter(|_| self.options.is_measured && self.is_opened()),
             ends: self.ends.as_ref().map(|(_, assessment)| assessment.clone()),
             spent: self.spent,
         }

@@ -112,7 +112,11 @@ pub fn text(search: &Search, answer: &Answer, range: &Range) -> String {
         n if n > MOST_NAMED => format!(", and {} more", n - MOST_NAMED),
         _ => String::new(),
     };
-    let _ = writeln!(text, "  with 95 %:     {}{more}", named.join(", "));
+    // Where a test of the ends found nothing to search, no commit is likelier than another.
+    let is_searched = answer.shift.is_some() || !search.is_measured();
+    if is_searched {
+        let _ = writeln!(text, "  with 95 %:     {}{more}", named.join(", "));
+    }
     if search.prior_bits() >= 0.05 {
         let _ = writeln!(
             text,
@@ -292,6 +296,7 @@ fn path(search: &Search, labels: &[Label]) -> String {
         false => "  with bug    clean  said nothing  probability  kernel\n",
     };
     let mut text = heading.to_owned();
+    let good_end = search.tallies().first().and_then(|tally| tally.values.mean()).unwrap_or(0.0);
     let mut left_out = 0;
     for (at, (label, tally)) in labels.iter().zip(search.tallies()).enumerate() {
         let mass = search.posterior().mass()[at];
@@ -302,7 +307,9 @@ fn path(search: &Search, labels: &[Label]) -> String {
         }
         let note = if search.is_untestable(at) { " (cannot be tested)" } else { "" };
         let seen = match tally.values.mean() {
-            Some(mean) => format!("{:6} {:+11.1} %", tally.values.count, 100.0 * relative(mean)),
+            Some(mean) => {
+                format!("{:6} {:+11.1} %", tally.values.count, 100.0 * relative(mean - good_end))
+            }
             None if search.is_measured() => format!("{:6} {:>13}", 0, "-"),
             None => format!("{:8} {:8.1}", tally.hits, tally.clean),
         };
@@ -395,5 +402,33 @@ mod tests {
         let nowhere = told(|_| false, false);
         assert!(nowhere.contains("the bad end did not show the bug"), "{nowhere}");
         assert!(nowhere.contains("bad end:      0 of 5"), "{nowhere}");
+    }
+
+    #[test]
+    fn ends_that_do_not_differ_in_a_statistic_are_told_with_how_much_they_do_not() {
+        let commits = [Commit { weight: 1.0, build: 1.0 }; 4];
+        let mut search = Search::new(Options::measured(), 1.0, &commits).unwrap();
+        for value in [0.1, 0.12, 0.09] {
+            search.seen(0, Outcome::Measured(value));
+            search.seen(4, Outcome::Measured(value + 0.01));
+        }
+        let verdict = rule::Verdict::NoChangeLargerThan { share: 0.031 };
+        let (shift, interval, p, look) = (Some(0.01), None, None, None);
+        let tested = rule::Assessment { verdict, shift, interval, spread: 0.1, p, look };
+        search.compare_ends(16, tested);
+        let position = |label| Position { population: String::new(), label, weight: 1.0 };
+        let range = Range {
+            positions: labels().into_iter().map(position).collect(),
+            predicate: Predicate::Regression("swapoff-p99".to_owned()),
+            confidence: 0.95,
+            budget: None,
+            storm_ms: 1,
+            is_fix: false,
+        };
+        let told = text(&search, &search.conclusion(), &range);
+        let wanted = "the ends do not differ in swapoff-p99 by more than 3.1 %\n";
+        assert!(told.contains(wanted), "{told}");
+        assert!(told.contains("       3        +0.0 %") && told.contains("+1.0 %"), "{told}");
+        assert!(!told.contains("c4"), "{told}");
     }
 }
