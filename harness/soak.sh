@@ -62,12 +62,6 @@ else
 	done
 fi
 
-# A commit of 32 that brings a race, a regression or a hang.
-sh "$(dirname "$0")/soak-bisect.sh"
-code=$?
-[ "$code" -ne 130 ] || exit 130
-[ "$code" -eq 0 ] || failed="$failed bisect"
-
 part ttr bench ttr --runs "${TTR_RUNS:-30}" --bound 120s --ablation --seed 1 --svg "$out/soak-ttr.svg"
 
 [ -z "$failed" ] && exit
