@@ -2,7 +2,6 @@
 //! A run on a cluster: Debian's Slurm with two nodes on this machine, of which everything dies once.
 
 mod person;
-mod same;
 mod slurm;
 
 use std::collections::BTreeSet;
@@ -13,10 +12,10 @@ use std::process::Child;
 use rustix::process::{Pid, Signal, kill_process};
 
 use self::person::Person;
-use self::same::{
+use self::slurm::{BUILD_MIB, FEATURE, Slurm, kill};
+use crate::same::{
     answers, assert_same, assert_same_words, counts, normal, normal_but_for_chance, read,
 };
-use self::slurm::{BUILD_MIB, FEATURE, Slurm, kill};
 use crate::support::{Ran, Scene, machines_in, wait_for};
 
 /// One kernel dies of its 64th MADV_PAGEOUT, the other is sound: answers do not depend on luck.

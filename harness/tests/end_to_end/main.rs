@@ -24,6 +24,7 @@ mod replay;
 mod repro;
 mod reverted;
 mod run;
+mod same;
 mod series;
 mod silent_guests;
 mod store;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::same::{assert_same, normal_but_for_chance, read};
 use crate::support::{Ran, Scene, cache, machines_in, processes_with, wait_for};
 
 /// Two kernels, three architectures, two profiles, side by side.
@@ -206,8 +207,16 @@ fn whatever_happens_to_a_run_no_cell_is_lost_and_none_counted_twice() {
         last_life.contains("\"event\":\"notice\"") && last_life.contains("damaged"),
         "{last_life}"
     );
+    // The same plan where nothing happens: there its kernels are all in the store.
+    let words = ["run", "night.yaml", "--seed", "5", "--out", "undisturbed"];
+    scene.run(&words).expect(0);
     // Nobody has a use for it.
     fs::remove_dir_all(&kernel).unwrap();
+    let undisturbed = fs::read_dir(scene.path("undisturbed")).unwrap();
+    let undisturbed = undisturbed.map(|entry| entry.unwrap().path()).find(|path| path.is_dir());
+    let mut reports = [read(&folder), read(&undisturbed.unwrap())].map(normal_but_for_chance);
+    leave_out_luck(&mut reports);
+    assert_same(&reports[0], &reports[1]);
     let answers = answers(&folder);
     assert_eq!(answers.len(), 12);
     for (cell, (verdict, counting)) in &answers {
@@ -220,6 +229,22 @@ fn whatever_happens_to_a_run_no_cell_is_lost_and_none_counted_twice() {
     told.expect(0);
     let again = Ran::from(quiet(&scene).args(["run", "--resume", &folder]).output().unwrap());
     again.expect(2).says(&["all its cells have their answers"]);
+}
+
+/// Leaves out whether a kernel was made for the run, and cells in which the race of 6.1 showed by load alone, as it hardly ever does.
+fn leave_out_luck(reports: &mut [Value; 2]) {
+    let cells = reports.iter().flat_map(|report| report["cells"].as_array().unwrap());
+    let lucky: Vec<Value> = cells
+        .filter(|cell| cell["verdict"] == "known-bug")
+        .map(|cell| cell["cell"]["id"].clone())
+        .collect();
+    for report in reports {
+        let cells = report["cells"].as_array_mut().unwrap();
+        cells.retain(|cell| !lucky.contains(&cell["cell"]["id"]));
+        for cell in cells {
+            cell["kernel"].as_object_mut().unwrap().remove("cached");
+        }
+    }
 }
 
 /// Waits for the run's make of a kernel. Other makes may be about: one of them may have begun this test.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What is the same in the reports of a run on a cluster and of the same plan on one machine. What is not stands here, and
-//! nothing else is left out.
+//! What is the same in the reports of two runs of one plan: on a cluster and on one machine, or with everything killed and
+//! undisturbed. What is not stands here, and nothing else is left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,8 +8,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-/// Of a run: which one it is, how and when it was begun, and what only a cluster has to tell: Slurm's jobs, and that another
-/// leader went on.
+/// Of a run: which one it is, how and when it was begun, what only a cluster has to tell (Slurm's jobs), what was damaged, and that
+/// it was gone on with.
 const OF_RUN: [&str; 6] = ["id", "command", "started", "ms", "notices", "resumed"];
 /// Of a machine: the node, and what the host's clock says.
 const OF_BOOT: [&str; 3] = ["host", "started_ms", "boot_ms"];
