@@ -172,7 +172,9 @@ fn a_run_that_is_left_to_the_cluster_goes_on_and_one_that_is_interrupted_does_no
     let words = ["run", "night.yaml", "--seed", "7", "--clock", "virtual"];
     let mut here = person.swapstorm();
     here.args(words).args(["--out", "here"]).env("SWAPSTORM_CACHE", &first);
-    Ran::from(here.output().unwrap()).expect(0);
+    // Clean, or too short a storm to tell: the same everywhere.
+    let code = Ran::from(here.output().unwrap()).code.unwrap();
+    assert!([0, 4].contains(&code), "exit code {code}");
     let here = begun(&scene.path("here"));
 
     let there = [&words[..], &["--engine", "slurm"]].concat();
@@ -183,7 +185,7 @@ fn a_run_that_is_left_to_the_cluster_goes_on_and_one_that_is_interrupted_does_no
         fs::read_dir(folder.join("slurm/winners")).is_ok_and(|mut dir| dir.next().is_some())
     });
     let attach = ["attach", &folder.display().to_string()];
-    ended(slurm.swapstorm(&attach)).expect(0);
+    ended(slurm.swapstorm(&attach)).expect(code);
     assert_same(&normal(read(&folder)), &normal(read(&here)));
     for format in ["text", "markdown"] {
         let render = |folder: &Path| {
