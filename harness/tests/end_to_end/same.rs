@@ -59,6 +59,8 @@ pub fn normal(mut report: Value) -> Value {
         drop_keys(&mut cell["time_to_bug"], &OF_MOMENT);
         each(&mut cell["boots"], |boot| {
             drop_keys(boot, &OF_BOOT);
+            let detail = boot["end_detail"].as_str().unwrap_or_default();
+            boot["end_detail"] = without_pauses(detail).into();
             each(&mut boot["argv"], |word| {
                 if let Some(below) = word.as_str().and_then(in_store) {
                     *word = below.into();
@@ -116,6 +118,12 @@ fn words(text: &str) -> Vec<String> {
         let length = text[at..].find(end).unwrap() + end.len();
         text.replace_range(at..at + length, "COMMAND");
     }
+    // A part of how a machine ended: " for 4.8 s", and what stands before it.
+    while let Some(at) = text.find(PAUSE) {
+        let length = text[at..].find(" s").unwrap() + " s".len();
+        text.replace_range(at..at + length, "");
+    }
+    let text = text.replace("; )", ")");
     let mut words: Vec<String> =
         text.split_whitespace().map(|word| in_store(word).unwrap_or(word).to_owned()).collect();
     // Times: "6.8 s".
@@ -125,6 +133,15 @@ fn words(text: &str) -> Vec<String> {
         }
     }
     words
+}
+
+/// What is said of a busy host.
+const PAUSE: &str = "this program was kept from running for";
+
+/// How a machine ended, without how long a busy host kept the program from running.
+fn without_pauses(detail: &str) -> String {
+    let parts = detail.split("; ").filter(|part| !part.starts_with(PAUSE));
+    parts.collect::<Vec<_>>().join("; ")
 }
 
 /// What lies in a store, without the place of that.
