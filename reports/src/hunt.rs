@@ -244,6 +244,28 @@ mod tests {
     }
 
     #[test]
+    fn a_report_that_a_sleep_can_bring_about_is_its_own_only_if_nothing_was_done_beside_it() {
+        let suspect = |done| Suspect {
+            site: "f:a#1".to_owned(),
+            actor: "swapoff".to_owned(),
+            done,
+            asleep: false,
+            in_stack: true,
+        };
+        let of = |kind: &str| Finding { kind: kind.to_owned(), ..Finding::default() };
+        for kind in ["WARNING", "LOCKDEP", "HANG", "ATOMIC_SLEEP"] {
+            let own = artefact(&of(kind), Some(&suspect(0))).unwrap();
+            assert_eq!(own.point, "f:a#1");
+            assert!(own.why.contains("swapoff had done nothing"), "{}", own.why);
+            assert_eq!(artefact(&of(kind), Some(&suspect(1))), None);
+            // The storm alone may bring it about.
+            assert_eq!(artefact(&of(kind), None), None);
+        }
+        // What is said about memory is the kernel's.
+        assert_eq!(artefact(&of("KASAN-USE-AFTER-FREE-READ"), Some(&suspect(0))), None);
+    }
+
+    #[test]
     fn the_first_suspect_of_a_report_is_kept() {
         let suspect = |site: &str| Suspect {
             site: site.to_owned(),
