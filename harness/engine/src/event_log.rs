@@ -9,7 +9,6 @@ use fs_err::{File, OpenOptions};
 use host::lock::FileLock;
 use reports::event::{FORMAT, MINOR, RunEvent, What};
 use reports::exit::Purpose;
-use reports::proof::DEFAULT_CONFIDENCE;
 use reports::run::RunReport;
 
 use crate::host_facts;
@@ -65,8 +64,9 @@ impl<'a> EventLog<'a> {
         Ok(log)
     }
 
-    /// Writes the first event: this program, its command line, this machine.
-    pub fn run_started(&mut self, seed: u64, purpose: Purpose) -> io::Result<()> {
+    /// Writes the first event: this program, its command line, this machine. `confidence` is the one with which a kernel is to be called
+    /// fixed, from 0 to 1.
+    pub fn run_started(&mut self, seed: u64, purpose: Purpose, confidence: f64) -> io::Result<()> {
         self.emit(What::RunStarted {
             format: FORMAT,
             minor: MINOR,
@@ -76,7 +76,7 @@ impl<'a> EventLog<'a> {
             started: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             seed,
             purpose: Some(purpose),
-            confidence: Some(DEFAULT_CONFIDENCE),
+            confidence: Some(confidence),
             host_name: host_name(),
             host: host_facts::gather(),
         })

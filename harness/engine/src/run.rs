@@ -9,6 +9,7 @@ use std::time::Duration;
 use reports::check::CheckFacts;
 use reports::event::{Cell, ProfileFacts, What};
 use reports::exit::Purpose;
+use reports::proof::DEFAULT_CONFIDENCE;
 use reports::rule::Rule;
 use reports::run::RunReport;
 use reports::search::range::Range;
@@ -64,6 +65,18 @@ impl<'a> Run<'a> {
         Self::begin_in(folders.new_run(command)?, seed, purpose, onlooker, interrupt)
     }
 
+    /// The same for a run of `repro`, whose fixed kernel is to be called so with that confidence, from 0 to 1.
+    pub fn begin_repro(
+        seed: u64,
+        confidence: f64,
+        folders: &Folders,
+        onlooker: &'a dyn Onlooker,
+        interrupt: CancellationToken,
+    ) -> Result<Self, Error> {
+        let dir = folders.new_run("repro")?;
+        Self::begun(dir, seed, Purpose::Repro, confidence, onlooker, interrupt)
+    }
+
     /// The same in a folder that is there, and in which no run has begun.
     pub fn begin_in(
         dir: PathBuf,
@@ -72,8 +85,19 @@ impl<'a> Run<'a> {
         onlooker: &'a dyn Onlooker,
         interrupt: CancellationToken,
     ) -> Result<Self, Error> {
+        Self::begun(dir, seed, purpose, DEFAULT_CONFIDENCE, onlooker, interrupt)
+    }
+
+    fn begun(
+        dir: PathBuf,
+        seed: u64,
+        purpose: Purpose,
+        confidence: f64,
+        onlooker: &'a dyn Onlooker,
+        interrupt: CancellationToken,
+    ) -> Result<Self, Error> {
         let mut log = EventLog::create(&dir, onlooker)?;
-        log.run_started(seed, purpose)?;
+        log.run_started(seed, purpose, confidence)?;
         Ok(Self { dir, log, interrupt, purpose })
     }
 

@@ -14,10 +14,10 @@ use engine::plan::duration;
 use engine::repro::Repro;
 use engine::workshop::{KernelChoice, Workshop};
 use machine::Timeouts;
-use reports::exit::Purpose;
 use reports::proof::DEFAULT_CONFIDENCE;
 use workloads::profile::Technique;
 
+use super::bisect::share;
 use super::kernel::KernelOptions;
 use super::machine::MachineArgs;
 use super::{seed_from_clock, usage};
@@ -55,6 +55,9 @@ pub struct Options {
     /// it takes
     #[arg(long, default_value = "2m", value_parser = duration)]
     budget: Duration,
+    /// Probability with which a kernel with the bug must have shown it in so much storm, before one that does not is called fixed
+    #[arg(long, value_name = "SHARE", default_value_t = DEFAULT_CONFIDENCE, value_parser = share)]
+    confidence: f64,
     /// Seed of everything random [default: from the clock]
     #[arg(long)]
     seed: Option<u64>,
@@ -82,7 +85,8 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
     let scale = Timeouts::scale_from_env().map_err(usage)?;
     let view = View::new(printer);
     let interrupt = interrupt::listen()?;
-    let mut run = Run::begin("repro", seed, Purpose::Repro, &places.folders(), &view, interrupt)?;
+    let confidence = options.confidence;
+    let mut run = Run::begin_repro(seed, confidence, &places.folders(), &view, interrupt)?;
     let settings = Settings {
         guest,
         scale,
@@ -101,7 +105,7 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
         runs: options.runs,
         side_by_side,
         budget: options.budget,
-        confidence: DEFAULT_CONFIDENCE,
+        confidence,
         rounds: 0,
     };
     run.carry_out(&mut campaign, &local).await?;

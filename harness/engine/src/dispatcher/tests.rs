@@ -184,7 +184,7 @@ async fn run_within(
 ) -> (RunReport, Duration) {
     let dir = tempfile::tempdir().unwrap();
     let mut log = EventLog::create(dir.path(), &Nobody).unwrap();
-    log.run_started(1, Purpose::Search).unwrap();
+    log.run_started(1, Purpose::Search, 0.95).unwrap();
     let began = Instant::now();
     let mut nothing = |_: &RunReport| Ok(());
     let dispatcher = Dispatcher::new(machine, &mut log, interrupt, &mut nothing).within(limits);

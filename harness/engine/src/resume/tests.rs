@@ -24,7 +24,7 @@ fn cells() -> Vec<CellJob> {
 /// Begins a run in `dir`.
 fn begin(dir: &Path) -> EventLog<'static> {
     let mut log = EventLog::create(dir, &Nobody).unwrap();
-    log.run_started(1, Purpose::Search).unwrap();
+    log.run_started(1, Purpose::Search, 0.95).unwrap();
     log.emit(What::PlanLoaded { plan: plan() }).unwrap();
     log
 }
@@ -189,7 +189,7 @@ async fn what_cannot_be_gone_on_with_says_why() {
 
     let other = tempfile::tempdir().unwrap();
     let mut log = EventLog::create(other.path(), &Nobody).unwrap();
-    log.run_started(1, Purpose::Repro).unwrap();
+    log.run_started(1, Purpose::Repro, 0.95).unwrap();
     drop(log);
     assert!(says(other.path()).contains("only `swapstorm run` can be resumed"));
 

@@ -339,7 +339,7 @@ async fn run(
     let opened = Cluster::open(layout.clone(), Terms::default(), played.clone(), "r", &jobs).await;
     let cluster = opened.unwrap();
     let mut log = EventLog::create(&layout.run, &Nobody).unwrap();
-    log.run_started(1, Purpose::Search).unwrap();
+    log.run_started(1, Purpose::Search, 0.95).unwrap();
     let mut nothing = |_: &RunReport| Ok(());
     let dispatcher = Dispatcher::new(&cluster, &mut log, interrupt, &mut nothing).within(limits);
     dispatcher.run(&mut Fixed::new(jobs)).await.unwrap();
