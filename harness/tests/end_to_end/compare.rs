@@ -36,7 +36,7 @@ fn a_kernel_that_hardly_writes_back_is_a_regression_at_the_first_look() {
 /// The control: all pairs may be too few to tell that nothing changed, but nothing did.
 #[test]
 fn a_kernel_whose_code_merely_lies_elsewhere_is_none() {
-    let (code, comparison) = compared("writeback-same-6.1", "4s");
+    let (code, comparison) = compared("writeback-same-6.1", "2s");
     assert!(matches!(code, Some(0 | 4)), "{code:?} {comparison:#}");
     let answer = &comparison["answer"]["answer"];
     assert!(answer == "no-regression" || answer == "too-few", "{comparison:#}");

@@ -31,3 +31,4 @@ mod store;
 mod stretch;
 mod support;
 mod target;
+mod undisturbed;

@@ -168,7 +168,7 @@ fn answers(folder: &Path) -> BTreeMap<String, (String, usize)> {
 /// of the log are damaged: each time the run is gone on with, and it ends as if nothing had happened.
 #[test]
 fn whatever_happens_to_a_run_no_cell_is_lost_and_none_counted_twice() {
-    let scene = Scene::alone();
+    let scene = Scene::new();
     let night = Night::begin(&scene);
     let folder = night.folder.clone();
     // The make of the third kernel is killed: that costs its cells, for this machine's fault.

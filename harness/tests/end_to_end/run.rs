@@ -8,31 +8,6 @@ use serde_json::Value;
 
 use crate::support::Scene;
 
-/// A minute of storm on each architecture, by load alone and with stretched windows: the guests
-/// live, are exercised, and no report is made up.
-#[test]
-fn every_architecture_storms_for_a_minute() {
-    let scene = Scene::new();
-    let ran = scene.run(&["run", "architectures", "--seed", "1", "--json"]);
-    ran.expect(0);
-    let report = scene.report();
-    let cells = report["cells"].as_array().unwrap();
-    assert_eq!(cells.len(), 6, "{report:#}");
-    for cell in cells {
-        assert_eq!(cell["verdict"], "clean", "{cell:#}");
-        // A guest that never came up was tried again: the last one decides.
-        let last = cell["boots"].as_array().unwrap().last().unwrap();
-        assert_eq!(last["end"], "budget", "{cell:#}");
-        let count = |name: &str| cell["exposure"][name].as_u64().unwrap();
-        assert!(count("guest_ms") > 55_000, "{cell:#}");
-        assert!(count("swapoffs") > 0 && count("verified") > 0, "{cell:#}");
-        let stretched = cell["cell"]["technique"] == "stretch";
-        let exposed = if stretched { "windows" } else { "writebacks" };
-        assert!(count(exposed) > 0, "{cell:#}");
-        assert_eq!(count("windows") > 0, stretched, "{cell:#}");
-    }
-}
-
 /// One cell's failure is its own; and where the bug is, a plan finds it.
 #[test]
 fn a_plan_goes_on_behind_a_cell_that_fails() {

@@ -32,6 +32,7 @@ pub struct Scene {
     /// Everything that the test writes.
     pub dir: TempDir,
     began: Instant,
+    idled: f64,
     _machine: Hold,
 }
 
@@ -42,7 +43,7 @@ impl Scene {
         Self::with(Hold::Shared(shared))
     }
 
-    /// A place while no other test runs: for tests that harm what is shared, or look at all of the machine.
+    /// A place while no other test runs, for `undisturbed.rs`.
     pub fn alone() -> Self {
         let alone = MACHINE.write().unwrap_or_else(PoisonError::into_inner);
         Self::with(Hold::Alone(alone))
@@ -50,7 +51,7 @@ impl Scene {
 
     fn with(machine: Hold) -> Self {
         let dir = tempfile::Builder::new().prefix("swapstorm-test-").tempdir().unwrap();
-        Self { dir, began: Instant::now(), _machine: machine }
+        Self { dir, began: Instant::now(), idled: idle_time(), _machine: machine }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -122,14 +123,26 @@ impl Scene {
     }
 }
 
+/// How long the processors of this machine have idled, all of them together, in seconds.
+fn idle_time() -> f64 {
+    // The second number of /proc/uptime: proc_uptime(5).
+    let text = fs::read_to_string("/proc/uptime").unwrap();
+    text.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
 /// Says how long a test took, so that a log shows where the minutes went, and what the guests of a failed one said last.
 impl Drop for Scene {
     fn drop(&mut self) {
         let test = std::thread::current().name().unwrap_or_default().to_owned();
         let seconds = self.began.elapsed().as_secs();
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        let idled = (idle_time() - self.idled) / cpus as f64;
         // Not by a macro, whose output is shown for failed tests only.
         let mut stderr = std::io::stderr();
-        let _ = writeln!(stderr, "\ntimed: {test} took {seconds} s");
+        let _ = writeln!(
+            stderr,
+            "\ntimed: {test} took {seconds} s, of which processors idled {idled:.0} s"
+        );
         if std::thread::panicking() {
             for (console, text) in last_words(&self.path("out")) {
                 let _ = writeln!(stderr, "\n{}, its end:\n{text}", console.display());
