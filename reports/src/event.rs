@@ -20,7 +20,7 @@ pub use cell::{Cell, KernelFacts, PlanFacts, ProfileFacts, VIRTUAL, WALL};
 pub use digest::Digest;
 pub use end::{Fault, Meaning, VmEnd};
 pub use exposure::{Exposure, PointCounts, SampleTable};
-pub use hunt::{Outcome, SiteCounts, Sleep, Suspect};
+pub use hunt::{Beside, Outcome, Site, SiteCounts, Sleep, Suspect};
 
 use crate::check::CheckFacts;
 use crate::exit::Purpose;
@@ -33,7 +33,7 @@ use crate::telemetry::Health;
 /// Version of the event format; a reader refuses a newer one.
 pub const FORMAT: u32 = 2;
 /// Version within [`FORMAT`]: a newer one may add events and fields, which a reader skips.
-pub const MINOR: u32 = 5;
+pub const MINOR: u32 = 6;
 
 /// One line of `events.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -189,6 +189,15 @@ pub enum What {
         sites: u64,
         /// In how many functions.
         functions: u64,
+    },
+    /// What an earlier hunt in the same kernel knew of sites, which this one goes on from. There may be several, for different sites.
+    SitesKnown {
+        /// Cell id.
+        cell: String,
+        /// Id of the run that the earlier hunt was.
+        run: String,
+        /// By the site's name, `function:callee#n`.
+        sites: BTreeMap<String, Site>,
     },
     /// A virtual machine was started: an attempt at the cell.
     VmStarted {
@@ -451,6 +460,7 @@ impl What {
             | Self::KernelReady { cell, .. }
             | Self::PointsPlaced { cell, .. }
             | Self::SitesChosen { cell, .. }
+            | Self::SitesKnown { cell, .. }
             | Self::SitesMapped { cell, .. }
             | Self::Slept { cell, .. }
             | Self::Suspected { cell, .. }
@@ -524,6 +534,7 @@ impl What {
             | Self::PointsPlaced { .. }
             | Self::CommandEnded { .. }
             | Self::SitesChosen { .. }
+            | Self::SitesKnown { .. }
             | Self::CellFailed { .. }
             | Self::CellFinished { .. }
             | Self::Notice { .. }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::event::{Outcome, SiteCounts, Sleep, Suspect};
+use crate::event::{Beside, Outcome, Site, SiteCounts, Sleep, Suspect};
 use crate::finding::Finding;
 use crate::method::{self, OwnReport};
 
@@ -16,8 +16,6 @@ use crate::method::{self, OwnReport};
 const MAX_SITES: usize = 20_000;
 /// Most suspects kept.
 const MAX_SUSPECTS: usize = 64;
-/// So many sleeps that nobody overtook, and none that somebody did, make a site protected.
-const BLOCKED: u64 = 2;
 /// Probability with which the bounds hold.
 const CONFIDENCE: f64 = 0.95;
 
@@ -37,39 +35,13 @@ pub struct HuntMap {
     pub chosen: u64,
     /// In how many functions.
     pub functions: u64,
+    /// Id of the run whose hunt this one went on from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
     /// Those that something is known of, by name.
     pub sites: BTreeMap<String, Site>,
     /// Who had slept when reports came, by the report's title; the first of each.
     pub suspects: BTreeMap<String, Option<Suspect>>,
-}
-
-/// A site.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Site {
-    /// Who came by.
-    #[serde(flatten)]
-    pub counts: SiteCounts,
-    /// Sleeps there, by the actor that was to overtake them.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub beside: BTreeMap<String, Beside>,
-}
-
-/// Sleeps at a site beside one actor, by what they came to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Beside {
-    /// The actor did all that it was asked for.
-    pub overlapped: u64,
-    /// It did some of it.
-    pub partly: u64,
-    /// It did nothing.
-    pub blocked: u64,
-}
-
-impl Beside {
-    /// Whether the actor seems to wait for whoever sleeps here.
-    pub fn is_protected(&self) -> bool {
-        self.overlapped + self.partly == 0 && self.blocked >= BLOCKED
-    }
 }
 
 /// What all sites come to beside one actor.
@@ -97,6 +69,16 @@ impl HuntMap {
     /// Where a hunt will be.
     pub(crate) fn chosen(&mut self, sites: u64, functions: u64) {
         (self.chosen, self.functions) = (sites, functions);
+    }
+
+    /// What an earlier hunt knew.
+    pub(crate) fn known(&mut self, run: &str, sites: &BTreeMap<String, Site>) {
+        self.after = Some(run.to_owned());
+        for (name, known) in sites {
+            if let Some(site) = self.site(name) {
+                site.clone_from(known);
+            }
+        }
     }
 
     /// Counts of the newest machine for these sites.

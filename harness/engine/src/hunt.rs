@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use machine::Random;
-use machine::hunt::{self, Act, Actor, Cue, HuntPlan, Mapped, Note, Request};
-use reports::event::{Cell, Exposure, Outcome, SiteCounts, Sleep, What};
+use machine::hunt::{self, Act, Actor, Cue, HuntPlan, Learnt, Mapped, Met, Note, Request};
+use machine::stretch::Refusal;
+use reports::event::{Cell, Exposure, KernelFacts, Outcome, Site, SiteCounts, Sleep, What};
+use reports::hunt::HuntMap;
 use reports::run::RunReport;
 use reports::telemetry::Acted;
 use tokio::sync::mpsc;
@@ -40,10 +42,70 @@ impl Line {
     }
 }
 
+/// Sites in one event. A log's line has an end.
+const SITES_AN_EVENT: usize = 1_000;
+
+/// A hunt that another one goes on from.
+#[derive(Debug)]
+pub struct Earlier {
+    /// Its run's id.
+    pub run: String,
+    /// The kernel that it was in.
+    pub kernel: KernelFacts,
+    /// What it has seen.
+    pub map: HuntMap,
+}
+
+impl Earlier {
+    /// The only hunt in a run; `None` if there is none, or if its kernel never was ready.
+    pub fn of(report: &RunReport) -> Option<Self> {
+        let mut hunts = report.cells.iter().filter(|cell| cell.hunt.is_some());
+        let (cell, run) = (hunts.next()?, report.runs.first()?.id.clone());
+        let (kernel, map) = (cell.kernel.clone()?, cell.hunt.clone()?);
+        hunts.next().is_none().then_some(Self { run: run.to_string(), kernel, map })
+    }
+
+    /// What the hunter has to know of it.
+    pub fn learnt(&self) -> impl Iterator<Item = (String, Learnt)> {
+        let of = |site: &Site| Learnt {
+            mapped: Mapped {
+                reached: site.counts.reached,
+                refused: by_name(&site.counts.refused, Refusal::by_name, |n| *n),
+            },
+            met: by_name(&site.beside, Actor::by_name, |beside| Met {
+                passed: beside.overlapped.saturating_add(beside.partly),
+                blocked: beside.blocked,
+            }),
+        };
+        self.map.sites.iter().map(move |(name, site)| (name.clone(), of(site)))
+    }
+}
+
+/// Leaves out what a newer program has named.
+fn by_name<K: Ord, V, W>(
+    map: &BTreeMap<String, V>,
+    key: impl Fn(&str) -> Option<K>,
+    value: impl Fn(&V) -> W,
+) -> BTreeMap<K, W> {
+    map.iter().filter_map(|(name, n)| Some((key(name)?, value(n)))).collect()
+}
+
 /// The event that tells where a cell is hunted in.
 pub fn chosen(cell: &str, plan: &HuntPlan) -> What {
     let (sites, functions) = (plan.sites().len() as u64, plan.functions() as u64);
     What::SitesChosen { cell: cell.to_owned(), sites, functions }
+}
+
+/// The events that tell what an earlier hunt knew.
+pub fn known(cell: &str, earlier: &Earlier) -> Vec<What> {
+    let Earlier { run, map, .. } = earlier;
+    let all: Vec<_> = map.sites.iter().collect();
+    let event = |sites: &[(&String, &Site)]| What::SitesKnown {
+        cell: cell.to_owned(),
+        run: run.clone(),
+        sites: sites.iter().map(|(name, site)| ((*name).clone(), (*site).clone())).collect(),
+    };
+    all.chunks(SITES_AN_EVENT).map(event).collect()
 }
 
 /// A request as the agent reads it: a line of its own.
@@ -156,5 +218,61 @@ impl Campaign for Again {
 
     fn more(&mut self, _report: &RunReport) -> Vec<CellJob> {
         Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reports::event::Beside;
+    use reports::hunt::HuntMap;
+
+    use super::*;
+
+    #[test]
+    fn what_an_earlier_hunt_knew_is_told_in_events_and_to_the_hunter() {
+        let site = |reached| Site {
+            counts: SiteCounts {
+                reached,
+                refused: BTreeMap::from([("stack".to_owned(), 1), ("newer".to_owned(), 7)]),
+            },
+            beside: BTreeMap::from([
+                ("swapoff".to_owned(), Beside { overlapped: 2, partly: 1, blocked: 4 }),
+                ("newer".to_owned(), Beside::default()),
+            ]),
+        };
+        let sites = (0..2_500).map(|n| (format!("f:g#{n}"), site(n)));
+        let map = HuntMap { sites: sites.collect(), ..HuntMap::default() };
+        let kernel = KernelFacts {
+            release: "6.1.192".to_owned(),
+            compiler: String::new(),
+            key: "k".to_owned(),
+            cached: true,
+            ms: 0,
+            source: String::new(),
+            patches: Vec::new(),
+            warnings: None,
+            image: None,
+        };
+        let earlier = Earlier { run: "R".to_owned(), kernel, map };
+
+        let learnt: BTreeMap<String, Learnt> = earlier.learnt().collect();
+        let expected = Learnt {
+            mapped: Mapped { reached: 7, refused: BTreeMap::from([(Refusal::Stack, 1)]) },
+            met: BTreeMap::from([(Actor::Swapoff, Met { passed: 3, blocked: 4 })]),
+        };
+        assert_eq!(learnt["f:g#7"], expected);
+
+        let events = known("hunt", &earlier);
+        let mut told = BTreeMap::new();
+        for event in events {
+            let text = serde_json::to_string(&event).unwrap();
+            assert!(text.len() < reports::log::MAX_EVENT_BYTES);
+            let What::SitesKnown { run, sites, .. } = serde_json::from_str(&text).unwrap() else {
+                panic!("{text}")
+            };
+            assert_eq!(run, "R");
+            told.extend(sites);
+        }
+        assert_eq!(told, earlier.map.sites);
     }
 }

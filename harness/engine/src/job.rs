@@ -14,6 +14,7 @@ use reports::rule::Rule;
 use workloads::Profile;
 use workloads::profile::{Preempt, Technique};
 
+use crate::hunt::Earlier;
 use crate::visit::Terms;
 use crate::workshop::KernelChoice;
 
@@ -65,13 +66,23 @@ pub struct Group {
     pub functions: Vec<String>,
     /// Who is asked to overtake them; empty: swapoff.
     pub beside: Vec<Actor>,
+    /// The hunt that it goes on from.
+    pub earlier: Option<Arc<Earlier>>,
 }
 
 impl Group {
     /// These, with the technique in the profile.
     pub fn new(ground: Ground, profile: Profile, rule: Option<Rule>, technique: Technique) -> Self {
         let profile = Profile { technique, ..profile };
-        Self { ground, profile, rule, technique, functions: Vec::new(), beside: Vec::new() }
+        Self {
+            ground,
+            profile,
+            rule,
+            technique,
+            functions: Vec::new(),
+            beside: Vec::new(),
+            earlier: None,
+        }
     }
 
     /// A cell of this group that has neither id, number nor seed yet.

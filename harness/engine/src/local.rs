@@ -336,6 +336,11 @@ impl Executor for Local {
                     }
                     if let Some(plan) = &made.hunt {
                         context.tell(crate::hunt::chosen(&cell.id, plan)).await;
+                        if let Some(earlier) = &group.earlier {
+                            for event in crate::hunt::known(&cell.id, earlier) {
+                                context.tell(event).await;
+                            }
+                        }
                     }
                     let cell = QemuCell {
                         cell,

@@ -250,14 +250,25 @@ impl Workshop {
         accel: Accel,
     ) -> Result<Arc<HuntPlan>, Error> {
         let vmlinux = Vmlinux::open(&kernel.vmlinux())?;
-        let Group { functions, beside, .. } = group;
-        let plan = HuntPlan::resolve(arch, &vmlinux, functions, beside, accel)?;
+        let Group { functions, beside, earlier, .. } = group;
+        let mut plan = HuntPlan::resolve(arch, &vmlinux, functions, beside, accel)?;
         if plan.sites().is_empty() {
             let words = format!(
                 "this kernel makes no call to sleep at in {}\n  hint: names of functions, or patterns with *",
                 functions.join(", ")
             );
             return Err(Error::new(Fault::Configuration, words));
+        }
+        if let Some(earlier) = earlier {
+            if earlier.kernel.key != kernel.key.to_string() {
+                let words = format!(
+                    "the hunt to go on with was in another kernel: {} ({}), not {} ({})\n  \
+                     hint: name the same kernel and series, by --kernel and --series",
+                    earlier.kernel.release, earlier.kernel.key, kernel.release, kernel.key
+                );
+                return Err(Error::new(Fault::Configuration, words));
+            }
+            plan.learn(earlier.learnt());
         }
         Ok(Arc::new(plan))
     }

@@ -33,7 +33,7 @@ use crate::stretch::gdb::{Gdb, Registers, Stop};
 use crate::stretch::refusal::refusal;
 
 use atlas::Atlas;
-pub use note::{Act, Actor, Cue, Mapped, Note, Outcome, Request, Sleep};
+pub use note::{Act, Actor, Cue, Learnt, Mapped, Met, Note, Outcome, Request, Sleep};
 pub use plan::{HuntPlan, Place};
 
 /// Milliseconds of guest time that a task sleeps before it is looked at what was done meanwhile.

@@ -2,11 +2,12 @@
 //! `swapstorm hunt`: looks for races that nobody has told of.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use engine::hunt::{Again, Hunt};
+use engine::hunt::{Again, Earlier, Hunt};
 use engine::job::{Ground, Group};
 use engine::local::{Image, Local, Settings};
 use engine::plan::duration;
@@ -16,11 +17,12 @@ use kernels::vmlinux::PARTS;
 use machine::Timeouts;
 use machine::hunt::Actor;
 use reports::exit::Purpose;
+use reports::run::RunReport;
 use workloads::profile::{Clock, Technique};
 
 use super::kernel::KernelOptions;
 use super::machine::MachineArgs;
-use super::{seed_from_clock, usage};
+use super::{report, seed_from_clock, usage};
 use crate::cli::Places;
 use crate::interrupt;
 use crate::printer::Printer;
@@ -61,6 +63,10 @@ pub struct Options {
     /// Sleeps that were overtaken after which it has seen enough [default: until --budget ends it]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     overlaps: Option<u64>,
+    /// Go on from what an earlier hunt in the same kernel has seen, whether it ended or was killed: calls at which nobody has slept yet
+    /// come first, and the report counts both
+    #[arg(long, value_name = "RUN")]
+    resume: Option<PathBuf>,
     /// Guests in which a finding is shown again, by sleeps at its site alone
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(0..=100))]
     again: u32,
@@ -83,7 +89,10 @@ pub struct Options {
 pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Result<u8, Error> {
     let workshop = Workshop::open(&places.folders())?;
     let seed = options.seed.unwrap_or_else(seed_from_clock);
-    let group = Arc::new(group(options, &workshop).await?);
+    let earlier = options.resume.as_deref().map(earlier).transpose()?;
+    let mut group = group(options, &workshop).await?;
+    group.earlier = earlier.map(Arc::new);
+    let group = Arc::new(group);
     let guest = options.machine.options();
     let scale = Timeouts::scale_from_env().map_err(usage)?;
     let view = View::new(printer);
@@ -116,6 +125,18 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
     }
     view.clear();
     Ok(super::show(run.end()?, options.json, printer))
+}
+
+/// The hunt of that run.
+fn earlier(run: &Path) -> Result<Earlier, Error> {
+    let mut report = RunReport::default();
+    report::read(run, &mut report)?;
+    Earlier::of(&report).ok_or_else(|| {
+        usage(format!(
+            "{}: this is not the run of one hunt, or its guest was never begun\n  hint: --resume takes the folder of a run of `swapstorm hunt`",
+            run.display()
+        ))
+    })
 }
 
 /// Reads and checks everything that was asked for, before anything is made.

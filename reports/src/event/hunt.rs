@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+/// So many sleeps that nobody overtook, and none that somebody did, make a site protected.
+const BLOCKED: u64 = 2;
+
 /// Who came by at a site, as far as somebody looked.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SiteCounts {
@@ -19,6 +22,35 @@ impl SiteCounts {
     /// Whether a task came by that may sleep.
     pub fn may_sleep(&self) -> bool {
         self.refused.values().fold(0u64, |sum, n| sum.saturating_add(*n)) < self.reached
+    }
+}
+
+/// A site.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Site {
+    /// Who came by.
+    #[serde(flatten)]
+    pub counts: SiteCounts,
+    /// Sleeps there, by the actor that was to overtake them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub beside: BTreeMap<String, Beside>,
+}
+
+/// Sleeps at a site beside one actor, by what they came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beside {
+    /// The actor did all that it was asked for.
+    pub overlapped: u64,
+    /// It did some of it.
+    pub partly: u64,
+    /// It did nothing.
+    pub blocked: u64,
+}
+
+impl Beside {
+    /// Whether the actor seems to wait for whoever sleeps here.
+    pub fn is_protected(&self) -> bool {
+        self.overlapped + self.partly == 0 && self.blocked >= BLOCKED
     }
 }
 

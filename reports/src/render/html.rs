@@ -7,6 +7,7 @@
 
 mod matrix;
 mod plots;
+mod sites;
 #[cfg(test)]
 mod tests;
 
@@ -16,7 +17,6 @@ use askama::Template;
 
 use self::matrix::Matrix;
 use self::plots::Figure;
-use super::night;
 use super::outcome::{Outcome, outcome};
 use super::safe::{self, MAX_BLOCK, MAX_LINE};
 use super::search;
@@ -26,6 +26,7 @@ use super::words::{
     headline, proof_sentences, shown_frames, stack_title, standing_words, telling_stacks,
     verdict_lines,
 };
+use super::{hunt, night};
 use crate::exit::{ExitCode, Purpose};
 use crate::finding::Stack;
 use crate::rule::Rule;
@@ -38,6 +39,8 @@ const MOST_FINDINGS: usize = 64;
 const MOST_NAMES: usize = 16;
 /// Most bytes of all reports' texts together.
 const TEXTS: usize = 1 << 20;
+/// Most hunts that are drawn.
+const MOST_HUNTS: usize = 8;
 /// Columns of commands.
 const WIDTH: usize = 72;
 
@@ -56,6 +59,7 @@ struct Page {
     trend: Option<Matrix>,
     findings: Vec<FindingView>,
     more_findings: usize,
+    hunts: Vec<HuntView>,
     figures: Vec<Figure>,
     figures_left_out: usize,
     cells: Vec<CellView>,
@@ -77,6 +81,15 @@ struct FindingView {
     stacks: Vec<StackView>,
     text: String,
     bundle: Option<String>,
+}
+
+/// What a hunt has seen.
+struct HuntView {
+    name: String,
+    sentences: Vec<String>,
+    figures: Vec<Figure>,
+    left_out: String,
+    table: String,
 }
 
 struct CellName {
@@ -143,6 +156,12 @@ pub fn render(report: &RunReport, purpose: Purpose) -> String {
         trend: report.is_merged().then(|| matrix::trend(report, purpose)),
         findings,
         more_findings,
+        hunts: report
+            .cells
+            .iter()
+            .filter_map(|cell| hunted(report, cell))
+            .take(MOST_HUNTS)
+            .collect(),
         figures,
         figures_left_out,
         cells: numbered.map(|(at, cell)| self::cell(report, at, cell, purpose)).collect(),
@@ -152,6 +171,19 @@ pub fn render(report: &RunReport, purpose: Purpose) -> String {
     };
     // The template's values are text and numbers, and writing to memory does not fail.
     page.render().expect("memory takes all")
+}
+
+/// The hunt in a cell; `None` if there was none.
+fn hunted(report: &RunReport, cell: &CellReport) -> Option<HuntView> {
+    let map = cell.hunt.as_ref()?;
+    let (figures, left_out) = sites::figures(map);
+    Some(HuntView {
+        name: line(&report.name_of(cell)),
+        sentences: hunt::sentences(map).iter().map(|words| line(words)).collect(),
+        figures,
+        left_out: sites::left_out(left_out),
+        table: safe::block(&hunt::table(map, usize::MAX).join("\n"), MAX_BLOCK),
+    })
 }
 
 fn line(text: &str) -> String {

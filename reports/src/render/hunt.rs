@@ -3,8 +3,8 @@
 
 use super::words::{count, percent_up, several};
 use crate::escape::printable;
-use crate::event::Suspect;
-use crate::hunt::{Beside, FunctionSum, HuntMap, Sum};
+use crate::event::{Beside, Suspect};
+use crate::hunt::{FunctionSum, HuntMap, Sum};
 
 /// What was seen, a sentence each.
 pub(super) fn sentences(map: &HuntMap) -> Vec<String> {
@@ -16,6 +16,10 @@ pub(super) fn sentences(map: &HuntMap) -> Vec<String> {
         count(map.may_sleep()),
         several(map.sleeps(), "time"),
     )];
+    if let Some(run) = &map.after {
+        sentences
+            .push(format!("what the hunt of run {} had seen is counted with it", printable(run)));
+    }
     for actor in map.actors() {
         sentences.push(of_actor(&printable(actor), &map.sum(actor)));
     }

@@ -11,8 +11,8 @@ use std::collections::{BTreeSet, VecDeque};
 use crate::random::Random;
 use crate::stretch::Refusal;
 
-use super::note::{Actor, Mapped, Outcome};
-use super::plan::HuntPlan;
+use super::note::{Actor, Learnt, Mapped, Met, Outcome};
+use super::plan::{HuntPlan, Place};
 
 /// So many sleeps beside which nothing was done, and none beside which something was, make a site protected.
 const MOST_BLOCKED: u64 = 2;
@@ -39,17 +39,9 @@ struct Known {
     called_on: bool,
 }
 
-/// Sleeps at a site beside one actor.
-#[derive(Debug, Default, Clone, Copy)]
-struct Met {
-    passed: u64,
-    blocked: u64,
-}
-
-impl Met {
-    fn is_protected(self) -> bool {
-        self.passed == 0 && self.blocked >= MOST_BLOCKED
-    }
+/// Whether the actor seems to wait for whoever sleeps.
+fn is_protected(met: Met) -> bool {
+    met.passed == 0 && met.blocked >= MOST_BLOCKED
 }
 
 impl Known {
@@ -59,23 +51,35 @@ impl Known {
     }
 
     fn is_protected(&self, beside: &[Actor]) -> bool {
-        beside.iter().all(|actor| self.met[*actor as usize].is_protected())
+        beside.iter().all(|actor| is_protected(self.met[*actor as usize]))
+    }
+
+    /// Beside whomever.
+    fn sleeps(&self) -> u64 {
+        self.met.iter().map(|met| met.passed + met.blocked).sum()
+    }
+
+    fn after(learnt: &Learnt) -> Self {
+        let met = Actor::ALL.map(|actor| learnt.met.get(&actor).copied().unwrap_or_default());
+        Self { mapped: learnt.mapped.clone(), met, called_on: false }
     }
 }
 
 impl Atlas {
-    /// Nothing is known. Sites that promise the same come in an order that is drawn.
+    /// Nothing is known but what the plan has learnt. Sites that were slept at least often come first, and of these those that promise
+    /// most, in an order that is drawn.
     pub(super) fn new(plan: &HuntPlan, mut random: Random) -> Self {
-        let mut order: Vec<(u32, u64, usize)> = plan
-            .sites()
-            .iter()
-            .enumerate()
-            .map(|(at, site)| (site.rank, random.draw(), at))
+        let known = |site: &Place| plan.learnt.get(&site.name).map(Known::after);
+        let sites: Vec<Known> =
+            plan.sites().iter().map(|site| known(site).unwrap_or_default()).collect();
+        let both = plan.sites().iter().zip(&sites).enumerate();
+        let mut order: Vec<(u64, u32, u64, usize)> = both
+            .map(|(at, (site, known))| (known.sleeps(), site.rank, random.draw(), at))
             .collect();
         order.sort_unstable();
         Self {
             names: plan.sites().iter().map(|site| site.name.clone()).collect(),
-            sites: plan.sites().iter().map(|_| Known::default()).collect(),
+            sites,
             beside: plan.beside.clone(),
             unmapped: order.into_iter().map(|(.., at)| at).collect(),
             to_visit: VecDeque::new(),
@@ -111,7 +115,7 @@ impl Atlas {
     pub(super) fn actor(&self, site: usize) -> Actor {
         let met = |actor: &Actor| {
             let met = self.sites[site].met[*actor as usize];
-            (met.is_protected(), met.passed + met.blocked)
+            (is_protected(met), met.passed + met.blocked)
         };
         self.beside.iter().copied().min_by_key(met).unwrap_or(Actor::Swapoff)
     }
@@ -126,10 +130,7 @@ impl Atlas {
         if self.unmapped.is_empty() {
             let mut all: Vec<usize> = (0..self.sites.len()).collect();
             // In the order in which they came last time: least often slept at first.
-            let sleeps = |at: &usize| {
-                self.sites[*at].met.iter().map(|met| met.passed + met.blocked).sum::<u64>()
-            };
-            all.sort_by_key(sleeps);
+            all.sort_by_key(|at| self.sites[*at].sleeps());
             self.unmapped = all.into();
             for site in &mut self.sites {
                 site.called_on = false;

@@ -127,6 +127,24 @@ pub struct Mapped {
     pub refused: BTreeMap<Refusal, u64>,
 }
 
+/// Sleeps at a site beside one actor.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Met {
+    /// The actor did something meanwhile.
+    pub passed: u64,
+    /// It did nothing.
+    pub blocked: u64,
+}
+
+/// What an earlier hunt in the same kernel learnt of a site.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Learnt {
+    /// Who came by.
+    pub mapped: Mapped,
+    /// Sleeps there.
+    pub met: BTreeMap<Actor, Met>,
+}
+
 /// What a hunter says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Note {

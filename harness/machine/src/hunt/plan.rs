@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use host::arch::Arch;
 use kernels::vmlinux::{Call, PARTS, RunningTask, Site, Vmlinux};
 
-use super::note::Actor;
+use super::note::{Actor, Learnt};
 use crate::Accel;
 use crate::stretch::PlanError;
 use crate::stretch::abi::{self, Abi};
@@ -30,6 +30,8 @@ pub struct HuntPlan {
     /// Who is asked to overtake sleepers; never empty.
     pub(super) beside: Vec<Actor>,
     pub(super) by_address: HashMap<u64, usize>,
+    /// What is known of sites, by name.
+    pub(super) learnt: HashMap<String, Learnt>,
 }
 
 /// A site of a plan.
@@ -84,12 +86,18 @@ impl HuntPlan {
             sites,
             sleep: vmlinux.function(SLEEP)?.address,
             trap: vmlinux.function(NEVER_RUNS)?.address,
+            learnt: HashMap::new(),
             beside: if beside.is_empty() { vec![Actor::Swapoff] } else { beside.to_vec() },
             most_breakpoints: match accel {
                 Accel::Kvm => KVM_BREAKPOINTS,
                 Accel::Tcg => TCG_BREAKPOINTS,
             },
         })
+    }
+
+    /// Goes on from what an earlier hunt in the same kernel learnt, by the names of sites; those that are none are ignored.
+    pub fn learn(&mut self, learnt: impl IntoIterator<Item = (String, Learnt)>) {
+        self.learnt.extend(learnt);
     }
 
     /// The sites, those that promise most first.

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The hunter against a fake guest, with a test in the agent's place.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use host::arch::Isa;
 use kernels::vmlinux::{Call, CurrentTask, PreemptCount, RunningTask};
 use tokio::sync::Semaphore;
 
 use super::*;
+use crate::stretch::Refusal;
 use crate::stretch::abi::{self, Abi};
 use crate::stretch::tests::fake::{Fake, SLEEP, Set, Step, TRAP};
 
@@ -44,7 +45,18 @@ fn plan(sites: u64, most_breakpoints: usize) -> Arc<HuntPlan> {
     };
     let (abi, sleep, trap) = (arm(), SLEEP, TRAP);
     let beside = vec![Actor::Swapoff];
-    Arc::new(HuntPlan { abi, task, sites, sleep, trap, most_breakpoints, beside, by_address })
+    let learnt = HashMap::new();
+    Arc::new(HuntPlan {
+        abi,
+        task,
+        sites,
+        sleep,
+        trap,
+        most_breakpoints,
+        beside,
+        by_address,
+        learnt,
+    })
 }
 
 /// A task that comes to a site on the first vCPU; each has a stack of its own.
@@ -219,4 +231,24 @@ async fn a_sleeper_that_nobody_knows_ends_the_hunt() {
     script.push(Step::Run(stray));
     let played = play(plan(1, 33), 2, gate(), |_| (), script).await;
     assert!(matches!(played.end, StretchError::Lost(_)), "{}", played.end);
+}
+
+#[test]
+fn a_hunt_that_goes_on_begins_where_nobody_has_slept_and_forgets_nothing() {
+    let mut plan = Arc::into_inner(plan(4, 33)).unwrap();
+    let learnt = |passed, blocked| Learnt {
+        mapped: Mapped { reached: 5, refused: BTreeMap::from([(Refusal::Stack, 2)]) },
+        met: BTreeMap::from([(Actor::Swapoff, Met { passed, blocked })]),
+    };
+    let named = |(site, passed, blocked)| (format!("f:g#{site}"), learnt(passed, blocked));
+    plan.learn([(0, 3, 0), (2, 0, 2), (9, 1, 0)].map(named));
+    let mut atlas = Atlas::new(&plan, Random::new(1, "hunt"));
+    assert_eq!(atlas.next_batch(4), [1, 3, 2, 0]);
+    // Where nothing ever passed a sleeper, nobody is put to sleep again.
+    for site in [2, 0] {
+        atlas.reached(site, None);
+    }
+    assert_eq!((atlas.next_visit(), atlas.next_visit()), (Some(0), None));
+    let changed: Vec<_> = atlas.changed().into_iter().map(|(_, mapped)| mapped.reached).collect();
+    assert_eq!(changed, [6, 6]);
 }

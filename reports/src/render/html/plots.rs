@@ -24,7 +24,7 @@ const MARKS: f64 = 4.0;
 
 /// A picture and its heading.
 pub(super) struct Figure {
-    pub(super) title: &'static str,
+    pub(super) title: String,
     /// Safe: its words are escaped.
     pub(super) svg: String,
 }
@@ -136,7 +136,7 @@ fn figure(
     }
     // Whoever cannot see the bars is told the numbers.
     let title = format!("{}: {}", quantity.title, told.join(", "));
-    Some(Figure { title: quantity.title, svg: svg.finish_inline(&title) })
+    Some(Figure { title: quantity.title.to_owned(), svg: svg.finish_inline(&title) })
 }
 
 /// The distance of an axis's marks: 1, 2 or 5 times a power of ten, at most [`MARKS`] of them up to `largest`.

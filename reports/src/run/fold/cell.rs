@@ -105,6 +105,9 @@ impl CellReport {
             What::SitesChosen { sites, functions, .. } => {
                 self.hunt.get_or_insert_default().chosen(*sites, *functions);
             }
+            What::SitesKnown { run, sites, .. } => {
+                self.hunt.get_or_insert_default().known(run, sites);
+            }
             What::SitesMapped { sites, .. } => self.hunt.get_or_insert_default().mapped(sites),
             What::Slept { boot, sleep, .. } => {
                 self.boot(*boot).exposure.windows += u64::from(sleep.outcome.is_overtaken());
