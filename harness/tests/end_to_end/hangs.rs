@@ -2,6 +2,7 @@
 //! Kernels whose swapoff never ends, and those in which it is merely slow.
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -37,14 +38,21 @@ pub fn one_cell(scene: &Scene, series: &str, storm: &str, code: i32) -> Value {
     scene.report()["cells"][0].take()
 }
 
+/// A shipped profile with these changes.
+fn own_profile(scene: &Scene, name: &str, changes: &[(&str, &str)]) {
+    let file = format!("workloads/profiles/{name}.yaml");
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(&file);
+    let text = fs::read_to_string(shipped).unwrap();
+    let text = changes.iter().fold(text, |text, (from, to)| {
+        assert_eq!(text.matches(from).count(), 1, "{from}");
+        text.replace(from, to)
+    });
+    scene.own(&file, &text);
+}
+
 /// A storm long enough for a hang to show, on a kernel that has one. What counts as hung is shortened, so that it shows soon.
 fn hung(scene: &Scene, series: &str) -> Value {
-    let shipped =
-        concat!(env!("CARGO_MANIFEST_DIR"), "/../workloads/profiles/zswap-writeback-swapoff.yaml");
-    let text = fs::read_to_string(shipped).unwrap();
-    let with = text.replace("\nstorm:\n", "\nstorm:\n  hung_ms: 5000\n");
-    assert_ne!(with, text);
-    scene.own("workloads/profiles/zswap-writeback-swapoff.yaml", &with);
+    own_profile(scene, "zswap-writeback-swapoff", &[("\nstorm:\n", "\nstorm:\n  hung_ms: 5000\n")]);
     one_cell(scene, &on_top_of_the_fix(scene, series), "5m", 1)
 }
 
@@ -89,11 +97,17 @@ fn a_hang_that_a_short_storm_does_not_notice_shows_when_it_is_to_stop() {
 }
 
 /// Linux 6.1 as it is: a fault on tmpfs that meets the end of a swapoff runs in the kernel for minutes. No sanitizer sees
-/// that. It is stretched, since by load alone some guests do not come to it in ten minutes. The control is every other storm: their
-/// workers run all the time, too.
+/// that. It is stretched, since by load alone some guests do not come to it in ten minutes, and devices are on for longer than in the
+/// profile, so that there are more faults. The control is every other storm: their workers run all the time, too.
 #[test]
 fn a_worker_that_does_not_come_back_from_a_fault_is_a_kernel_bug() {
     let scene = Scene::new();
+    let changes = [
+        ("on_ms: 1-50", "on_ms: 50-300"),
+        ("off_ms: 1500-2500", "off_ms: 900-1300"),
+        ("probability: 0.05", "probability: 0.3"),
+    ];
+    own_profile(&scene, "shmem", &changes);
     let plan = "about: tmpfs against swapoff\nkernels: [debian-6.1]\nprofiles: [shmem]\ntechniques: [stretch]\nstorm: 10m\n";
     fs::write(scene.path("shmem.yaml"), plan).unwrap();
     scene.run(&["run", "./shmem.yaml", "--seed", "2"]).expect(1);
