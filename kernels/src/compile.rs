@@ -2,6 +2,7 @@
 //! Runs the kernel's make: for the configuration, and for the kernel itself.
 
 mod errors;
+mod sparse;
 mod warnings;
 
 use std::ffi::OsString;
@@ -15,6 +16,8 @@ use host::process::{Command, status_words, which};
 use host::store::{KeyHasher, Store};
 use serde::{Deserialize, Serialize};
 use warnings::Warnings;
+
+pub use self::sparse::SparseSaid;
 
 use crate::config::{self, Absent, Fragment, KernelConfig};
 use crate::error::{CompileError, KernelError, NoMemory};
@@ -98,10 +101,15 @@ impl Make<'_> {
     }
 
     fn make(&self) -> Command {
+        self.make_in(&self.tree.build())
+    }
+
+    /// Make in another folder than that of the kernel's build.
+    fn make_in(&self, build: &Path) -> Command {
         self.isolated("make")
             .arg("-C")
             .arg(self.tree.source())
-            .arg(format!("O={}", self.tree.build().display()))
+            .arg(format!("O={}", build.display()))
             .arg(format!("ARCH={}", self.arch.kernel_arch))
             .args(self.toolchain.variables(self.arch))
             .args(self.ccache.map(|ccache| {

@@ -2,11 +2,13 @@
 //! Makes kernels on request and keeps them in the store.
 
 mod handed;
+mod sparse;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use self::sparse::sparse_version;
 use host::arch::{Arch, BootImage};
 use host::store::{Bucket, Check, Claim, Entry, Key, KeyHasher, Store};
 use host::version::KernelVersion;

@@ -37,12 +37,13 @@ pub mod vmlinux;
 mod worktree;
 
 pub use cold::ColdBuilds;
+pub use compile::SparseSaid;
 pub use config::{Absent, ConfigError, Dropped, Fragment, KernelConfig};
 pub use error::{
     CompileError, Conflict, Found, HunkFailure, KernelError, NoMemory, Prerequisite, SourceError,
 };
 pub use input::LibraryError;
-pub use kernel::{KernelArtifact, Kernels, Request};
+pub use kernel::{KernelArtifact, Kernels, Request, sparse_version};
 pub use library::Library;
 pub use manifest::Manifest;
 pub use progress::{OnProgress, Progress, Stage};

@@ -48,6 +48,8 @@ pub enum Stage {
     Configure,
     /// Compiling.
     Compile,
+    /// Asking sparse about files.
+    Sparse,
     /// Putting the result into the store.
     Publish,
 }
@@ -62,6 +64,7 @@ impl fmt::Display for Stage {
             Self::Patch => "laying out the work tree",
             Self::Configure => "configuring",
             Self::Compile => "compiling",
+            Self::Sparse => "asking sparse",
             Self::Publish => "storing",
         })
     }

@@ -5,6 +5,7 @@
 //! work/KEY/source/         hard links to the pristine tree, but for what the series touches;
 //!                          copies, if the pristine tree is the user's own
 //! work/KEY/build/          make's O= folder
+//! work/KEY/sparse/         the same for what sparse is asked about; it goes when a make was killed
 //! work/KEY/source.json     what the pristine tree is, if it is a package's
 //! work/KEY/differs.json    files of source/ that may differ from the pristine tree
 //! work/KEY/base.json       the pristine tree's listing, if it has one
@@ -96,6 +97,11 @@ impl WorkTree {
 
     pub(crate) fn build(&self) -> PathBuf {
         self.root.join("build")
+    }
+
+    /// Where files are compiled that sparse is asked about.
+    pub(crate) fn sparse(&self) -> PathBuf {
+        self.root.join("sparse")
     }
 
     pub(crate) fn temporary(&self) -> PathBuf {
@@ -207,6 +213,7 @@ impl WorkTree {
             remove_tree(&self.source())?;
             // Objects of a tree that is no more would look newer than its files.
             remove_tree(&self.build())?;
+            remove_tree(&self.sparse())?;
             fs_err::create_dir(self.build())?;
             self.write_differs(&BTreeSet::new())?;
             pristine.listing.as_ref().map_or(Ok(()), |listing| self.write_base(listing))
@@ -267,6 +274,8 @@ impl WorkTree {
         };
         let booted = fs_err::read_to_string(self.making())?;
         let went_down = booted.is_empty() || boot_id().is_none_or(|now| now != booted);
+        // What lies there is made again in less time than it takes to find what is torn.
+        remove_tree(&self.sparse())?;
         repair::repair(&self.build(), began, went_down)?;
         remove_tree(&self.making())?;
         Ok(true)

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use self::bugs::{Fix, Found, Longer, Side, Standing};
 pub use self::builds::Build;
 pub use self::step::Step;
-pub use self::warnings::new_warnings;
+pub use self::warnings::{SparseFacts, new_warnings};
 use crate::comparison::{self, Comparison, Request, Selector, compare};
 use crate::event::{Exposure, KernelFacts};
 use crate::exit::{ExitCode, Purpose};
@@ -60,6 +60,9 @@ pub struct CheckFacts {
     pub statistics: Option<StatisticsFacts>,
     /// What `checkpatch.pl` says of each patch, a line each; `None`: it was not asked.
     pub checkpatch: Option<Vec<Vec<String>>>,
+    /// What sparse says of the C files that it touches; `None`: it was not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sparse: Option<SparseFacts>,
 }
 
 /// Storms by which writeback is compared.

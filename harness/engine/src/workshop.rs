@@ -12,6 +12,7 @@ use kernels::{
     ColdBuilds, Fragment, KernelArtifact, KernelConfig, Kernels, Library, Manifest, OnProgress,
     Request, Series, SourceIdentity,
 };
+use reports::check::SparseFacts;
 use reports::comparison::metric;
 use reports::event::{Fault, KernelFacts};
 use reports::rule::Rule;
@@ -162,6 +163,34 @@ impl Workshop {
         progress: OnProgress<'_>,
     ) -> Result<Vec<Vec<String>>, Error> {
         Ok(self.kernels.checkpatch(choice.request(), progress).await?)
+    }
+
+    /// What sparse says of the C files that the tip's series touches, and does not say of the base. `None` if it touches none.
+    ///
+    /// # Errors
+    /// Sparse is missing, or neither kernel's tree can be laid out, or there is more than can be compared.
+    pub async fn sparse(
+        &self,
+        [base, tip]: [&KernelChoice; 2],
+        progress: OnProgress<'_>,
+    ) -> Result<Option<SparseFacts>, Error> {
+        let version = kernels::sparse_version().await?;
+        let files = tip.series.as_ref().map(Series::c_files).unwrap_or_default();
+        if files.is_empty() {
+            return Ok(None);
+        }
+        let before = self.kernels.sparse(base.request(), &files, progress).await?;
+        let is_known = |file: &&String| !before.left_out.contains(file);
+        let common: Vec<String> = files.iter().filter(is_known).cloned().collect();
+        let after = self.kernels.sparse(tip.request(), &common, progress).await?;
+        if before.is_cut || after.is_cut {
+            let words =
+                "sparse says more than can be compared\n  hint: leave it out with --no-sparse";
+            return Err(Error::new(Fault::Configuration, words));
+        }
+        let left_out = [before.left_out, after.left_out].concat();
+        let facts = SparseFacts { version, files: after.files, left_out, ..SparseFacts::default() };
+        Ok(Some(facts.compared(&before.warnings, &after.warnings)))
     }
 
     /// Times a cold build of a kernel, and a plain make of the same.

@@ -15,7 +15,7 @@ use engine::workshop::{KernelChoice, Workshop};
 use engine::{Error, GuestOptions, Run};
 use kernels::{Progress, Series};
 use machine::Timeouts;
-use reports::check::{CheckFacts, StatisticsFacts};
+use reports::check::{CheckFacts, SparseFacts, StatisticsFacts};
 use reports::exit::{ExitCode, Purpose};
 use reports::proof::DEFAULT_CONFIDENCE;
 use reports::render::check as render;
@@ -52,6 +52,12 @@ pub struct Options {
     /// Ask the kernel's own checkpatch about each patch
     #[arg(long)]
     checkpatch: bool,
+    /// Ask sparse about the C files that the series touches, and refuse to run without it [default: where it is installed]
+    #[arg(long)]
+    sparse: bool,
+    /// Do not ask sparse
+    #[arg(long, conflicts_with = "sparse")]
+    no_sparse: bool,
     /// Guests of base and tip each, whatever they show
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pairs: u32,
@@ -140,6 +146,7 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
         true => Some(checkpatch(&entries, &workshop, &view).await?),
         false => None,
     };
+    let sparse = sparse(options, &entries, &workshop, &view).await?;
     let facts = CheckFacts {
         series: options.series.clone(),
         base: base.manifest.name.clone(),
@@ -157,6 +164,7 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
             most: options.statistics.statistics_pairs,
         }),
         checkpatch,
+        sparse,
     };
     let interrupt = interrupt::listen()?;
     let mut run = Run::begin("check", seed, Purpose::Search, &places.folders(), &view, interrupt)?;
@@ -270,4 +278,39 @@ async fn checkpatch(
     let said = workshop.checkpatch(&tip.choice, &progress).await;
     view.clear();
     said
+}
+
+/// What sparse newly warns of. Why it cannot be asked is a line to read, unless it was asked for: the guests are run all the same.
+async fn sparse(
+    options: &Options,
+    entries: &[Entry],
+    workshop: &Workshop,
+    view: &View,
+) -> Result<Option<SparseFacts>, Error> {
+    let (Some(base), Some(tip)) = (entries.first(), entries.last()) else { return Ok(None) };
+    if options.no_sparse {
+        return Ok(None);
+    }
+    if let Err(missing) = kernels::sparse_version().await {
+        if options.sparse {
+            return Err(missing.into());
+        }
+        view.line(&format!("sparse was not asked: {}", in_a_line(&missing.to_string())));
+        return Ok(None);
+    }
+    let name = tip.choice.name();
+    let progress = |progress: Progress<'_>| view.kernel(&name, progress);
+    let said = workshop.sparse([&base.choice, &tip.choice], &progress).await;
+    view.clear();
+    // A series that does not apply, or a kernel that cannot be configured, is what the run has to say.
+    said.or_else(|error| {
+        view.line(&format!("sparse was not asked: {}", in_a_line(&error.to_string())));
+        Ok(None)
+    })
+}
+
+/// An error of several lines as one.
+fn in_a_line(words: &str) -> String {
+    let lines: Vec<&str> = words.lines().map(str::trim).collect();
+    lines.join("; ")
 }

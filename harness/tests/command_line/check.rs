@@ -29,6 +29,7 @@ fn what_cannot_be_checked_is_refused() {
     );
     usage(&["--mail", "--json"], "cannot be used with");
     usage(&["--no-statistics", "--statistics-pairs", "8"], "cannot be used with");
+    usage(&["--sparse", "--no-sparse"], "cannot be used with");
     usage(&["--confidence", "1"], "expected a probability above 0.5 and below 1");
     usage(&["--pairs", "0"], "0 is not in 1..=1000");
 }

@@ -6,6 +6,7 @@ mod git;
 mod git_series;
 mod handed;
 mod interrupted;
+mod sparse;
 mod trees;
 
 use std::os::unix::fs::PermissionsExt;
@@ -34,6 +35,8 @@ $(O)/mm/%.o: mm/%.c
 	@echo $* >> $(O)/compiled
 	@mkdir -p $(O)/mm
 	@$(or $(CC),gcc) -c $< -o $@
+mm/%.o: $(O)/mm/%.o
+	@if [ "$(C)" = 2 ]; then echo "  CHECK   $$PWD/mm/$*.c"; $(CHECK) $$PWD/mm/$*.c; fi
 "#;
 const MERGE: &str = "shift 2; cat \"$@\" >> .config\n";
 const KCONFIG: &str = "config NEEDS_MORE\n\tbool \"Needs\"\n\tdepends on MORE\n";

@@ -52,6 +52,7 @@ pub(crate) fn facts(patches: usize) -> CheckFacts {
         storm_ms: 10_000,
         statistics: None,
         checkpatch: None,
+        sparse: None,
     }
 }
 

@@ -46,6 +46,7 @@ fn campaign(patches: usize) -> Check {
             most: 16,
         }),
         checkpatch: None,
+        sparse: None,
     };
     Check {
         facts,

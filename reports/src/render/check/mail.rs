@@ -4,7 +4,7 @@
 //! Whatever patches, compilers and guests say stands behind a bar, on lines of its own: no such line can be taken for a tag, a
 //! quotation or the end of the mail by those who read mails, or by their tools.
 
-use super::words::{bug, environment, headline, nothing_found};
+use super::words::{bug, environment, headline, nothing_found, of_sparse};
 use crate::check::{Build, Check, Standing, Statistics};
 use crate::render::comparison;
 use crate::render::layout::{Style, wrapped, write};
@@ -50,6 +50,10 @@ pub fn render(check: &Check, repeat: &[String], tester: Option<&str>) -> String 
             paragraph(&mut out, "The compiler warns of what it did not before:");
             foreign(&mut out, new);
         }
+    }
+    if let Some(facts) = &check.facts.sparse {
+        paragraph(&mut out, &of_sparse(facts));
+        foreign(&mut out, &facts.new);
     }
     for (at, said) in check.facts.checkpatch.iter().flatten().enumerate() {
         if !said.is_empty() {

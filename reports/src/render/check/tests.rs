@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 use super::*;
+use crate::check::SparseFacts;
 use crate::check::tests::{fix, second_of_three};
 use crate::render::Look;
 
@@ -56,6 +57,8 @@ fn no_word_of_others_begins_a_line_and_none_is_wider_than_a_mail() {
         vec!["Acked-by: Nobody <n@example.org>\nTested-by: x \u{1b}[31m".to_owned(); 3];
     check.bugs[0].title = format!("-- \n> From Nobody {}", "x".repeat(500));
     check.warnings = Some(vec!["Reviewed-by: Nobody <n@example.org>".to_owned(); 50]);
+    let new = vec!["Reviewed-by: Nobody <n@example.org>".to_owned(); 21];
+    check.facts.sparse = Some(SparseFacts { new, more: 3, ..SparseFacts::default() });
     check.reasons = vec!["Signed-off-by: Nobody <n@example.org>".to_owned()];
     let mail = mail(&check, &repeat(), None);
     let body = mail.split_once('\n').unwrap().1;
@@ -69,4 +72,23 @@ fn no_word_of_others_begins_a_line_and_none_is_wider_than_a_mail() {
         "{mail}"
     );
     assert!(mail.contains("  | [30 more lines]\n"), "{mail}");
+    assert!(mail.contains("\nSparse has 24 new warnings in 0 C files that"), "{mail}");
+}
+
+#[test]
+fn what_sparse_was_asked_is_said_and_a_log_without_it_is_read() {
+    let mut check = second_of_three();
+    assert!(!text(&check, LOOK).contains("parse"));
+    let mut old = serde_json::to_value(&check.facts).unwrap();
+    assert!(old.as_object_mut().unwrap().remove("sparse").is_none());
+    let files = vec!["mm/zswap.c".to_owned()];
+    let facts = SparseFacts { files, left_out: vec!["a.c".to_owned()], ..SparseFacts::default() };
+    check.facts.sparse = Some(facts);
+    let told = text(&check, LOOK);
+    assert!(
+        told.contains("Sparse has no new warning in 1 C file that the series touches. 1 more"),
+        "{told}"
+    );
+    let again = serde_json::to_value(&check.facts).unwrap();
+    assert_eq!(serde_json::from_value::<crate::check::CheckFacts>(again).unwrap(), check.facts);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is known of a series, for a terminal.
 
-use super::words::{bug, headline, nothing_found};
+use super::words::{bug, headline, nothing_found, of_sparse};
 use crate::check::{Build, Check, Standing, Statistics, Verdict};
 use crate::render::Look;
 use crate::render::comparison;
@@ -40,6 +40,7 @@ pub fn render(check: &Check, look: Look) -> String {
     }
     lines.extend(patches(check, width));
     lines.extend(compiler(check, width));
+    lines.extend(sparse(check, width));
     lines.extend(checkpatch(check, width));
     let mut text = write(&lines, look.colour);
     match &check.statistics {
@@ -111,6 +112,13 @@ fn compiler(check: &Check, width: usize) -> Vec<Line> {
             lines
         }
     }
+}
+
+fn sparse(check: &Check, width: usize) -> Vec<Line> {
+    let Some(facts) = &check.facts.sparse else { return Vec::new() };
+    let mut lines = wrapped(Style::Plain, &of_sparse(facts), width);
+    lines.extend(facts.new.iter().take(MOST_LINES).flat_map(|line| marked("|", line, width)));
+    lines
 }
 
 fn checkpatch(check: &Check, width: usize) -> Vec<Line> {

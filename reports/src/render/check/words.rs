@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is known of a series, in sentences that no word of a patch or a guest is in: those stand on lines of their own.
 
-use crate::check::{Check, Environment, Fix, Found, Longer, Side, Standing, Verdict};
+use crate::check::{Check, Environment, Fix, Found, Longer, Side, SparseFacts, Standing, Verdict};
 use crate::event::Exposure;
 use crate::render::words::{bound, compiler, count, duration, listed, proof_sentence, several};
 
@@ -113,6 +113,21 @@ pub(super) fn nothing_found(check: &Check) -> String {
 
 fn hits_on_tip(check: &Check) -> u64 {
     check.bugs.iter().map(|found| found.tip.hits).sum()
+}
+
+/// What sparse was asked, and how many new warnings it has.
+pub(super) fn of_sparse(facts: &SparseFacts) -> String {
+    let SparseFacts { files, left_out, new, more, .. } = facts;
+    let new = match (new.len() + more) as u64 {
+        0 => "no new warning".to_owned(),
+        n => several(n, "new warning"),
+    };
+    let files = several(files.len() as u64, "C file");
+    let left_out = match left_out.len() {
+        0 => String::new(),
+        n => format!(" {n} more that it touches could not be compiled for that."),
+    };
+    format!("Sparse has {new} in {files} that the series touches.{left_out}")
 }
 
 /// `99 %`, `99.99 %`, `4.1 %`.
