@@ -27,4 +27,4 @@ pub(crate) use merge::merge;
 pub use patch::Patch;
 pub(crate) use preimages::preimages;
 pub(crate) use range::Range;
-pub use types::{Series, SeriesError};
+pub use types::{FileChange, Series, SeriesError};

@@ -17,6 +17,7 @@
 
 pub mod answer;
 mod choice;
+pub mod diffstat;
 pub mod evidence;
 pub mod git;
 pub mod level;

@@ -84,7 +84,8 @@ fn search_for_build_failures(scene: &Scene, bad: usize) {
     let population = |id: &str| format!("linux:{id}/x86_64/any/kasan-as-configured/mixed/natural");
     let position = |id: &&str| {
         json!({"population": population(id), "weight": 1.0,
-            "label": {"kernel": format!("linux:{id}"), "change": "a change", "author": null, "fixes": null}})
+            "label": {"kernel": format!("linux:{id}"), "change": "a change", "author": null, "fixes": null,
+                "diffstat": {"files": [{"file": "mm/<b>.c", "lines": [7, 2]}], "more": 30, "added": 90, "removed": 2}}})
     };
     let range = json!({"positions": ids.iter().map(position).collect::<Vec<_>>(), "predicate": "build-failure",
         "confidence": 0.95, "storm_ms": 1000});
@@ -93,11 +94,14 @@ fn search_for_build_failures(scene: &Scene, bad: usize) {
             "started": "2026-11-22T13:37:02Z", "seed": 1, "purpose": "search", "host": {}}),
         json!({"event": "range-loaded", "range": range}),
     ];
-    for (at, id) in ids.iter().enumerate() {
-        let cell = format!("at{at}-1");
+    // Each once, and then the culprit and its parent again, as a search does it.
+    let each = (0..ids.len()).map(|at| (at, 1));
+    let again = (2..=4).flat_map(|number| [(bad, number), (bad - 1, number)]);
+    for (at, number) in each.chain(again) {
+        let (id, cell) = (ids[at], format!("at{at}-{number}"));
         log.push(json!({"event": "cell-planned", "cell": {"id": cell, "kernel": format!("linux:{id}"), "series": null,
             "arch": "x86_64", "profile": "mixed", "technique": "natural", "seed": 1, "expect": null,
-            "should_show": null}}));
+            "should_show": null, "number": number}}));
         log.push(match at >= bad {
             true => json!({"event": "cell-failed", "cell": cell, "fault": "build", "detail": "mm/zswap.c:1: error"}),
             false => json!({"event": "kernel-ready", "cell": cell, "kernel": {"release": "6.1", "compiler": "gcc",
@@ -135,7 +139,12 @@ fn the_log_of_a_search_is_one_that_git_replays_and_its_report_has_the_answer() {
     assert!(said.contains(&format!("# first bad commit: [{}]", culprit.trim())), "{said}");
     for format in ["text", "markdown", "html"] {
         let report = stdout(&["report", "run", "--format", format]);
-        assert!(report.contains("likeliest, with 100 %: a change"), "{format}: {report}");
+        assert!(report.contains("The bug came with a change"), "{format}: {report}");
+        let name = if format == "html" { "mm/&#60;b&#62;.c" } else { "mm/<b>.c" };
+        let files = format!(
+            "{name} |   9 +++++++--\n    ... and 30 more\n    31 files changed, 90 added(+)"
+        );
+        assert!(report.contains(&files), "{format}: {report}");
     }
     let json = stdout(&["report", "run", "--format", "json"]);
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
@@ -143,6 +152,7 @@ fn the_log_of_a_search_is_one_that_git_replays_and_its_report_has_the_answer() {
     assert_eq!(search["predicate"], "build-failure", "{search:#}");
     assert!(search["answer"]["probability"].as_f64().unwrap() > 0.95, "{search:#}");
     assert_eq!(search["positions"].as_array().unwrap().len(), 6, "{search:#}");
+    assert_eq!(search["positions"][3]["diffstat"]["more"], 30, "{search:#}");
     // A series' patches are no commits, and a run without a search has none.
     scene.sh("sed 's/linux:\\([0-9a-f]*\\)/k\\1/g' -i run/events.jsonl");
     scene.refuses(&["bisect", "log", "run"], 2, &["are no commits"]);

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::range::Range;
-use super::types::SeriesError;
+use super::types::{FileChange, SeriesError};
 use crate::git::is_commit_id;
 use crate::text::quote;
 
@@ -21,12 +21,19 @@ pub struct CommitFacts {
     /// First line of its message, fit for a terminal.
     pub subject: String,
     /// Files that it changed against its first parent, as git names them.
-    pub files: Vec<String>,
+    pub files: Vec<FileChange>,
     /// Lines that it adds there, and those that it removes.
     pub lines: (u64, u64),
     /// Of a merge of two: the branch that it merged, from the commit at which it left to its tip. `None` of any other commit, and
     /// of a merge of what has nothing in common.
     pub branch: Option<(String, String)>,
+}
+
+impl CommitFacts {
+    /// Names of the files.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().map(|file| file.name.as_str())
+    }
 }
 
 /// The ids of all commits of `REPO:A..B`: those that are in B and not in A.
@@ -118,11 +125,13 @@ pub async fn first_parents(words: &str) -> Result<Vec<CommitFacts>, SeriesError>
             None => {
                 // `12<TAB>3<TAB>mm/zswap.c`; of what is no text `-<TAB>-<TAB>`.
                 let mut parts = word.splitn(3, '\t');
-                let mut number = || parts.next().and_then(|n| n.parse().ok()).unwrap_or(0);
-                let (added, removed): (u64, u64) = (number(), number());
+                let mut number = || parts.next().and_then(|n| n.parse::<u64>().ok());
+                let lines = number().zip(number());
+                let Some(name) = parts.next() else { continue };
                 let commit = &mut commits[at.unwrap_or(0)];
+                let (added, removed) = lines.unwrap_or_default();
                 commit.lines = (commit.lines.0 + added, commit.lines.1 + removed);
-                commit.files.extend(parts.next().map(str::to_owned));
+                commit.files.push(FileChange { name: name.to_owned(), lines });
             }
         }
     }
@@ -154,16 +163,12 @@ mod tests {
         let commits = walk(dir, "v6.8..main").await.unwrap();
         assert_eq!(commits.len(), 4);
         assert_eq!(commits[0].id, git_in(dir, &["rev-parse", "v6.8"]));
-        assert_eq!(
-            (commits[2].subject.as_str(), &commits[2].files[..]),
-            ("[RFC] second", &["b.c".to_owned()][..])
-        );
+        let names = |at: usize| commits[at].names().collect::<Vec<_>>();
+        assert_eq!((commits[2].subject.as_str(), names(2)), ("[RFC] second", vec!["b.c"]));
         assert_eq!((commits[2].lines, commits[3].lines.0), ((1, 0), 2));
         assert_eq!(commits[2].author, "Ä Hacker <a@example.org>");
-        assert_eq!(
-            (commits[3].subject.as_str(), &commits[3].files[..]),
-            ("merge", &["mm.c".to_owned(), "side.c".to_owned()][..])
-        );
+        assert_eq!((commits[3].subject.as_str(), names(3)), ("merge", vec!["mm.c", "side.c"]));
+        assert_eq!(commits[3].files[0].lines, Some((1, 0)));
         let fork = git_in(dir, &["rev-parse", "v6.8"]);
         let tip = git_in(dir, &["rev-parse", "side"]);
         assert_eq!(commits[3].branch, Some((fork, tip)));

@@ -4,8 +4,9 @@
 //! The hunks are `patch`'s business; here they are only counted through, so that their
 //! lines are not taken for headers. What `patch` could be tricked with is refused.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::types::FileChange;
 use crate::input::{LibraryError, Text, invalid};
 use crate::text::quote;
 
@@ -28,6 +29,8 @@ pub struct Patch {
     pub files: BTreeSet<String>,
     /// Lines that it adds, and those that it removes.
     pub lines: (u64, u64),
+    /// The same of each file that has some.
+    pub(crate) counts: BTreeMap<String, (u64, u64)>,
     /// Whether it is left out where the source has its change already.
     pub is_fixup: bool,
     pub(crate) bytes: Vec<u8>,
@@ -37,6 +40,15 @@ impl Patch {
     /// The whole file.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// What it does to each file, by name.
+    pub fn changes(&self) -> Vec<FileChange> {
+        let change = |name: &String| {
+            let lines = Some(self.counts.get(name).copied().unwrap_or_default());
+            FileChange { name: name.clone(), lines }
+        };
+        self.files.iter().map(change).collect()
     }
 
     /// Reads a patch. Errors name the line.
@@ -60,6 +72,7 @@ impl Patch {
             author: reader.author,
             files: reader.files,
             lines: reader.lines,
+            counts: reader.counts,
             is_fixup: false,
             bytes: text.bytes.to_vec(),
         })
@@ -89,6 +102,10 @@ struct Reader {
     hunk: (u64, u64),
     /// Lines added and removed so far.
     lines: (u64, u64),
+    /// The same of each file.
+    counts: BTreeMap<String, (u64, u64)>,
+    /// The file whose hunks come next.
+    current: String,
 }
 
 impl Reader {
@@ -151,25 +168,31 @@ impl Reader {
     }
 
     fn hunk_line(&mut self, line: &str) -> Result<(), String> {
-        let (old, new) = &mut self.hunk;
         let count = |left: &mut u64| {
             *left = left.checked_sub(1).ok_or("the hunk has more lines than it says")?;
             Ok::<(), String>(())
         };
         match line.bytes().next() {
             // Mailers strip the blank from empty context lines.
-            Some(b' ') | None => count(old).and_then(|()| count(new)),
+            Some(b' ') | None => count(&mut self.hunk.0).and_then(|()| count(&mut self.hunk.1)),
             Some(b'-') => {
                 self.lines.1 += 1;
-                count(old)
+                self.of_file().1 += 1;
+                count(&mut self.hunk.0)
             }
             Some(b'+') => {
                 self.lines.0 += 1;
-                count(new)
+                self.of_file().0 += 1;
+                count(&mut self.hunk.1)
             }
             Some(b'\\') => Ok(()),
             _ => Err(format!("a line of a hunk begins with ` `, `+` or `-`: `{}`", quote(line))),
         }
+    }
+
+    /// The lines of the file whose hunk this is.
+    fn of_file(&mut self) -> &mut (u64, u64) {
+        self.counts.entry(self.current.clone()).or_default()
     }
 
     fn file(&mut self, name: &str, prefixed: bool) -> Result<(), String> {
@@ -193,6 +216,8 @@ impl Reader {
             return outside("lies outside the tree's own files");
         }
         let kept = parts.iter().filter(|part| **part != ".").copied().collect::<Vec<_>>().join("/");
+        // `+++` comes last, unless the file is removed.
+        self.current.clone_from(&kept);
         self.files.insert(kept);
         Ok(())
     }
@@ -253,6 +278,13 @@ rename to new.c
         assert_eq!(patch.subject, "mm/zswap: hold the device");
         assert_eq!(patch.author.as_deref(), Some("A Hacker <a@example.org>"));
         assert_eq!(patch.files.iter().collect::<Vec<_>>(), ["mm/zswap.c", "new.c", "old.c"]);
+        let changes = patch.changes();
+        assert_eq!(changes[0].lines, Some((2, 1)), "{changes:?}");
+        assert_eq!((changes[1].lines, patch.lines), (Some((0, 0)), (2, 1)));
+        // Of a file that goes the second name is none, and of one that comes the first.
+        let both = "--- a/gone.c\n+++ /dev/null\n@@ -1 +0,0 @@\n-a\n--- /dev/null\n+++ b/new.c\n@@ -0,0 +1,2 @@\n+b\n+c\n";
+        let lines: Vec<_> = parse(both).unwrap().changes().into_iter().map(|c| c.lines).collect();
+        assert_eq!(lines, [Some((0, 1)), Some((2, 0))]);
     }
 
     #[test]

@@ -27,6 +27,15 @@ pub struct Series {
     pub prerequisites: Vec<String>,
 }
 
+/// What a patch or a commit does to a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileChange {
+    /// Its path below the tree.
+    pub name: String,
+    /// Lines that are added, and those that are removed; `None` of what is no text.
+    pub lines: Option<(u64, u64)>,
+}
+
 impl Series {
     /// Every file that some patch changes, makes or removes, as paths below the tree.
     pub fn files(&self) -> BTreeSet<&str> {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Search;
 use super::answer::{Answer, Verdict};
+use super::diffstat::DiffStat;
 use super::evidence::Predicate;
 use super::posterior::Tally;
 use super::range::Range;
@@ -35,6 +36,9 @@ pub struct Label {
     /// What it touches, in a line: `2 files, 12 lines added and 3 removed: mm/zswap.c, mm/page_io.c`.
     #[serde(default)]
     pub stat: Option<String>,
+    /// The same file by file; `None` in a log of before there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diffstat: Option<DiffStat>,
     /// Of a merge, the command by which its branch is searched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<String>,
@@ -72,8 +76,15 @@ pub fn text(search: &Search, answer: &Answer, range: &Range) -> String {
             if let Some(author) = &label.author {
                 let _ = writeln!(text, "  author:        {}", printable(author));
             }
-            if let Some(stat) = &label.stat {
-                let _ = writeln!(text, "  changes:       {}", printable(stat));
+            match (&label.diffstat, &label.stat) {
+                (Some(files), _) => {
+                    let _ = writeln!(text, "  changes:");
+                    text += &files.text("    ");
+                }
+                (None, Some(stat)) => {
+                    let _ = writeln!(text, "  changes:       {}", printable(stat));
+                }
+                (None, None) => {}
             }
             if let Some(branch) = &label.branch {
                 let _ =
@@ -340,6 +351,7 @@ mod tests {
             author: Some("A <a@example.org>\u{1b}[31m".to_owned()),
             fixes: Some(format!("00{at} (\"mm: c{at}\")")),
             stat: stat(["mm/zswap.c"; 8], (12, 3)),
+            diffstat: None,
             branch: (at == 4).then(|| "swapstorm bisect --good r:a --bad r:b".to_owned()),
         };
         (0..=4).map(label).collect()

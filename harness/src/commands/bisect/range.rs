@@ -7,7 +7,8 @@ use std::sync::Arc;
 use engine::Error;
 use engine::job::{Ground, Group};
 use engine::workshop::{KernelChoice, Workshop};
-use kernels::{CommitFacts, Series, commits_in, first_parents};
+use kernels::{CommitFacts, FileChange, Series, commits_in, first_parents};
+use reports::search::diffstat::DiffStat;
 use reports::search::evidence::Predicate;
 use reports::search::range::Position;
 use reports::search::told::{Label, stat};
@@ -38,6 +39,7 @@ struct Change {
     author: Option<String>,
     fixes: Option<String>,
     stat: Option<String>,
+    diffstat: Option<DiffStat>,
     branch: Option<String>,
     weight: f64,
 }
@@ -82,14 +84,14 @@ pub fn of_series(choice: &KernelChoice, series: &Series) -> Vec<Entry> {
 }
 
 fn entry((choice, change): (KernelChoice, Change)) -> Entry {
-    let Change { words, author, fixes, stat, branch, weight } = change;
+    let Change { words, author, fixes, stat, diffstat, branch, weight } = change;
     // A commit that needs a fix-up is that commit.
     let is_fixup = |series: &Series| series.patches.iter().all(|patch| patch.is_fixup);
     let kernel = match &choice.series {
         Some(series) if is_fixup(series) => choice.manifest.name.clone(),
         _ => choice.name(),
     };
-    let label = Label { kernel, change: words, author, fixes, stat, branch };
+    let label = Label { kernel, change: words, author, fixes, stat, diffstat, branch };
     Entry { choice, label, weight }
 }
 
@@ -228,7 +230,8 @@ fn commits(
             words: format!("{short} (\"{}\")", commit.subject),
             author: Some(commit.author.clone()),
             fixes: Some(format!("{short} (\"{}\")", commit.subject)),
-            stat: stat(commit.files.iter().map(String::as_str), commit.lines),
+            stat: stat(commit.names(), commit.lines),
+            diffstat: diffstat(&commit.files),
             branch: commit.branch.as_ref().map(|(from, tip)| {
                 let short = |id: &String| id.get(..SHORT_ID).unwrap_or(id).to_owned();
                 format!(
@@ -237,7 +240,7 @@ fn commits(
                     short(tip)
                 )
             }),
-            weight: of_files(commit.files.iter().map(String::as_str)),
+            weight: of_files(commit.names()),
         };
         Ok((choice, change))
     };
@@ -260,12 +263,17 @@ fn patches(choice: &KernelChoice, series: &Series) -> Vec<(KernelChoice, Change)
             author: patch.author.clone(),
             fixes: None,
             stat: stat(patch.files.iter().map(String::as_str), patch.lines),
+            diffstat: diffstat(&patch.changes()),
             branch: None,
             weight: of_files(patch.files.iter().map(String::as_str)),
         };
         history.push((KernelChoice { series: Some(first), ..choice.clone() }, change));
     }
     history
+}
+
+fn diffstat(files: &[FileChange]) -> Option<DiffStat> {
+    DiffStat::of(files.iter().map(|file| (file.name.as_str(), file.lines)))
 }
 
 /// The kernels that were named.
