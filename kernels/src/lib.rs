@@ -47,7 +47,9 @@ pub use kernel::{KernelArtifact, Kernels, Request, sparse_version};
 pub use library::Library;
 pub use manifest::Manifest;
 pub use progress::{OnProgress, Progress, Stage};
-pub use series::{CommitFacts, FileChange, Patch, Series, SeriesError, commits_in, first_parents};
+pub use series::{
+    CommitFacts, FileChange, Patch, Series, SeriesError, commits_in, first_parents, merged_branch,
+};
 pub use source::{DebianPackage, Digest, GitRepository, Origin, Source, SourceIdentity, Tarball};
 pub use stored::{Stored, stored, superseded};
 pub use toolchain::Toolchain;

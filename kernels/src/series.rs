@@ -20,7 +20,7 @@ mod range;
 mod types;
 
 pub(crate) use apply::stage;
-pub use history::{CommitFacts, commits_in, first_parents};
+pub use history::{CommitFacts, commits_in, first_parents, merged_branch};
 pub(crate) use load::load;
 pub(crate) use lore::lore;
 pub(crate) use merge::merge;

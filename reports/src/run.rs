@@ -102,6 +102,9 @@ pub struct RunFacts {
     /// What it searches among kernels, if that is what it is for.
     #[serde(skip)]
     pub range: Option<Range>,
+    /// The searches in branches of merges that those before them named.
+    #[serde(skip)]
+    pub branches: Vec<Range>,
     /// Who wanted it to end, if somebody did.
     pub cancelled_by: Option<String>,
     /// What a reader should know of the run.

@@ -10,12 +10,14 @@
 //! one that was interrupted is had again from its log.
 //!
 //! History is linear: a range of git is walked by first parents, and a merge is one commit. "The bug is at a commit and
-//! all behind it" would be "at all that descend from it" in a graph, where no sums from the end exist.
+//! all behind it" would be "at all that descend from it" in a graph, where no sums from the end exist. Where a merge is the
+//! culprit, a search of its own follows in the branch ([`branch`]).
 //!
 //! A *fix* is searched in the range reversed: the fixed end is its good end, and the kernels with the bug lie behind it. The
 //! change between the culprit and its parent there is the fix.
 
 pub mod answer;
+pub mod branch;
 mod choice;
 pub mod diffstat;
 pub mod evidence;

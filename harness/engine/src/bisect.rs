@@ -10,8 +10,9 @@ use std::time::Duration;
 use reports::event::Fault;
 use reports::run::{CellReport, RunReport};
 use reports::search::answer::{Answer, Verdict};
+use reports::search::branch::{self, Entry};
 use reports::search::evidence::{BROKEN, Predicate, is_stalled};
-use reports::search::range::Range;
+use reports::search::range::{Position, Range};
 use reports::search::{Search, Step};
 use reports::verdict::CellVerdict;
 
@@ -34,6 +35,10 @@ pub struct Bisect {
     pub side_by_side: u32,
     /// What earlier runs saw.
     pub before: Option<RunReport>,
+    /// Of a search in the branch of a merge: which of them it is, from 1. 0 for the first search.
+    pub depth: usize,
+    /// What the run has seen by its beginning, if it is not the first search of it.
+    pub so_far: RunReport,
 }
 
 impl Bisect {
@@ -42,6 +47,34 @@ impl Bisect {
     pub fn fold(&self, report: &RunReport) -> Option<Search> {
         let spent = report.runs.iter().map(|run| run.ms as f64 / 1000.0).sum();
         self.range.fold(self.cells(report), spent)
+    }
+
+    /// The merge that is the answer, if it has a branch to be searched.
+    pub fn merge(&self, report: &RunReport) -> Option<Entry> {
+        match self.fold(report)?.next() {
+            Step::Done(answer) => branch::entry(&self.range, &answer),
+            _ => None,
+        }
+    }
+
+    /// The search in that branch. `groups` and `positions` are those of the commit that it follows, of its own, and of the merge;
+    /// the other way round where a fix is searched.
+    #[must_use]
+    pub fn in_branch(
+        &self,
+        merge: Entry,
+        (groups, positions): (Vec<Arc<Group>>, Vec<Position>),
+        report: &RunReport,
+    ) -> Self {
+        let (confidence, merge) = (merge.confidence, Some(merge.merge));
+        Self {
+            groups,
+            range: Range { positions, confidence, merge, ..self.range.clone() },
+            depth: self.depth + 1,
+            so_far: report.clone(),
+            before: self.before.clone(),
+            ..*self
+        }
     }
 
     /// What became of the end that cannot be tested, if the answer is that one cannot.
@@ -84,7 +117,10 @@ impl Bisect {
         let group = prepared_anew(&self.groups[at], cells.last().copied());
         self.groups[at] = group;
         let one = |number| {
-            let id = format!("at{at}-{number}");
+            let id = match self.depth {
+                0 => format!("at{at}-{number}"),
+                depth => format!("branch{depth}-at{at}-{number}"),
+            };
             // Storms that are measured are compared: those of the same number have the same seed.
             let words = match self.range.predicate {
                 Predicate::Regression(_) => format!("pair {number}"),
@@ -123,7 +159,8 @@ pub fn broken<'r>(range: &Range, report: &'r RunReport) -> Option<&'r CellReport
 
 impl Campaign for Bisect {
     fn begin(&mut self) -> Vec<CellJob> {
-        self.next(&RunReport::default())
+        let so_far = std::mem::take(&mut self.so_far);
+        self.next(&so_far)
     }
 
     fn more(&mut self, report: &RunReport) -> Vec<CellJob> {

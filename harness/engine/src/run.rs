@@ -203,6 +203,11 @@ impl<'a> Run<'a> {
         self.log.emit(What::CellFinished { cell: cell.id.clone() })
     }
 
+    /// What was seen so far.
+    pub fn report(&self) -> &RunReport {
+        self.log.report()
+    }
+
     /// Whether the user has asked for its end.
     pub fn is_interrupted(&self) -> bool {
         self.interrupt.is_cancelled()

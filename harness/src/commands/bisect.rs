@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use engine::bisect::{Bisect, broken};
+use engine::executor::Executor;
+use engine::job::Ground;
 use engine::local::{Guesthouse, Image, Local, Settings};
 use engine::plan::duration;
 use engine::workshop::Workshop;
@@ -19,13 +21,14 @@ use reports::comparison::metric;
 use reports::exit::{ExitCode, Purpose};
 use reports::run::RunReport;
 use reports::search::answer::Answer;
+use reports::search::branch::{self, MOST_BRANCHES};
 use reports::search::evidence::{Predicate, is_stalled};
 use reports::search::range::Range;
-use reports::search::{git, told};
+use reports::search::{Search, git, told};
 use reports::verdict::CellVerdict;
 use workloads::profile::Technique;
 
-use self::range::{entries, groups, positions};
+use self::range::{entries, groups, of_branch, positions};
 use super::kernel::KernelOptions;
 use super::machine::MachineArgs;
 use super::repro::technique;
@@ -237,27 +240,33 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
         budget: Some(options.budget.as_secs_f64()),
         storm_ms: u64::try_from(storm.as_millis()).unwrap_or(u64::MAX),
         is_fix: options.fixed,
+        merge: None,
     };
-    run.search(range.clone())?;
-    let mut bisect = Bisect { groups, range, seed, storm, side_by_side, before };
-    match &bisect.range.predicate {
-        Predicate::Command(line) => {
+    let so_far = RunReport::default();
+    let bisect = Bisect { groups, range, seed, storm, side_by_side, before, depth: 0, so_far };
+    // The kernels of a branch are looked up in the same data, and `local` has the workshop.
+    let library = Workshop::open(&places.folders())?;
+    let bisects = match &options.what.command {
+        Some(line) => {
             let unit = command::Judge { line: line.clone(), limit: options.command_limit };
             let house = Guesthouse::new(local, Arc::new(unit));
-            run.carry_out(&mut bisect, &house).await?;
+            search(options, bisect, &mut run, &house, &library).await?
         }
-        _ => run.carry_out(&mut bisect, &local).await?,
-    }
+        None => search(options, bisect, &mut run, &local, &library).await?,
+    };
     view.clear();
     let finished = run.end()?;
-    let Some(search) = bisect.fold(&finished.report) else {
+    let folded = |bisect: &'_ Bisect| bisect.fold(&finished.report);
+    let searches: Vec<(&Range, Search)> =
+        bisects.iter().filter_map(|bisect| Some((&bisect.range, folded(bisect)?))).collect();
+    let (Some(bisect), Some((_, search))) = (bisects.first(), searches.first()) else {
         return Err(usage("there is nothing to search: name two kernels, or a series"));
     };
     let answer = search.conclusion();
     if options.json {
-        printer.data(&told::json(&search, &answer, &bisect.range));
+        printer.data(&told::json(&searches));
     } else {
-        printer.data(&told::text(&search, &answer, &bisect.range));
+        printer.data(&told::text(&searches));
     }
     printer.say(&format!(
         "\nreport and consoles: {0}\ngo on, or ask again: the same command with --resume {0}",
@@ -280,6 +289,56 @@ pub async fn run(options: &Options, places: &Places, printer: &Printer) -> Resul
         }
         None => Ok(code.code()),
     }
+}
+
+/// Carries the search out, and those in branches of merges that are found to be the culprit, one in another.
+async fn search<E: Executor>(
+    options: &Options,
+    first: Bisect,
+    run: &mut Run<'_>,
+    executor: &E,
+    library: &Workshop,
+) -> Result<Vec<Bisect>, Error> {
+    let mut bisects = vec![first];
+    while let Some(bisect) = bisects.last_mut() {
+        run.search(bisect.range.clone())?;
+        run.carry_out(bisect, executor).await?;
+        let depth = bisect.depth;
+        let next = match bisect.merge(run.report()) {
+            Some(merge) if !run.is_interrupted() && depth < MOST_BRANCHES => {
+                // The merge is found, whatever becomes of its branch.
+                match branch(options, bisect, merge, run.report(), library).await {
+                    Ok(next) => next,
+                    Err(error) => {
+                        run.notice(format!("the branch of the merge is not searched: {error}"))?;
+                        None
+                    }
+                }
+            }
+            _ => None,
+        };
+        let Some(next) = next else { break };
+        let commits = next.range.positions.len().saturating_sub(2);
+        run.notice(format!("the culprit is a merge: its branch is searched, {commits} commits"))?;
+        bisects.push(next);
+    }
+    Ok(bisects)
+}
+
+/// The search in the branch of a merge, if something is known of it.
+async fn branch(
+    options: &Options,
+    bisect: &Bisect,
+    merge: branch::Entry,
+    report: &RunReport,
+    library: &Workshop,
+) -> Result<Option<Bisect>, Error> {
+    let Ground::Qemu(choice) = &bisect.groups[merge.kernel].ground else { return Ok(None) };
+    let label = &bisect.range.positions[merge.label].label;
+    let Some(entries) = of_branch(options, choice, label, library).await? else { return Ok(None) };
+    let groups = groups(options, &entries, library)?;
+    let positions = positions(&entries, &groups);
+    Ok(Some(bisect.in_branch(merge, (groups, positions), report)))
 }
 
 impl Options {
@@ -315,10 +374,10 @@ pub(super) fn exit_code(answer: &Answer, report: &RunReport) -> ExitCode {
 fn log(runs: &[PathBuf], printer: &Printer) -> Result<u8, Error> {
     let report = earlier(runs)?;
     let searches = report.searches();
-    let Some((range, search)) = searches.last() else {
+    if searches.is_empty() {
         return Err(usage("this is no run of bisect\n  hint: name the folder of one"));
-    };
-    let Some(log) = git::log(range, search) else {
+    }
+    let Some(log) = git::log(branch::last_chain(&searches)) else {
         return Err(usage(
             "what was searched are no commits, of which git bisect knows\n  hint: `swapstorm report` shows the search",
         ));

@@ -81,7 +81,11 @@ fn exit_code(report: &RunReport) -> ExitCode {
     let is_all = !report.is_merged() && report.is_whole();
     match (&report.checks()[..], &report.searches()[..]) {
         ([check], _) if is_all => check.verdict.exit_code(),
-        (_, [(_, search)]) if is_all => bisect::exit_code(&search.conclusion(), report),
+        (_, [(_, search), branches @ ..])
+            if is_all && branches.iter().all(|(range, _)| range.merge.is_some()) =>
+        {
+            bisect::exit_code(&search.conclusion(), report)
+        }
         _ => report.exit_code(report.purpose()),
     }
 }

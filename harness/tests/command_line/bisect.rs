@@ -2,6 +2,8 @@
 //! Ranges in which nothing can be searched, refused before anything is made.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 
 use serde_json::json;
 
@@ -158,4 +160,185 @@ fn the_log_of_a_search_is_one_that_git_replays_and_its_report_has_the_answer() {
     scene.refuses(&["bisect", "log", "run"], 2, &["are no commits"]);
     scene.sh("sed '/range-loaded/d' -i run/events.jsonl");
     scene.refuses(&["bisect", "log", "run"], 2, &["this is no run of bisect"]);
+}
+
+/// A kernel that builds in a moment.
+const MAKEFILE: &str = r#"VERSION = 6
+PATCHLEVEL = 1
+all: vmlinux bzImage
+tinyconfig:
+	printf 'CONFIG_64BIT=y\nCONFIG_ZSWAP_SHRINKER_DEFAULT_ON=y\n' > $(O)/.config
+olddefconfig:
+vmlinux:
+	cat a.c b.c > $(O)/vmlinux
+	mkdir -p $(O)/include/config $(O)/arch/x86/boot
+	echo 6.1.0 > $(O)/include/config/kernel.release
+bzImage: vmlinux
+	cp $(O)/vmlinux $(O)/arch/x86/boot/bzImage
+.PHONY: vmlinux bzImage
+"#;
+
+/// A repository `linux` of such kernels: a merge, of whose branch of three the second commit is itself a merge, and commits before
+/// and behind it. `a.c` has `side 2` from that commit's branch on.
+fn merges(scene: &Scene) {
+    scene.own(
+        "kernels/config/standard.yaml",
+        "config: {base: tinyconfig, fragments: [], arch: {x86_64: []}}\nmake: {}\n",
+    );
+    scene.sh("mkdir -p linux/scripts/kconfig; cd linux; git init -q -b main; git config user.name A; git config user.email a@example.org");
+    fs::write(scene.path("linux/Makefile"), MAKEFILE).unwrap();
+    scene.sh("cd linux
+         echo 'shift 2; cat /dev/null \"$@\" >> .config' > scripts/kconfig/merge_config.sh
+         change() { echo \"$2\" >> $1.c; git add .; git commit -q -m \"$2\"; }
+         change a start; change b start; git tag start
+         git switch -q -c side; change a 'side 1'
+         git switch -q -c inner; change a 'inner 1'; change a 'inner 2'; change a 'inner 3'
+         git switch -q side; git merge -q --no-ff -m 'merge inner' inner; change a 'side 2'
+         git switch -q main; change b 'main 1'; change b 'main 2'
+         git merge -q --no-ff -m 'merge side' side
+         change b 'main 3'; change b 'main 4'");
+}
+
+/// What the program prints, and its exit code.
+fn told(scene: &Scene, args: &[&str]) -> (Option<i32>, String, String) {
+    let output = scene.command().args(args).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+fn bisected(scene: &Scene, command: &str, more: &[&str]) -> String {
+    let ends = [
+        "bisect",
+        "--good",
+        "linux:start",
+        "--bad",
+        "linux:main",
+        "--confidence",
+        "0.95",
+        "--command",
+        command,
+    ];
+    let (code, stdout, stderr) = told(scene, &[&ends, more].concat());
+    assert_eq!(code, Some(0), "{stdout}\n{stderr}");
+    stdout
+}
+
+/// The newest run of the scene.
+fn newest_run(scene: &Scene) -> String {
+    scene.sh("ls -td out/*/ | head -n 1").trim().to_owned()
+}
+
+/// The commit that git comes to by the log of this run.
+fn replayed(scene: &Scene, run: &str) -> String {
+    let (_, log, _) = told(scene, &["bisect", "log", run]);
+    fs::write(scene.path("bisect.log"), log).unwrap();
+    let said = scene.sh("cd linux; git bisect replay ../bisect.log; git bisect log; git bisect reset > /dev/null 2>&1");
+    let found = said.lines().find(|line| {
+        line.contains("first bad commit: [") || line.contains("first fixed commit: [")
+    });
+    let found = found.unwrap_or_else(|| panic!("{said}"));
+    found.rsplit_once("] ").unwrap().1.to_owned()
+}
+
+#[test]
+fn the_branch_of_a_merge_is_searched_by_itself_and_a_merge_in_it_and_git_replays_it() {
+    let scene = Scene::new();
+    merges(&scene);
+    let bad = "! grep -q 'inner 2' \"$SWAPSTORM_KERNEL_IMAGE\"";
+    let said = bisected(&scene, bad, &[]);
+    for words in [
+        "The bug came with ",
+        "(\"merge side\")\n",
+        "\nIn the branch that was merged by ",
+        "(\"merge inner\")\n",
+        "(\"inner 2\")\n",
+        "    a.c |   1 +\n",
+    ] {
+        assert!(said.contains(words), "{words}\n{said}");
+    }
+    assert_eq!(said.matches("In the branch").count(), 2, "{said}");
+    assert!(!said.contains("searches its branch"), "{said}");
+    let run = newest_run(&scene);
+    assert_eq!(replayed(&scene, &run), "inner 2");
+    let (code, report, _) = told(&scene, &["report", &run]);
+    assert!(
+        code == Some(0) && report.contains(said.split_once('\n').unwrap().1.trim()),
+        "{report}"
+    );
+    // Again with what was seen: no kernel is run again.
+    let resumed = bisected(&scene, bad, &["--resume", &run]);
+    assert_eq!(resumed, said);
+    let again = fs::read_to_string(scene.path(&newest_run(&scene)).join("events.jsonl")).unwrap();
+    assert!(
+        !again.contains("cell-planned") && again.matches("range-loaded").count() == 3,
+        "{again}"
+    );
+    // A fix is searched from the other side.
+    let fixed = "grep -q 'side 2' \"$SWAPSTORM_KERNEL_IMAGE\"";
+    let said = bisected(&scene, fixed, &["--fixed"]);
+    assert!(said.contains("The bug went with ") && said.contains("(\"side 2\")\n"), "{said}");
+    assert_eq!(replayed(&scene, &newest_run(&scene)), "side 2");
+}
+
+#[test]
+fn a_merge_of_which_neither_side_has_the_bug_alone_is_named_itself() {
+    let scene = Scene::new();
+    merges(&scene);
+    let both = "! { grep -q 'main 2' \"$SWAPSTORM_KERNEL_IMAGE\" && grep -q 'side 1' \"$SWAPSTORM_KERNEL_IMAGE\"; }";
+    let said = bisected(&scene, both, &[]);
+    assert!(
+        said.contains("The bug came with the merge itself, and neither of its sides: "),
+        "{said}"
+    );
+    let run = newest_run(&scene);
+    assert_eq!(replayed(&scene, &run), "merge side");
+}
+
+#[test]
+fn a_search_that_is_killed_in_a_branch_goes_on_there() {
+    let scene = Scene::new();
+    merges(&scene);
+    let bad = "! grep -q 'inner 2' \"$SWAPSTORM_KERNEL_IMAGE\"";
+    // A kernel that has the branch alone is in no hurry.
+    let image = "$SWAPSTORM_KERNEL_IMAGE";
+    let waits =
+        format!("grep -q 'side 1' {image} && ! grep -q 'main 1' {image} && sleep 1000; {bad}");
+    let ends = [
+        "bisect",
+        "--good",
+        "linux:start",
+        "--bad",
+        "linux:main",
+        "--confidence",
+        "0.95",
+        "--command",
+        &waits,
+    ];
+    let mut command = scene.command();
+    command.args(ends).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let is_there = |line: &String| line.starts_with("branch1-at") && line.contains("built");
+    let seen: Vec<String> = lines.by_ref().take_while(|line| !is_there(line)).collect();
+    child.kill().unwrap();
+    assert!(!child.wait().unwrap().success(), "{seen:#?}");
+    let killed = newest_run(&scene);
+    let (_, report, _) = told(&scene, &["report", &killed]);
+    assert!(report.contains("In the branch that was merged by "), "{report}");
+    let whole = bisected(&scene, &format!("true; {bad}"), &[]);
+    let planned = |run: &str| {
+        let log = fs::read_to_string(scene.path(run).join("events.jsonl")).unwrap();
+        log.matches("cell-planned").count()
+    };
+    let in_one_go = planned(&newest_run(&scene));
+    let resumed = bisected(&scene, bad, &["--resume", &killed]);
+    let last = |said: &str| {
+        said.rsplit_once("The bug came with ").unwrap().1.lines().next().unwrap().to_owned()
+    };
+    assert!(
+        last(&resumed).ends_with("(\"inner 2\")") && last(&resumed) == last(&whole),
+        "{resumed}"
+    );
+    // What was seen before it was killed counts, but for the one that was under way.
+    assert!(planned(&newest_run(&scene)) + planned(&killed) <= in_one_go + 2);
 }

@@ -62,81 +62,135 @@ fn parsed(words: &str) -> Result<Range<'_>, SeriesError> {
 pub async fn first_parents(words: &str) -> Result<Vec<CommitFacts>, SeriesError> {
     let range = parsed(words)?;
     let (from, to) = range.ends().await?;
-    let walk = format!("{from}..{to}");
-    let list = ["rev-list", "--first-parent", "--reverse", "--parents", "--end-of-options", &walk];
-    let listed = range.output(&list).await?;
-    let lines: Vec<Vec<&str>> = listed.lines().map(|line| line.split(' ').collect()).collect();
-    let ids: Vec<String> = lines.iter().map(|line| line[0].to_owned()).collect();
-    if ids.len() > MOST_COMMITS {
-        let what = format!("{} commits, more than {MOST_COMMITS}", ids.len());
-        return Err(range.fail(what, "name a later start".to_owned()));
-    }
+    let walk = Walk::new(&range, &from, &to).await?;
     // The walk of a branch that left the way before A does not end at A, nor does that of a clone without history.
-    let is_on_the_way = lines.first().is_some_and(|line| line.get(1) == Some(&from.as_str()));
-    if !is_on_the_way {
-        let back = ["rev-list", "--count", "--end-of-options", &format!("{to}..{from}")];
-        let shallow = range.output(&["rev-parse", "--is-shallow-repository"]).await?;
-        let next_step = match range.output(&back).await?.trim() {
-            _ if shallow.trim() == "true" => {
-                "the repository is shallow: fetch its history there, by `git fetch --unshallow`"
+    if walk.start() == Some(&from) {
+        return walk.facts(from).await;
+    }
+    let back = ["rev-list", "--count", "--end-of-options", &format!("{to}..{from}")];
+    let shallow = range.output(&["rev-parse", "--is-shallow-repository"]).await?;
+    let next_step = match range.output(&back).await?.trim() {
+        _ if shallow.trim() == "true" => {
+            "the repository is shallow: fetch its history there, by `git fetch --unshallow`"
+        }
+        _ if from == to => "name two different commits",
+        "0" => "name a commit on the branch's own way (git log --first-parent), or its start",
+        _ if walk.lines.is_empty() => "the older commit comes first: swap the two",
+        _ => "name the commit at which the branch left, by git merge-base",
+    };
+    let what = "its first commit is not on the way of first parents to its last".to_owned();
+    Err(range.fail(what, next_step.to_owned()))
+}
+
+/// The branch that `REPO:MERGE` merged: the commits that its second parent has and its first has not, by first parents, oldest
+/// first. The one that they follow comes first, without files; the other side has that, too, also where it was merged into the
+/// branch meanwhile. `None` of what is no merge of two, and of a branch that follows nothing of the other side.
+///
+/// # Errors
+/// The repository cannot be read, or the commit is not known.
+pub async fn merged_branch(words: &str) -> Result<Option<Vec<CommitFacts>>, SeriesError> {
+    let Some((repo, merge)) = words.rsplit_once(':') else { return Ok(None) };
+    let own = format!("{repo}:{merge}..{merge}");
+    let range = parsed(&own)?;
+    let (id, _) = range.ends().await?;
+    let line = ["rev-list", "--parents", "--max-count=1", "--end-of-options", &id];
+    let line = range.output(&line).await?;
+    let [_, first, second] = line.trim().split(' ').collect::<Vec<_>>()[..] else {
+        return Ok(None);
+    };
+    let walk = Walk::new(&range, first, second).await?;
+    match walk.start().cloned() {
+        Some(start) => walk.facts(start).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Commits that follow each other by first parents, oldest first.
+struct Walk<'r> {
+    range: &'r Range<'r>,
+    /// Arguments of git's that name them.
+    words: String,
+    /// Ids of each one and its parents.
+    lines: Vec<Vec<String>>,
+}
+
+impl<'r> Walk<'r> {
+    /// Those that `to` has and `from` has not.
+    async fn new(range: &'r Range<'r>, from: &str, to: &str) -> Result<Self, SeriesError> {
+        let words = format!("{from}..{to}");
+        let list =
+            ["rev-list", "--first-parent", "--reverse", "--parents", "--end-of-options", &words];
+        let listed = range.output(&list).await?;
+        let ids = |line: &str| line.split(' ').map(str::to_owned).collect();
+        let lines: Vec<Vec<String>> = listed.lines().map(ids).collect();
+        if lines.len() > MOST_COMMITS {
+            let what = format!("{} commits, more than {MOST_COMMITS}", lines.len());
+            return Err(range.fail(what, "name a later start".to_owned()));
+        }
+        Ok(Self { range, words, lines })
+    }
+
+    /// What the first one follows.
+    fn start(&self) -> Option<&String> {
+        self.lines.first()?.get(1)
+    }
+
+    /// All that is to be known of them, with `start` before them.
+    async fn facts(&self, start: String) -> Result<Vec<CommitFacts>, SeriesError> {
+        let Self { range, words: walk, lines } = self;
+        let mut commits = vec![CommitFacts { id: start, ..CommitFacts::default() }];
+        let commit = |line: &Vec<String>| CommitFacts { id: line[0].clone(), ..Default::default() };
+        commits.extend(lines.iter().map(commit));
+        for line in lines {
+            // `COMMIT FIRST-PARENT SECOND-PARENT`
+            let [id, first, second] = &line[..] else { continue };
+            let base = range.output(&["merge-base", "--end-of-options", first, second]).await;
+            let base =
+                base.ok().map(|base| base.trim().to_owned()).filter(|base| is_commit_id(base));
+            if let Some(commit) = commits.iter_mut().find(|commit| commit.id == *id) {
+                commit.branch = base.map(|base| (base, second.clone()));
             }
-            _ if from == to => "name two different commits",
-            "0" => "name a commit on the branch's own way (git log --first-parent), or its start",
-            _ if ids.is_empty() => "the older commit comes first: swap the two",
-            _ => "name the commit at which the branch left, by git merge-base",
-        };
-        let what = "its first commit is not on the way of first parents to its last".to_owned();
-        return Err(range.fail(what, next_step.to_owned()));
-    }
-    let mut commits = vec![CommitFacts { id: from, ..CommitFacts::default() }];
-    commits.extend(ids.into_iter().map(|id| CommitFacts { id, ..CommitFacts::default() }));
-    for line in &lines {
-        // `COMMIT FIRST-PARENT SECOND-PARENT`
-        let [id, first, second] = line[..] else { continue };
-        let base = range.output(&["merge-base", "--end-of-options", first, second]).await;
-        let base = base.ok().map(|base| base.trim().to_owned()).filter(|base| is_commit_id(base));
-        if let Some(commit) = commits.iter_mut().find(|commit| commit.id == id) {
-            commit.branch = base.map(|base| (base, second.to_owned()));
         }
-    }
-    let places: HashMap<String, usize> =
-        commits.iter().enumerate().map(|(at, commit)| (commit.id.clone(), at)).collect();
-    let log = ["log", "-z", "--first-parent", "--no-show-signature"];
-    // No message holds a zero byte.
-    let mut said = log.to_vec();
-    said.extend(["--format=%H%x00%an <%ae>%x00%s", "--end-of-options", &walk]);
-    let said = range.output(&said).await?;
-    let words: Vec<&str> = said.split('\0').collect();
-    for [id, author, subject] in words.as_chunks::<3>().0 {
-        if let Some(at) = places.get(*id) {
-            commits[*at].author = quote(author);
-            commits[*at].subject = quote(subject);
-        }
-    }
-    let mut named = log.to_vec();
-    named.extend(["--diff-merges=first-parent", "--no-renames", "--numstat", "--no-ext-diff"]);
-    named.extend(["--format=%H", "--end-of-options", &walk]);
-    let named = range.output(&named).await?;
-    let mut at = None;
-    for word in named.split('\0').flat_map(|word| word.split('\n')).filter(|word| !word.is_empty())
-    {
-        match places.get(word).filter(|_| is_commit_id(word)) {
-            Some(place) => at = Some(*place),
-            None => {
-                // `12<TAB>3<TAB>mm/zswap.c`; of what is no text `-<TAB>-<TAB>`.
-                let mut parts = word.splitn(3, '\t');
-                let mut number = || parts.next().and_then(|n| n.parse::<u64>().ok());
-                let lines = number().zip(number());
-                let Some(name) = parts.next() else { continue };
-                let commit = &mut commits[at.unwrap_or(0)];
-                let (added, removed) = lines.unwrap_or_default();
-                commit.lines = (commit.lines.0 + added, commit.lines.1 + removed);
-                commit.files.push(FileChange { name: name.to_owned(), lines });
+        let places: HashMap<String, usize> =
+            commits.iter().enumerate().map(|(at, commit)| (commit.id.clone(), at)).collect();
+        let log = ["log", "-z", "--first-parent", "--no-show-signature"];
+        // No message holds a zero byte.
+        let mut said = log.to_vec();
+        said.extend(["--format=%H%x00%an <%ae>%x00%s", "--end-of-options", walk]);
+        let said = range.output(&said).await?;
+        let words: Vec<&str> = said.split('\0').collect();
+        for [id, author, subject] in words.as_chunks::<3>().0 {
+            if let Some(at) = places.get(*id) {
+                commits[*at].author = quote(author);
+                commits[*at].subject = quote(subject);
             }
         }
+        let mut named = log.to_vec();
+        named.extend(["--diff-merges=first-parent", "--no-renames", "--numstat", "--no-ext-diff"]);
+        named.extend(["--format=%H", "--end-of-options", walk]);
+        let named = range.output(&named).await?;
+        let mut at = None;
+        for word in
+            named.split('\0').flat_map(|word| word.split('\n')).filter(|word| !word.is_empty())
+        {
+            match places.get(word).filter(|_| is_commit_id(word)) {
+                Some(place) => at = Some(*place),
+                None => {
+                    // `12<TAB>3<TAB>mm/zswap.c`; of what is no text `-<TAB>-<TAB>`.
+                    let mut parts = word.splitn(3, '\t');
+                    let mut number = || parts.next().and_then(|n| n.parse::<u64>().ok());
+                    let lines = number().zip(number());
+                    let Some(name) = parts.next() else { continue };
+                    let commit = &mut commits[at.unwrap_or(0)];
+                    let (added, removed) = lines.unwrap_or_default();
+                    commit.lines = (commit.lines.0 + added, commit.lines.1 + removed);
+                    commit.files.push(FileChange { name: name.to_owned(), lines });
+                }
+            }
+        }
+        (commits[0].files, commits[0].lines) = (Vec::new(), (0, 0));
+        Ok(commits)
     }
-    (commits[0].files, commits[0].lines) = (Vec::new(), (0, 0));
-    Ok(commits)
 }
 
 #[cfg(test)]
@@ -175,8 +229,48 @@ mod tests {
         assert!(commits[..3].iter().all(|commit| commit.branch.is_none()));
         let branch = commits_in(&format!("{}:v6.8..side", dir.display())).await.unwrap();
         assert!(branch.len() == 2 && branch.contains(&commits[3].branch.as_ref().unwrap().1));
+        let merge = format!("{}:main", dir.display());
+        let merged = merged_branch(&merge).await.unwrap().unwrap();
+        let subjects: Vec<&str> = merged.iter().map(|commit| commit.subject.as_str()).collect();
+        assert_eq!((subjects, &merged[0].id), (vec!["", "side 1", "side 2"], &commits[0].id));
+        assert_eq!(merged[2].files[0].name, "mm.c");
         let side = walk(dir, "v6.8..side").await.unwrap();
         assert!(!side[2].subject.contains('\x01'), "{:?}", side[2]);
+    }
+
+    #[tokio::test]
+    async fn a_branch_is_known_from_where_it_left_also_if_the_other_side_was_merged_into_it() {
+        let repo = repository();
+        let dir = repo.path();
+        let id = |name: &str| git_in(dir, &["rev-parse", name]);
+        let merged =
+            async |name: &str| merged_branch(&format!("{}:{name}", dir.display())).await.unwrap();
+        git_in(dir, &["switch", "-q", "-c", "side", "v6.8"]);
+        commit(dir, "side.c", b"1\n", "side 1");
+        git_in(dir, &["merge", "-q", "--no-ff", "-m", "back", "main"]);
+        commit(dir, "side.c", b"2\n", "side 2");
+        git_in(dir, &["switch", "-q", "main"]);
+        commit(dir, "main.c", b"1\n", "main");
+        git_in(dir, &["merge", "-q", "--no-ff", "-m", "merge", "side"]);
+        let branch = merged("main").await.unwrap();
+        let ids: Vec<&str> = branch.iter().map(|commit| commit.id.as_str()).collect();
+        assert_eq!(ids, [id("v6.8"), id("side~2"), id("side~1"), id("side")]);
+        // What was merged into it is a branch, too, and a commit has none.
+        assert_eq!(merged("side~1").await.unwrap()[0].id, id("v6.8"));
+        assert_eq!(merged("main~1").await, None);
+        // Of three at once, and of what has nothing in common, none is told.
+        for branch in ["one", "two"] {
+            git_in(dir, &["switch", "-q", "-c", branch, "v6.8"]);
+            commit(dir, branch, b"1\n", branch);
+        }
+        git_in(dir, &["merge", "-q", "--no-ff", "-m", "octopus", "one", "main"]);
+        assert_eq!(merged("two").await, None);
+        git_in(dir, &["switch", "-q", "--orphan", "alone"]);
+        commit(dir, "alone.c", b"1\n", "alone");
+        git_in(dir, &["switch", "-q", "main"]);
+        let with = ["merge", "-q", "--allow-unrelated-histories", "-m", "alone", "alone"];
+        git_in(dir, &with);
+        assert_eq!(merged("main").await, None);
     }
 
     #[tokio::test]

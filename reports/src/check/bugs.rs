@@ -157,6 +157,7 @@ impl CheckFacts {
             confidence: self.confidence,
             budget: None,
             storm_ms: self.storm_ms,
+            merge: None,
             is_fix: false,
         }
     }

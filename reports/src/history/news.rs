@@ -81,7 +81,7 @@ mod tests {
     fn range() -> Range {
         let (positions, predicate) = (Vec::new(), Predicate::default());
         let (confidence, budget, storm_ms, is_fix) = (0.95, None, 1_000, false);
-        Range { positions, predicate, confidence, budget, storm_ms, is_fix }
+        Range { positions, predicate, confidence, budget, storm_ms, is_fix, merge: None }
     }
 
     #[test]

@@ -17,11 +17,11 @@ const MOST: usize = 88;
 
 /// All searches as text; each ends with an empty line.
 pub(super) fn text(report: &RunReport) -> String {
-    let one = |(range, search): &(&crate::search::range::Range, Search)| {
-        let answer = search.conclusion();
-        told::text(search, &answer, range) + "\n"
-    };
-    report.searches().iter().map(one).collect()
+    let searches = report.searches();
+    if searches.is_empty() {
+        return String::new();
+    }
+    told::text(&searches) + "\n"
 }
 
 /// A bar: hypotheses that share it.

@@ -18,6 +18,7 @@ use crate::known::KnownBug;
 use crate::log::LogProblem;
 use crate::proof::DEFAULT_CONFIDENCE;
 use crate::rule::Rule;
+use crate::search::branch::MOST_BRANCHES;
 
 /// Most distinct warnings, and notices, kept of a cell or a run.
 const MAX_WORDS: usize = 32;
@@ -107,7 +108,14 @@ impl RunReport {
                 return;
             }
             What::RangeLoaded { range } => {
-                self.runs[run].range = Some(range.clone());
+                let run = &mut self.runs[run];
+                match (&range.merge, &run.range) {
+                    (Some(_), Some(_)) if run.branches.len() < MOST_BRANCHES => {
+                        run.branches.push(range.clone());
+                    }
+                    (Some(_), Some(_)) => {}
+                    _ => run.range = Some(range.clone()),
+                }
                 return;
             }
             What::KnownLoaded { bug } => {

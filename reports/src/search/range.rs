@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::answer::{Answer, Verdict};
+use super::branch::Merge;
 use super::evidence::{Predicate, measured, outcome};
 use super::statistic::Statistic;
 use super::told::Label;
@@ -33,6 +34,9 @@ pub struct Range {
     /// Whether the change is searched that fixed the bug.
     #[serde(default)]
     pub is_fix: bool,
+    /// The merge whose branch this is, if another search of the run named it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merge: Option<Merge>,
 }
 
 /// A kernel of a range.
@@ -131,9 +135,13 @@ impl Range {
 }
 
 impl RunReport {
-    /// The searches among its runs, each with what all of its cells tell: those of runs that were gone on with count.
+    /// The searches among its runs, each with what all of its cells tell: those of runs that were gone on with count. Behind one
+    /// that named a merge stands that of the branch.
     pub fn searches(&self) -> Vec<(&Range, Search)> {
-        let ranges = self.runs.iter().filter_map(|run| Some((run, run.range.as_ref()?)));
+        let ranges = self
+            .runs
+            .iter()
+            .flat_map(|run| run.range.iter().chain(&run.branches).map(move |range| (run, range)));
         let folded = ranges.filter_map(|(run, range)| {
             Some((range, range.fold(self.cells.iter(), run.ms as f64 / 1000.0)?))
         });

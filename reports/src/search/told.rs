@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Search;
 use super::answer::{Answer, Verdict};
+use super::branch::Merge;
 use super::diffstat::DiffStat;
 use super::evidence::Predicate;
 use super::posterior::Tally;
@@ -56,10 +57,23 @@ pub fn stat<'a>(files: impl IntoIterator<Item = &'a str>, lines: (u64, u64)) -> 
         .then(|| format!("{n} file{s}, {added} lines added and {removed} removed: {names}{more}"))
 }
 
-/// The search as text, which ends with a newline.
-pub fn text(search: &Search, answer: &Answer, range: &Range) -> String {
+/// Searches as text, each ending with a newline, and parted by empty lines: behind one that named a merge stands that of its branch.
+pub fn text(searches: &[(&Range, Search)]) -> String {
+    let told = searches.iter().enumerate().map(|(at, (range, search))| {
+        let is_followed = searches.get(at + 1).is_some_and(|(next, _)| next.merge.is_some());
+        one(search, &search.conclusion(), range, is_followed)
+    });
+    told.collect::<Vec<_>>().join("\n")
+}
+
+/// A search as text; `is_followed`: that of its merge's branch stands behind it.
+fn one(search: &Search, answer: &Answer, range: &Range, is_followed: bool) -> String {
     let (labels, is_fix) = (&range.labels()[..], range.is_fix);
-    let mut text = path(search, labels);
+    let mut text = String::new();
+    if let Some(merge) = &range.merge {
+        let _ = writeln!(text, "In the branch that was merged by {}:", printable(&merge.change));
+    }
+    text += &path(search, labels);
     let rows = labels.len();
     let name = |at: usize| match labels.get(at) {
         Some(label) if at > 0 => printable(&label.change).into_owned(),
@@ -72,6 +86,10 @@ pub fn text(search: &Search, answer: &Answer, range: &Range) -> String {
     let _ = writeln!(text, "\n{}", headline(answer, &name, ends, range));
     if let Verdict::Culprit { first, last } = answer.verdict {
         let _ = writeln!(text, "  probability:   {per_cent:.2} %");
+        if let Some(merge) = &range.merge {
+            let both = per_cent * merge.probability;
+            let _ = writeln!(text, "                 {both:.2} % together with the merge");
+        }
         for label in labels.get(first..=last).unwrap_or_default() {
             if let Some(author) = &label.author {
                 let _ = writeln!(text, "  author:        {}", printable(author));
@@ -86,7 +104,7 @@ pub fn text(search: &Search, answer: &Answer, range: &Range) -> String {
                 }
                 (None, None) => {}
             }
-            if let Some(branch) = &label.branch {
+            if let Some(branch) = label.branch.as_ref().filter(|_| !is_followed) {
                 let _ =
                     writeln!(text, "  merge:         {} searches its branch", printable(branch));
             }
@@ -138,9 +156,16 @@ pub fn text(search: &Search, answer: &Answer, range: &Range) -> String {
     text
 }
 
-/// The same for a program: JSON that ends with a line feed.
-pub fn json(search: &Search, answer: &Answer, range: &Range) -> String {
-    let mut text = serde_json::to_string_pretty(&value(search, answer, range)).unwrap_or_default();
+/// The first of these searches for a program, with those of merges' branches in it: JSON that ends with a line feed.
+pub fn json(searches: &[(&Range, Search)]) -> String {
+    let told = |(range, search): &(&Range, Search)| value(search, &search.conclusion(), range);
+    let mut told: Vec<serde_json::Value> = searches.iter().map(told).collect();
+    let branches = told.split_off(told.len().min(1));
+    let mut first = told.pop().unwrap_or_default();
+    if let (Some(object), false) = (first.as_object_mut(), branches.is_empty()) {
+        object.insert("branches".to_owned(), branches.into());
+    }
+    let mut text = serde_json::to_string_pretty(&first).unwrap_or_default();
     text.push('\n');
     text
 }
@@ -159,6 +184,8 @@ pub(crate) fn value(search: &Search, answer: &Answer, range: &Range) -> serde_js
     #[derive(Serialize)]
     struct Told<'a> {
         predicate: &'a Predicate,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        merge: Option<&'a Merge>,
         is_fix: bool,
         confidence: f64,
         answer: &'a Answer,
@@ -173,7 +200,8 @@ pub(crate) fn value(search: &Search, answer: &Answer, range: &Range) -> serde_js
     }
     let Range { predicate, is_fix, confidence, .. } = range;
     let (is_fix, confidence, prior_bits) = (*is_fix, *confidence, search.prior_bits());
-    let told = Told { predicate, is_fix, confidence, answer, prior_bits, positions };
+    let merge = range.merge.as_ref();
+    let told = Told { predicate, merge, is_fix, confidence, answer, prior_bits, positions };
     serde_json::to_value(&told).unwrap_or_default()
 }
 
@@ -369,6 +397,7 @@ mod tests {
             budget: None,
             storm_ms: 1,
             is_fix,
+            merge: None,
         };
         loop {
             match search.next() {
@@ -377,7 +406,7 @@ mod tests {
                 Step::Run { at, .. } if hit(at) => search.seen(at, Outcome::Hit),
                 Step::Run { at, .. } => search.seen(at, Outcome::Clean(1.0)),
                 Step::Ends { .. } => panic!("nothing is measured"),
-                Step::Done(answer) => return text(&search, &answer, &range),
+                Step::Done(_) => return text(&[(&range, search)]),
             }
         }
     }
@@ -394,6 +423,52 @@ mod tests {
         );
         let changes = "  changes:       8 files, 12 lines added and 3 removed: mm/zswap.c, ";
         assert!(told.contains(changes) && told.contains("mm/zswap.c and 2 more\n"), "{told}");
+    }
+
+    #[test]
+    fn a_search_in_a_merges_branch_stands_behind_the_one_that_named_the_merge() {
+        let searched = || {
+            let commits = [Commit { weight: 1.0, build: 1.0 }; 4];
+            let mut search = Search::new(Options::certain(), 1.0, &commits).unwrap();
+            loop {
+                match search.next() {
+                    Step::Build { at } => search.seen(at, Outcome::Built),
+                    Step::Run { at: 4, .. } => search.seen(4, Outcome::Hit),
+                    Step::Run { at, .. } => search.seen(at, Outcome::Clean(1.0)),
+                    Step::Ends { .. } => panic!("nothing is measured"),
+                    Step::Done(_) => return search,
+                }
+            }
+        };
+        let position = |label| Position { population: String::new(), label, weight: 1.0 };
+        let first = Range {
+            positions: labels().into_iter().map(position).collect(),
+            predicate: Predicate::BuildFailure,
+            confidence: 0.95,
+            budget: None,
+            storm_ms: 1,
+            is_fix: false,
+            merge: None,
+        };
+        let merge = Merge { change: "c4\u{1b}".to_owned(), probability: 0.9 };
+        let mut second = Range { merge: Some(merge), ..first.clone() };
+        second.positions[4].label.branch = None;
+        let both = [(&first, searched()), (&second, searched())];
+        let told = text(&both);
+        assert!(!told.contains("searches its branch") && !told.contains('\u{1b}'), "{told}");
+        let (_, branch) = told.split_once("In the branch that was merged by c4").unwrap();
+        let both_are_it =
+            format!("{:.2} % together with the merge", 90.0 * both[1].1.conclusion().probability);
+        assert!(
+            branch.contains("The bug came with c4") && branch.contains(&both_are_it),
+            "{branch}"
+        );
+        let json: serde_json::Value = serde_json::from_str(&json(&both)).unwrap();
+        assert_eq!(json["branches"][0]["merge"]["probability"], 0.9, "{json:#}");
+        assert!(
+            json.get("merge").is_none() && json["answer"]["verdict"]["what"] == "culprit",
+            "{json:#}"
+        );
     }
 
     #[test]
@@ -436,8 +511,9 @@ mod tests {
             budget: None,
             storm_ms: 1,
             is_fix: false,
+            merge: None,
         };
-        let told = text(&search, &search.conclusion(), &range);
+        let told = text(&[(&range, search)]);
         let wanted = "the ends do not differ in swapoff-p99 by more than 3.1 %\n";
         assert!(told.contains(wanted), "{told}");
         assert!(told.contains("       3        +0.0 %") && told.contains("+1.0 %"), "{told}");

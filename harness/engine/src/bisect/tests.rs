@@ -4,7 +4,6 @@ use reports::event::{Exposure, Fault, KernelFacts, RunEvent, VmEnd, What};
 use reports::exit::Purpose;
 use reports::finding::{Finding, Frame, Stack, StackRole};
 use reports::search::evidence::{BROKEN, MOST_FAULTS, Predicate};
-use reports::search::range::Position;
 use reports::search::told::Label;
 use workloads::profile::Technique;
 
@@ -45,8 +44,11 @@ fn campaign(commits: usize) -> Bisect {
         budget: None,
         storm_ms: 10_000,
         is_fix: false,
+        merge: None,
     };
-    Bisect { groups, range, seed: 7, storm: Duration::from_secs(10), side_by_side: 2, before: None }
+    let storm = Duration::from_secs(10);
+    let so_far = RunReport::default();
+    Bisect { groups, range, seed: 7, storm, side_by_side: 2, before: None, depth: 0, so_far }
 }
 
 fn position(group: &Group) -> Position {
@@ -181,7 +183,16 @@ fn to_the_end(
     most: usize,
     plays: impl Fn(usize, usize) -> Plays,
 ) -> (RunReport, Answer) {
-    let mut report = run("one");
+    go_on(run("one"), bisect, most, plays)
+}
+
+/// The same in a run that has seen this.
+fn go_on(
+    mut report: RunReport,
+    bisect: &mut Bisect,
+    most: usize,
+    plays: impl Fn(usize, usize) -> Plays,
+) -> (RunReport, Answer) {
     let mut jobs = bisect.begin();
     while !jobs.is_empty() && report.cells.len() < most {
         let is_measured = matches!(bisect.range.predicate, Predicate::Regression(_));
@@ -395,4 +406,96 @@ fn a_command_judges_by_its_status_and_one_that_is_broken_ends_the_search() {
         let (_, again) = to_the_end(&mut rest, 1000, judged);
         assert_eq!(again.verdict, answer.verdict);
     }
+}
+
+/// A search of which `k5` is a merge.
+fn with_a_merge() -> Bisect {
+    let mut bisect = campaign(12);
+    bisect.range.positions[5].label.branch = Some("swapstorm bisect ...".to_owned());
+    bisect.range.positions[5].label.change = "merge 5".to_owned();
+    bisect
+}
+
+/// The search in the merge's branch: `k100`, which it follows, its own `k101` to `k104`, and the merge.
+fn in_its_branch(bisect: &Bisect, report: &RunReport) -> Bisect {
+    let merge = bisect.merge(report).unwrap();
+    assert_eq!((merge.kernel, merge.label), (5, 5));
+    let kernel = |at: usize| {
+        let mut group = Group::clone(&bisect.groups[5]);
+        let Ground::Qemu(choice) = &mut group.ground else { panic!("not QEMU's") };
+        choice.manifest.name = format!("k{at}");
+        Arc::new(group)
+    };
+    let groups: Vec<Arc<Group>> = [100, 101, 102, 103, 104, 5].into_iter().map(kernel).collect();
+    let positions = groups.iter().map(|group| position(group)).collect();
+    bisect.in_branch(merge, (groups, positions), report)
+}
+
+/// The bug is in `k5` and behind it, and in the branch from `first` on.
+fn in_branch_from(first: usize) -> impl Fn(usize, usize) -> Plays + Copy {
+    move |at, number| match at {
+        100.. if at < first => Plays::Clean,
+        100.. => every_second(5, number),
+        _ => every_second(at, number),
+    }
+}
+
+#[test]
+fn where_the_culprit_is_a_merge_its_branch_is_searched_and_no_guest_of_the_merge_is_run_again() {
+    // The third commit of the branch, then the merge itself: its branch's tip is clean.
+    for (first, culprit) in [(103, 3), (105, 5)] {
+        let plays = in_branch_from(first);
+        let mut bisect = with_a_merge();
+        let (seen, answer) = to_the_end(&mut bisect, 1000, plays);
+        assert_eq!(answer.verdict, Verdict::Culprit { first: 5, last: 5 }, "{answer:?}");
+        let mut branch = in_its_branch(&bisect, &seen);
+        let before = branch.range.merge.clone().unwrap();
+        assert_eq!(before.change, "merge 5");
+        assert!(before.probability * branch.range.confidence >= 0.99 - 1e-9, "{before:?}");
+        let known = branch.fold(&seen).unwrap().tallies()[5];
+        assert!(known.hits >= 2, "what was seen of the merge counts: {known:?}");
+        let (report, answer) = go_on(seen.clone(), &mut branch, 1000, plays);
+        assert_eq!(
+            answer.verdict,
+            Verdict::Culprit { first: culprit, last: culprit },
+            "{answer:?}"
+        );
+        assert!(answer.probability * before.probability >= 0.99, "{answer:?}");
+        let mut keys: Vec<&str> = report.cells.iter().map(|cell| cell.cell.key.as_str()).collect();
+        let mut ids: Vec<&str> = report.cells.iter().map(|cell| cell.cell.id.as_str()).collect();
+        [&mut keys, &mut ids].into_iter().for_each(|names| names.sort_unstable());
+        keys.dedup();
+        ids.dedup();
+        assert_eq!([keys.len(), ids.len()], [report.cells.len(); 2]);
+        // Nothing is entered a second time.
+        assert_eq!(branch.merge(&report), None);
+        assert!(ids.iter().any(|id| id.starts_with("branch1-at")));
+
+        // One that was cut in the branch comes to the branch without a guest, and goes on there.
+        for cut in [seen.cells.len() + 3, seen.cells.len()] {
+            let mut branch = in_its_branch(&with_a_merge(), &seen);
+            let (killed, _) = go_on(seen.clone(), &mut branch, cut, plays);
+            let mut again = Bisect { before: Some(killed.clone()), ..with_a_merge() };
+            assert!(again.begin().is_empty());
+            let mut branch = in_its_branch(&again, &run("two"));
+            let (more, answer) = go_on(run("two"), &mut branch, 1000, plays);
+            assert_eq!(answer.verdict, Verdict::Culprit { first: culprit, last: culprit });
+            assert!(more.cells.len() + killed.cells.len() < report.cells.len() + 20);
+            let was_run = |key: &str| killed.cells.iter().any(|cell| cell.cell.key == key);
+            assert!(more.cells.iter().all(|cell| !was_run(&cell.cell.key)), "run twice");
+        }
+    }
+}
+
+#[test]
+fn a_branch_is_searched_with_the_budget_that_is_left() {
+    let mut bisect = with_a_merge();
+    let (mut seen, _) = to_the_end(&mut bisect, 1000, in_branch_from(103));
+    bisect.range.budget = Some(600.0);
+    let mut branch = in_its_branch(&bisect, &seen);
+    assert!(!Bisect { so_far: seen.clone(), ..in_its_branch(&bisect, &seen) }.begin().is_empty());
+    seen.runs[0].ms = 600_000;
+    branch.so_far = seen.clone();
+    assert!(branch.begin().is_empty());
+    assert_eq!(branch.fold(&seen).unwrap().conclusion().verdict, Verdict::OutOfBudget);
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use engine::Error;
 use engine::job::{Ground, Group};
 use engine::workshop::{KernelChoice, Workshop};
-use kernels::{CommitFacts, FileChange, Series, commits_in, first_parents};
+use kernels::{CommitFacts, FileChange, Series, commits_in, first_parents, merged_branch};
 use reports::search::diffstat::DiffStat;
 use reports::search::evidence::Predicate;
 use reports::search::range::Position;
@@ -76,6 +76,33 @@ pub async fn entries(options: &Options, workshop: &Workshop) -> Result<Vec<Entry
         history = reversed(history);
     }
     Ok(history.into_iter().map(entry).collect())
+}
+
+/// The branch that was merged by `merge`, a kernel of the range with its label: the commit that it follows, its own ones, and the
+/// merge itself; the other way round where a fix is searched. `None` if nothing is known of the branch.
+pub async fn of_branch(
+    options: &Options,
+    merge: &KernelChoice,
+    label: &Label,
+    workshop: &Workshop,
+) -> Result<Option<Vec<Entry>>, Error> {
+    let repo = repository(options.good.as_deref().unwrap_or_default());
+    let Some(walk) = merged_branch(&merge.manifest.name).await? else { return Ok(None) };
+    let fixups = Fixups::read(&options.fixups, repo, workshop).await?;
+    let mut history = commits(options, repo, &walk, &fixups, workshop)?;
+    let itself = Change {
+        words: format!("the merge itself, and neither of its sides: {}", label.change),
+        author: label.author.clone(),
+        fixes: label.fixes.clone(),
+        // As any commit that touches no file of swap: most merges change nothing of their own.
+        weight: 1.0,
+        ..Change::default()
+    };
+    history.push((merge.clone(), itself));
+    if options.fixed {
+        history = reversed(history);
+    }
+    Ok(Some(history.into_iter().map(entry).collect()))
 }
 
 /// The kernel as it is, and with one more patch each time.
