@@ -2,7 +2,7 @@
 //! Whether the stated confidence is kept, and what it costs, in short: `benches/search.rs` prints the tables of
 //! `reports/SEARCH.md`.
 
-use super::world::{Mean, Trouble, bound, runs_a_step};
+use super::world::{Mean, Trouble, bound, check_bound, runs_a_step};
 
 const RATES: [f64; 4] = [0.1, 0.3, 0.5, 1.0];
 
@@ -34,4 +34,14 @@ fn ten_runs_a_step_are_wrong_more_often_than_right_at_a_low_rate() {
     let k = runs_a_step(32, 0.1, 0.95);
     assert!(Mean::halve(2000, 32, 0.1, k, false).right > 0.94);
     assert!(Mean::halve(2000, 32, 0.1, k - 8, false).right < 0.94);
+}
+
+#[test]
+fn telling_culprit_and_parent_apart_takes_a_part_of_what_a_search_takes_and_the_ends_another() {
+    let (trials, commits, rate) = (40, 16, 0.3);
+    let told = Mean::told(trials, commits, rate);
+    let usual = Mean::search(trials, commits, rate, Trouble::None, 0.0);
+    assert!(told.right >= 0.9, "{}", told.right);
+    let least = check_bound(rate, 0.95).max(bound(commits, rate, 0.95));
+    assert!(least < told.runs && told.runs < usual.runs, "{least} {} {}", told.runs, usual.runs);
 }

@@ -2,6 +2,7 @@
 //! A range of commits of which the truth is known, and searches in it.
 
 use crate::search::answer::{Answer, Verdict};
+use crate::search::rate::RatePrior;
 use crate::search::{Commit, Options, Outcome, Search, Step};
 use crate::statistics::tests::random::Random;
 
@@ -204,6 +205,17 @@ impl Mean {
         Self::of(trials, |seed| world(seed).search(Options::default(), build).1)
     }
 
+    /// Searches that know the rate, and that the ends are right.
+    pub(super) fn told(trials: u64, commits: usize, rate: f64) -> Self {
+        // As if it had been seen in so many runs.
+        let many = 1e5;
+        let (hits, misses) = (many * rate, (many * (1.0 - rate)).max(1e-3));
+        let rate_known = RatePrior { hits, misses, always: 0.0 };
+        let options = Options { rate: rate_known, absent: 1e-6, sights: 0, ..Options::default() };
+        let world = |seed| World::new(commits, rate, Trouble::None, seed);
+        Self::of(trials, |seed| world(seed).search(options, 0.0).1)
+    }
+
     pub(super) fn halve(trials: u64, commits: usize, rate: f64, times: u32, ends: bool) -> Self {
         let world = |seed| World::new(commits, rate, Trouble::None, seed);
         Self::of(trials, |seed| world(seed).halve(times, ends))
@@ -242,4 +254,22 @@ pub(super) fn bound(commits: usize, rate: f64, confidence: f64) -> f64 {
     let d = 1.0 - confidence;
     let h = -d * d.log2() - confidence * confidence.log2();
     ((1.0 - d) * (commits as f64).log2() - h) / capacity
+}
+
+/// The fewest runs on average of the culprit and its parent together, whoever searches, and whatever is known of rate and ends, if
+/// the answer is right with `confidence` whichever commit it is, and it is neither the first nor the last one.
+///
+/// Only runs of the parent tell the culprit from the commit before it, and all of them are silent. If the parent had the bug, `N` of
+/// them would be so with a probability of `(1 - rate)^N`. Whoever names the culprit with a probability of `c` names it where it is
+/// the commit before with `c (1 - rate)^M` at least (Jensen's inequality; `M` is the mean of `N` where it is named, which is `1 / c`
+/// of its mean at most), and that is `1 - c` at most.
+/// Only runs of the culprit tell it from the commit behind it, by one that shows the bug. It is named without one with `1 - c` at
+/// most, since it would then be named as well where it is the commit behind. So one shows it with `2 c - 1` at least, and each run
+/// does so with `rate`.
+pub(super) fn check_bound(rate: f64, confidence: f64) -> f64 {
+    let c = confidence;
+    let silent = (c / (1.0 - c)).ln() / -(-rate).ln_1p();
+    // A single silent run tells all where the bug always shows.
+    let parent = if rate >= 1.0 { 2.0 * c - 1.0 } else { c * silent };
+    parent + (2.0 * c - 1.0) / rate
 }
