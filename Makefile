@@ -35,6 +35,7 @@ soak: ARCH := x86_64 arm64 riscv64
 soak: setup
 	$(CARGO) build --release --locked --package swapstorm
 	@PATH="$(CURDIR)/target/release:$$PATH" sh harness/soak.sh
+	@PATH="$(CURDIR)/target/release:$$PATH" sh harness/soak-killed.sh
 	@PATH="$(CURDIR)/target/release:$$PATH" sh harness/soak-bisect.sh
 
 # Installs what is missing (Debian), or says what to install (elsewhere).

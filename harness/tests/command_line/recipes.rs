@@ -105,13 +105,22 @@ fn soak(scene: &Scene, fail: &str) -> (Option<i32>, Vec<String>, String) {
 fn a_soak_does_all_of_its_parts_and_says_which_one_failed() {
     let scene = Scene::new();
     let (code, log, said) = soak(&scene, "nothing=0");
-    let begins = ["run soak", "repro ", "repro ", "run /", "replay /", "replay /", "bench ttr "];
+    let begins = [
+        "run soak",
+        "run architectures",
+        "repro ",
+        "repro ",
+        "run /",
+        "replay /",
+        "replay /",
+        "bench ttr ",
+    ];
     assert_eq!((code, log.len()), (Some(0), begins.len()), "{log:#?} {said}");
     for (line, begin) in log.iter().zip(begins) {
         assert!(line.starts_with(begin), "{line} is not {begin}");
     }
     // What is replayed is the run before it, and not one of the others.
-    assert!(log[4].ends_with("/run-4"), "{log:#?}");
+    assert!(log[5].ends_with("/run-5"), "{log:#?}");
 
     let (code, log, said) = soak(&Scene::new(), "repro --profile hotplug --seed 2=4");
     assert_eq!((code, log.len()), (Some(1), begins.len()), "it goes on: {log:#?}");
@@ -119,6 +128,48 @@ fn a_soak_does_all_of_its_parts_and_says_which_one_failed() {
     // Ctrl-C is no failure of one part.
     let (code, log, _) = soak(&Scene::new(), "run soak=130");
     assert_eq!((code, log.len()), (Some(130), 1), "{log:#?}");
+}
+
+/// `soak-killed.sh` with a swapstorm whose killed runs leave a file or a process, or whose guests come to another verdict
+/// four at a time.
+fn soak_killed(trouble: &str) -> (Option<i32>, String) {
+    let scene = Scene::new();
+    let fake = r#"case "$*" in
+        "run --resume "*) exit 1 ;;
+        run*) mkdir -p "$8/run-1"
+            case "$8 $TROUBLE" in
+            */soak-killed\ file) touch "$TMPDIR/left" ;;
+            */soak-killed\ process) (cd "$8/run-1" && exec sleep 600) & echo $! > pid ;;
+            esac
+            case "$8" in */soak-killed) exec sleep 60 ;; esac
+            exit 1 ;;
+        *soak-killed-4*json) [ "$TROUBLE" = verdict ] && verdict=kernel-bug ;;
+        esac
+        printf '  "id": "one",\n  "verdict": "%s",\n' "${verdict:-clean}""#;
+    scene.fake("swapstorm", fake);
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("soak-killed.sh");
+    let path = format!("{}:{}", scene.path("fakes").display(), std::env::var("PATH").unwrap());
+    let mut command = Command::new("sh");
+    command.arg(script).env("PATH", path).env("SWAPSTORM_OUT", scene.path("out"));
+    command.env("TIMES", "1").env("LONGEST", "1").env("TROUBLE", trouble);
+    let output = command.current_dir(scene.dir.path()).output().unwrap();
+    scene.sh("! [ -e pid ] || kill $(cat pid)");
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn a_soak_whose_harness_is_killed_sees_what_is_left_and_what_differs() {
+    let (code, said) = soak_killed("");
+    assert_eq!(code, Some(0), "{said}");
+    for (trouble, words) in [
+        ("file", "LEFT: files\nsoak-killed: failed: 1\n"),
+        ("process", "LEFT: processes\nsoak-killed: failed: 1\n"),
+        ("verdict", "soak-killed: failed: verdicts\n"),
+    ] {
+        let (code, said) = soak_killed(trouble);
+        assert_eq!(code, Some(1), "{trouble}: {said}");
+        assert!(said.ends_with(words), "{trouble}: {said}");
+    }
 }
 
 #[test]
