@@ -37,8 +37,8 @@ fn the_patch_that_fixed_the_race_is_named() {
             ),
         ],
     );
-    let search =
-        ["bisect", "--kernel", "debian-6.1", "--series", "./five", "--fixed", "--storm", "8s"];
+    let what = ["--kernel", "debian-6.1", "--series", "./five", "--fixed"];
+    let search = [&["bisect"], &what[..], &["--storm", "8s", "--confidence", "0.9"]].concat();
     let ran = scene.run(&[&search[..], &["--seed", "3"]].concat());
     ran.expect(0);
     assert!(ran.stdout.contains("The bug went with patch 2/5"), "{}", ran.stdout);

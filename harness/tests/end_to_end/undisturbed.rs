@@ -2,6 +2,8 @@
 //! Tests that have the machine for themselves, since they harm what is shared or look at all of it. Tests begin in the order of
 //! their names, so these come last, and no others wait for them.
 
+mod chaos;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
