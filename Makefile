@@ -51,10 +51,11 @@ check:
 unit:
 	$(CARGO) test --workspace --locked --quiet
 
-# Real kernels in real QEMU. Guests wait a lot, so three tests run beside each other.
+# Real kernels in real QEMU. Guests wait a lot, so two tests run beside each other; with three, two processors have no more
+# time to give, and guests starve.
 # Of the whole workspace, as in `unit`: of one package, cargo would compile it and what it needs with other features once more.
 end-to-end:
-	$(CARGO) test --workspace --locked --test end_to_end -- --test-threads=3
+	$(CARGO) test --workspace --locked --test end_to_end -- --test-threads=2
 
 # Reports, judged by the tools of those who read them. After end-to-end, which fetches a kernel's source.
 formats: $(JUDGES)/made

@@ -18,19 +18,22 @@ fn a_matrix_of_kernels_architectures_and_profiles() {
         series: [none, zswap-writeback-swapoff-6.1]\n\
         arch: [x86_64, arm64, riscv64]\n\
         profiles: [zswap-writeback-swapoff, mixed]\n\
-        storm: 4s\n\
+        storm: 8s\n\
         overrides: [{cells: {profiles: [mixed]}, storm: 12s}]\n\
         budget: {run: 2h, cell: 1h}\n\
         known: [{rule: zswap-writeback-swapoff, cells: {series: [none]}, note: fixed in 6.9, since: 2024-01-30}]\n";
     fs::write(scene.path("night.yaml"), plan).unwrap();
-    scene.run(&["run", "night.yaml", "--seed", "1"]).expect(0);
+    let ran = scene.run(&["run", "night.yaml", "--seed", "1"]);
+    // 4: a guest that the host gave little time may not come to write anything back, and is not called clean.
+    assert!(matches!(ran.code, Some(0 | 4)), "{:?} {}", ran.code, ran.stderr);
     let report = scene.report();
     let cells = report["cells"].as_array().unwrap();
     assert_eq!(cells.len(), 12);
     for cell in cells {
         // By load alone the race of 6.1 hardly ever shows; if it does, the plan knows of it.
         let verdict = cell["verdict"].as_str().unwrap();
-        assert!(["clean", "known-bug"].contains(&verdict), "{cell:#}");
+        let was_idle = verdict == "inconclusive" && cell["exposure"]["writebacks"] == 0;
+        assert!(["clean", "known-bug"].contains(&verdict) || was_idle, "{cell:#}");
         assert!(cell["exposure"]["swapoffs"].as_u64().unwrap() > 0, "{cell:#}");
     }
     // The next night knows what each took, and that all kernels are there.
