@@ -46,7 +46,7 @@ def main(program, tree, folder):
     shutil.rmtree(folder, ignore_errors=True)
     runs = {
         "night": logs.night(21), "hostile": logs.hostile(logs.night(21)), "search": logs.search(),
-        "before": logs.night(20, shows=False),
+        "hunt": logs.hunt(), "before": logs.night(20, shows=False),
     }
     for name, log in runs.items():
         logs.write(log, folder / name)
@@ -70,7 +70,7 @@ def main(program, tree, folder):
     for_machines(score, runs, report, machines.Ktap(tree))
     # What is new beside the night before stands in the pages, too.
     swapstorm("history", "record", "before")
-    made = {f"{run}.html": report(run, "html") for run in ("night", "hostile", "search")}
+    made = {f"{run}.html": report(run, "html") for run in ("night", "hostile", "search", "hunt")}
     made["nights.html"] = swapstorm("report", "before", "night", "--format", "html")
     for name, run in {"history.html": "night", "history-hostile.html": "hostile"}.items():
         made[name] = swapstorm("history", run, "--format", "html")

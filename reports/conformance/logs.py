@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""Event logs to make reports of: a night with a verdict of nearly each kind, the same with words that mean ill, and a search.
+"""Event logs to make reports of: a night with a verdict of nearly each kind, the same with words that mean ill, a search, and a hunt.
 
 What a guest showed in them is taken from `reports/testdata/run-1.jsonl`, the log of a real run.
 """
@@ -92,6 +92,26 @@ def search():
         log.append({"event": "cell-finished", "cell": name})
     log.append({"event": "run-finished", "interrupted": False})
     return log
+
+
+def hunt():
+    """A hunt beside two actors that goes on from an earlier one, with a square of each kind and a function whose name is markup."""
+    beside = {"overlapped": 0, "partly": 0, "blocked": 0}
+    sites = {}
+    for function, calls in {"zswap_writeback_entry": 40, "shrink_worker": 5, "<b>f</b>": 3}.items():
+        for call in range(calls):
+            site = {"reached": 9, "refused": {"rcu-reader": 9} if call % 7 == 6 else {}}
+            if call % 7 < 5:
+                site["beside"] = {"swapoff": {**beside, **[
+                    {"overlapped": 1}, {"overlapped": 3}, {"partly": 7}, {"overlapped": 12}, {"blocked": 2}][call % 7]}}
+            sites[f"{function}:callee{call}#1"] = site
+    log = [run_started("hunt", "2026-11-22T13:37:02Z", ["hunt", "--resume", "out/hunt-1"]), *cell("hunt", "x86_64"),
+           {"event": "sites-chosen", "cell": "hunt", "sites": 60, "functions": 5},
+           {"event": "sites-known", "cell": "hunt", "after": "earlier", "sites": sites}]
+    storm = machine("hunt", [], 40)
+    slept = {"event": "slept", "cell": "hunt", "boot": 1, "site": "shrink_worker:callee6#1", "actor": "zswap",
+             "outcome": "overlapped", "done": 1, "ms": 40}
+    return [*log, *storm[:5], slept, *storm[5:], {"event": "run-finished", "interrupted": False}]
 
 
 def write(log, folder):

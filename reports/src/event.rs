@@ -194,8 +194,8 @@ pub enum What {
     SitesKnown {
         /// Cell id.
         cell: String,
-        /// Id of the run that the earlier hunt was.
-        run: String,
+        /// Id of the run that the earlier hunt was. `run` is the name of the run that an event belongs to.
+        after: String,
         /// By the site's name, `function:callee#n`.
         sites: BTreeMap<String, Site>,
     },

@@ -72,8 +72,8 @@ impl HuntMap {
     }
 
     /// What an earlier hunt knew.
-    pub(crate) fn known(&mut self, run: &str, sites: &BTreeMap<String, Site>) {
-        self.after = Some(run.to_owned());
+    pub(crate) fn known(&mut self, after: &str, sites: &BTreeMap<String, Site>) {
+        self.after = Some(after.to_owned());
         for (name, known) in sites {
             if let Some(site) = self.site(name) {
                 site.clone_from(known);

@@ -102,7 +102,7 @@ pub fn known(cell: &str, earlier: &Earlier) -> Vec<What> {
     let all: Vec<_> = map.sites.iter().collect();
     let event = |sites: &[(&String, &Site)]| What::SitesKnown {
         cell: cell.to_owned(),
-        run: run.clone(),
+        after: run.clone(),
         sites: sites.iter().map(|(name, site)| ((*name).clone(), (*site).clone())).collect(),
     };
     all.chunks(SITES_AN_EVENT).map(event).collect()
@@ -223,8 +223,7 @@ impl Campaign for Again {
 
 #[cfg(test)]
 mod tests {
-    use reports::event::Beside;
-    use reports::hunt::HuntMap;
+    use reports::event::{Beside, RunEvent};
 
     use super::*;
 
@@ -265,12 +264,13 @@ mod tests {
         let events = known("hunt", &earlier);
         let mut told = BTreeMap::new();
         for event in events {
+            // As it stands in a log.
+            let event = RunEvent { at_ms: 0, run: None, what: event };
             let text = serde_json::to_string(&event).unwrap();
             assert!(text.len() < reports::log::MAX_EVENT_BYTES);
-            let What::SitesKnown { run, sites, .. } = serde_json::from_str(&text).unwrap() else {
-                panic!("{text}")
-            };
-            assert_eq!(run, "R");
+            let read: RunEvent = serde_json::from_str(&text).unwrap();
+            let What::SitesKnown { after, sites, .. } = read.what else { panic!("{text}") };
+            assert_eq!((after.as_str(), read.run), ("R", None));
             told.extend(sites);
         }
         assert_eq!(told, earlier.map.sites);

@@ -302,6 +302,9 @@ async fn sparse(
     let progress = |progress: Progress<'_>| view.kernel(&name, progress);
     let said = workshop.sparse([&base.choice, &tip.choice], &progress).await;
     view.clear();
+    if options.sparse {
+        return said;
+    }
     // A series that does not apply, or a kernel that cannot be configured, is what the run has to say.
     said.or_else(|error| {
         view.line(&format!("sparse was not asked: {}", in_a_line(&error.to_string())));

@@ -206,19 +206,12 @@ fn told(scene: &Scene, args: &[&str]) -> (Option<i32>, String, String) {
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
 
+/// A search between the ends of [`merges`], by the command that comes next.
+const SEARCH: [&str; 8] =
+    ["bisect", "--good", "linux:start", "--bad", "linux:main", "--confidence", "0.95", "--command"];
+
 fn bisected(scene: &Scene, command: &str, more: &[&str]) -> String {
-    let ends = [
-        "bisect",
-        "--good",
-        "linux:start",
-        "--bad",
-        "linux:main",
-        "--confidence",
-        "0.95",
-        "--command",
-        command,
-    ];
-    let (code, stdout, stderr) = told(scene, &[&ends, more].concat());
+    let (code, stdout, stderr) = told(scene, &[&SEARCH[..], &[command], more].concat());
     assert_eq!(code, Some(0), "{stdout}\n{stderr}");
     stdout
 }
@@ -303,19 +296,8 @@ fn a_search_that_is_killed_in_a_branch_goes_on_there() {
     let image = "$SWAPSTORM_KERNEL_IMAGE";
     let waits =
         format!("grep -q 'side 1' {image} && ! grep -q 'main 1' {image} && sleep 1000; {bad}");
-    let ends = [
-        "bisect",
-        "--good",
-        "linux:start",
-        "--bad",
-        "linux:main",
-        "--confidence",
-        "0.95",
-        "--command",
-        &waits,
-    ];
     let mut command = scene.command();
-    command.args(ends).stdout(Stdio::null()).stderr(Stdio::piped());
+    command.args(SEARCH).arg(&waits).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
     let is_there = |line: &String| line.starts_with("branch1-at") && line.contains("built");

@@ -96,6 +96,14 @@ fn a_hunt_in_the_fixed_kernel_is_overtaken_as_well_and_finds_nothing() {
     };
     assert!(beside.map(overlaps).sum::<u64>() >= before + windows, "{report:#}");
 
+    // From the log alone it reads the same.
+    let folder = scene.run_folder();
+    let told = scene.run(&["report", folder.to_str().unwrap(), "--format", "json"]);
+    told.expect(0);
+    let told: Value = serde_json::from_str(&told.stdout).unwrap();
+    assert_eq!(told["cells"][0]["hunt"], cell["hunt"]);
+    assert_eq!(told["problems"].as_array().map_or(0, Vec::len), 0, "{told:#}");
+
     // What was seen in one kernel says nothing of another.
     let other = ["hunt", "--functions", FUNCTIONS, "--out", "other"];
     let ran = scene.run(&[&other, &resume[..]].concat());

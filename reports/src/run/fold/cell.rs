@@ -105,8 +105,8 @@ impl CellReport {
             What::SitesChosen { sites, functions, .. } => {
                 self.hunt.get_or_insert_default().chosen(*sites, *functions);
             }
-            What::SitesKnown { run, sites, .. } => {
-                self.hunt.get_or_insert_default().known(run, sites);
+            What::SitesKnown { after, sites, .. } => {
+                self.hunt.get_or_insert_default().known(after, sites);
             }
             What::SitesMapped { sites, .. } => self.hunt.get_or_insert_default().mapped(sites),
             What::Slept { boot, sleep, .. } => {
